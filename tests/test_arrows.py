@@ -1,0 +1,87 @@
+"""Who may import whom: the arrows of docs/architecture.md, read from the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Folder -> its own siblings it may import, and the outside modules it may import (None: any).
+ARROWS: dict[str, tuple[set[str], set[str] | None]] = {
+    "nn": (set(), {"numpy", "onnx", "google"}),  # google.protobuf: what onnx raises for a bad file
+    "mapper": ({"nn"}, {"numpy", "ortools"}),
+    "hw": (set(), {"amaranth"}),
+    "gen": ({"nn", "mapper", "hw"}, None),
+    "sim_tb": ({"nn", "mapper", "hw", "gen"}, None),
+    "boards": ({"nn", "mapper", "hw", "gen"}, None),
+}
+# The command line hands over to every folder, but imports these two only inside its functions.
+DISPATCHER, DISPATCHED = "gen/cli.py", {"sim_tb", "boards"}
+
+
+def imports(tree: ast.AST, top: bool = True) -> Iterator[tuple[str, bool]]:
+    """(dotted module, whether it is imported together with the file) of each import below."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from ((f"{module}.{alias.name}", top) for alias in node.names)
+        else:
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from imports(node, top and not inside)
+
+
+def violations(file: str, source: str) -> list[str]:
+    """The imports of one file, given by its path below the root, that its folder may not have."""
+    folder = file.split("/")[0]
+    siblings, outside = ARROWS[folder]
+    found = []
+    for module, top in imports(ast.parse(source)):
+        package, _, rest = module.partition(".")
+        name = rest.split(".")[0]
+        if package == "weft" and name in ARROWS:
+            lazily = file == DISPATCHER and not top and name in DISPATCHED
+            allowed = name == folder or name in siblings or lazily
+        elif package == "weft":
+            allowed = name in {"", "__version__"}
+        elif package in sys.stdlib_module_names:
+            allowed = True
+        else:
+            allowed = package not in {"", *ARROWS} and (outside is None or package in outside)
+        if not allowed:
+            found.append(module)
+    return found
+
+
+@pytest.mark.parametrize("folder", ARROWS)
+def test_folder_imports_only_what_it_may(root: Path, folder: str) -> None:
+    files = sorted((root / folder).rglob("*.py"))
+    assert files
+    names = {path.relative_to(root).as_posix(): path.read_text("utf-8") for path in files}
+    assert {f: bad for f, source in names.items() if (bad := violations(f, source))} == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "expected"),
+    [
+        ("nn/a.py", "import numpy as np, onnx.helper, math\nfrom weft.nn import graph", []),
+        ("nn/a.py", "import onnxruntime", ["onnxruntime"]),
+        ("nn/a.py", "from weft import mapper", ["weft.mapper"]),
+        ("mapper/a.py", "def f():\n    from amaranth.lib import wiring", ["amaranth.lib.wiring"]),
+        ("hw/a.py", "from weft.nn.graph import Conv", ["weft.nn.graph.Conv"]),
+        ("hw/sub/a.py", "from weft.hw.array import Array", []),
+        ("gen/a.py", "from ..hw import array", ["..hw.array"]),
+        ("gen/a.py", "import hw.array", ["hw.array"]),
+        ("gen/a.py", "def f():\n    import weft.boards", ["weft.boards"]),
+        ("gen/cli.py", "def f():\n    import weft.boards.synth", []),
+        ("gen/cli.py", "import weft.boards.synth", ["weft.boards.synth"]),
+        ("gen/a.py", "from weft import __version__", []),
+        ("gen/a.py", "import weft.gne", ["weft.gne"]),
+        ("sim_tb/a.py", "import cocotb, weft.gen.cli", []),
+        ("boards/a.py", "import weft.sim_tb", ["weft.sim_tb"]),
+    ],
+)
+def test_violations_are_seen(file: str, source: str, expected: list[str]) -> None:
+    assert violations(file, source) == expected
