@@ -1,0 +1,27 @@
+"""The errors that a user can cause. Each says what is wrong, where, and what would work."""
+
+
+class WeftError(Exception):
+    """Base of all of weft's user-facing errors; ``exit_code`` is the command line's."""
+
+    exit_code = 1
+
+
+class ModelError(WeftError):
+    """The model cannot be taken as it is."""
+
+
+class ConfigError(WeftError):
+    """An option, a board file, a data file or a build directory is not usable."""
+
+
+class FitError(WeftError):
+    """The network does not fit the board or the pinned engine."""
+
+    exit_code = 2
+
+
+class ToolError(WeftError):
+    """An outside tool is missing or failed."""
+
+    exit_code = 3
