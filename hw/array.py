@@ -1,0 +1,111 @@
+"""The semi-systolic array: K x N multipliers, a new weight tile every cycle."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from weft.hw.multiplier import Multiplier
+from weft.hw.params import ROW_LATENCY, EngineParams
+from weft.hw.ram import READ_LATENCY, Ram
+
+# A weight address leaves for row 0 so that its data meets the activation there.
+WEIGHT_ISSUE = ROW_LATENCY - READ_LATENCY
+
+
+class SystolicArray(wiring.Component):
+    """Output-stationary sums of N columns over the taps of a tile.
+
+    Row k works k cycles after row 0, so that partial sums flow down a column one register per row.
+    ``sums`` holds a tile's N results in the cycle ``array_latency`` after its last tap was issued.
+
+    Members
+    -------
+    lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
+    weight tile, ``WEIGHT_ISSUE`` cycles after its issue. first: marks a tile's first tap, at its
+    issue. load_*: writes chunks of one row's weight bank.
+    """
+
+    def __init__(self, params: EngineParams, image_dir: str = ""):
+        self.params, self.image_dir = params, image_dir
+        p = params
+        super().__init__(
+            {
+                "lanes": In(data.ArrayLayout(signed(8), p.lanes)),
+                "address": In(p.weight_address_bits),
+                "first": In(1),
+                "sums": Out(data.ArrayLayout(signed(p.accumulator_bits), p.columns)),
+                "load_en": In(p.weight_chunks),
+                "load_row": In(range(max(2, p.lanes))),
+                "load_address": In(p.weight_address_bits),
+                "load_data": In(p.columns * p.weight_bits),
+            }
+        )
+
+    lanes: data.View
+    address: Signal
+    first: Signal
+    sums: data.View
+    load_en: Signal
+    load_row: Signal
+    load_address: Signal
+    load_data: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self.params
+        partial: list[Signal] = []
+        address = self.address
+        for k in range(p.lanes):
+            weights = self._bank(m, k, address)
+            act = self.lanes[k]
+            for stage in range(k):
+                delayed = Signal(signed(8), name=f"act_{k}_{stage}")
+                m.d.sync += delayed.eq(act)
+                act = delayed
+            partial = [
+                self._cell(m, k, n, act, weights[n], partial[n] if partial else None)
+                for n in range(p.columns)
+            ]
+            next_address = Signal.like(self.address, name=f"address_{k + 1}")
+            m.d.sync += next_address.eq(address)
+            address = next_address
+
+        first = self.first
+        for stage in range(p.array_latency - 1):
+            delayed = Signal(name=f"first_{stage}")
+            m.d.sync += delayed.eq(first)
+            first = delayed
+        for n in range(p.columns):
+            m.d.sync += self.sums[n].eq(partial[n] + Mux(first, 0, self.sums[n]))
+        return m
+
+    def _bank(self, m: Module, k: int, address: Signal) -> data.View:
+        p = self.params
+        ram = Ram(
+            width=p.columns * p.weight_bits,
+            depth=p.weight_words,
+            grain=p.columns * p.weight_bits // p.weight_chunks,
+            init_file=f"{self.image_dir}/weights_{k}.hex" if self.image_dir else "",
+        )
+        m.submodules[f"bank_{k}"] = ram
+        m.d.comb += [
+            ram.r_addr.eq(address),
+            ram.w_en.eq(Mux(self.load_row == k, self.load_en, 0)),
+            ram.w_addr.eq(self.load_address),
+            ram.w_data.eq(self.load_data),
+        ]
+        return data.View(data.ArrayLayout(signed(p.weight_bits), p.columns), ram.r_data)
+
+    def _cell(
+        self, m: Module, k: int, n: int, act: Signal, weight: Signal, above: Signal | None
+    ) -> Signal:
+        """One multiply-accumulate; returns the partial sum below it."""
+        p = self.params
+        multiplier = Multiplier(signed(p.weight_bits), signed(8), p.array_multiplier)
+        m.submodules[f"mul_{k}_{n}"] = multiplier
+        m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(act)]
+        # k + 1 products of two full-range operands.
+        bits = min(p.accumulator_bits, 8 + p.weight_bits + k.bit_length())
+        below = Signal(signed(bits), name=f"partial_{k}_{n}")
+        m.d.sync += below.eq(multiplier.p if above is None else above + multiplier.p)
+        return below

@@ -1,0 +1,139 @@
+"""The host's side of the engine: image writes, input words in, output words out."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams
+from weft.hw.ram import READ_LATENCY
+
+
+class Image(enum.Enum, shape=3):
+    """The memory that an image write goes to: the top bits of its address."""
+
+    REGISTER = 0
+    PROGRAM = 1
+    PARAM = 2
+    VECTOR = 3
+    WEIGHT = 4
+
+
+class Register(enum.Enum, shape=2):
+    """Where inputs and outputs lie in activation memory, in words."""
+
+    INPUT_BASE = 0
+    INPUT_WORDS = 1
+    OUTPUT_BASE = 2
+    OUTPUT_WORDS = 3
+
+
+IMAGE_WRITE = data.StructLayout({"data": CHUNK_BITS, "address": IMAGE_ADDRESS_BITS})
+
+
+class Host(wiring.Component):
+    """Takes a network's inputs, starts the engine, hands back its outputs, and so on.
+
+    Exactly INPUT_WORDS words are taken on ``i``; then ``start`` is accepted; after the run exactly
+    OUTPUT_WORDS words leave on ``o``, one every ``READ_LATENCY + 2`` cycles at most.
+
+    Parameters: initial values of the four registers, which image writes change while idle.
+
+    Members
+    -------
+    start_valid, start_ready: the start handshake. go, busy: to and from the step controller.
+    write_*, read_*: the activation memory's ports while the engine does not run.
+    register_en, register_index, register_data: image writes to the registers.
+    cycles: cycles that ``busy`` was high in the current or last run.
+    """
+
+    def __init__(self, params: EngineParams, registers: tuple[int, int, int, int] = (0, 1, 0, 1)):
+        self.params, self.registers = params, registers
+        address = params.act_address_bits
+        word = unsigned(8 * params.lanes)
+        super().__init__(
+            {
+                "i": In(stream.Signature(word)),
+                "o": Out(stream.Signature(word)),
+                "start_valid": In(1),
+                "start_ready": Out(1),
+                "go": Out(1),
+                "busy": In(1),
+                "write_en": Out(1),
+                "write_address": Out(address),
+                "write_data": Out(word),
+                "read_address": Out(address),
+                "read_data": In(word),
+                "register_en": In(1),
+                "register_index": In(Register),
+                "register_data": In(address + 1),
+                "cycles": Out(32),
+            }
+        )
+
+    i: stream.Interface
+    o: stream.Interface
+    start_valid: Signal
+    start_ready: Signal
+    go: Signal
+    busy: Signal
+    write_en: Signal
+    write_address: Signal
+    write_data: Signal
+    read_address: Signal
+    read_data: Signal
+    register_en: Signal
+    register_index: Signal
+    register_data: Signal
+    cycles: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        registers = [
+            Signal(self.params.act_address_bits + 1, init=value, name=register.name.lower())
+            for register, value in zip(Register, self.registers, strict=True)
+        ]
+        with m.If(self.register_en):
+            with m.Switch(self.register_index):
+                for register, signal in zip(Register, registers, strict=True):
+                    with m.Case(register):
+                        m.d.sync += signal.eq(self.register_data)
+        input_base, input_words, output_base, output_words = registers
+
+        index = Signal(input_words.shape())
+        wait = Signal(range(READ_LATENCY + 1))
+        m.d.comb += [
+            self.write_address.eq(input_base + index),
+            self.write_data.eq(self.i.payload),
+            self.read_address.eq(output_base + index),
+        ]
+        with m.FSM():
+            with m.State("LOAD"):
+                m.d.comb += [self.i.ready.eq(1), self.write_en.eq(self.i.valid)]
+                with m.If(self.i.valid):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index + 1 == input_words):
+                        m.next = "START"
+            with m.State("START"):
+                m.d.comb += [self.start_ready.eq(1), self.go.eq(self.start_valid)]
+                m.d.sync += index.eq(0)
+                with m.If(self.start_valid):
+                    m.d.sync += self.cycles.eq(0)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.sync += [self.cycles.eq(self.cycles + self.busy), wait.eq(READ_LATENCY)]
+                with m.If(~self.busy):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.d.sync += [self.o.payload.eq(self.read_data), self.o.valid.eq(1)]
+                    m.next = "SEND"
+            with m.State("SEND"):
+                m.d.sync += wait.eq(READ_LATENCY)
+                with m.If(self.o.ready):
+                    m.d.sync += [self.o.valid.eq(0), index.eq(index + 1)]
+                    m.next = "READ"
+                    with m.If(index + 1 == output_words):
+                        m.d.sync += index.eq(0)
+                        m.next = "LOAD"
+        return m

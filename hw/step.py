@@ -1,0 +1,99 @@
+"""The step word: what one loop nest needs to know, as it lies in program memory.
+
+A step is fetched in two parts: the *front* drives the address generator, the *back* the output
+path. Each part fills whole program chunks of 36 bits, lowest bits first.
+"""
+
+from amaranth.lib import data, enum
+
+from weft.hw.params import CHUNK_BITS, COUNT_BITS, EngineParams, bits_for
+
+COORDINATE_BITS = COUNT_BITS + 2
+"""Signed coordinates: a padded position, from -4096 to twice the largest size."""
+
+
+class Unit(enum.Enum, shape=2):
+    """Where the multiply-accumulates happen, or what the vector unit does instead."""
+
+    ARRAY = 0
+    VECTOR = 1
+
+
+class VectorOp(enum.Enum, shape=2):
+    """What a lane of the vector unit does with each word."""
+
+    MAC = 0  # acc += act * weight
+    SUM = 1  # acc += act
+    MAX = 2  # acc = max(acc, act)
+    PAIR = 3  # first word to the low 16 bits, second word above them
+
+
+LEVELS = ("row", "col", "tile", "kernel_row", "kernel_col", "word")
+"""The loops of a step, outermost first."""
+
+
+def front_layout(p: EngineParams) -> data.StructLayout:
+    """Fields of the address generator's part.
+
+    ``n_*``: loop counts. ``act_*``: how far the activation address moves at each loop. ``y0, x0``:
+    first coordinate, ``y_row`` and ``y_kernel_row`` its moves; a word outside ``height`` x
+    ``width`` reads as ``pad_value``. ``hold``: idle cycles after each tile.
+    """
+    fields: dict[str, object] = {
+        "act_base": p.act_address_bits,
+        "weight_base": p.weight_address_bits,
+        "pad_value": 8,
+        "hold": bits_for(p.drain_lanes + 1),
+        "height": COUNT_BITS + 1,
+        "width": COUNT_BITS + 1,
+        "y0": COORDINATE_BITS,
+        "x0": COORDINATE_BITS,
+        "y_row": COUNT_BITS,
+        "x_col": COUNT_BITS,
+        "y_kernel_row": COUNT_BITS,
+        "x_kernel_col": COUNT_BITS,
+    }
+    fields |= {f"n_{level}": COUNT_BITS for level in LEVELS}
+    fields |= {f"act_{level}": p.act_address_bits for level in LEVELS}
+    return data.StructLayout(fields)  # type: ignore[arg-type]
+
+
+def back_layout(p: EngineParams) -> data.StructLayout:
+    """Fields of the output path's part.
+
+    Groups are R channels. ``groups_per_tile`` leave the drain, ``groups_per_pixel`` are written;
+    ``first_lanes`` masks the first group of a pixel. ``pair``: the accumulator holds two operands.
+    ``odd``: ties round to odd. ``multiplier``: factor of the upper operand of a pair.
+    """
+    return data.StructLayout(
+        {
+            "unit": Unit,
+            "vector_op": VectorOp,
+            "last_step": 1,
+            "pair": 1,
+            "odd": 1,
+            "shared_params": 1,
+            "param_base": p.param_address_bits,
+            "groups_per_tile": bits_for(p.drain_lanes // p.requant_lanes + 1),
+            "groups_per_pixel": COUNT_BITS,
+            "first_lanes": p.requant_lanes,
+            "out_group": bits_for(p.groups_per_word),
+            "out_word": p.act_address_bits,
+            "out_col": p.act_address_bits,
+            "out_row": p.act_address_bits,
+            "zero_point": 8,
+            "low": 8,
+            "high": 8,
+            "multiplier": 32,
+        }
+    )
+
+
+def param_layout() -> data.StructLayout:
+    """Requantisation of one channel, two chunks. ``shift`` s places the point at bit 24 + 8 s."""
+    return data.StructLayout({"bias": 32, "shift": 3, "unused": 1, "factor": 32, "unused2": 4})
+
+
+def chunks(layout: data.StructLayout) -> int:
+    """Program chunks that a part of the step word fills."""
+    return -(-layout.size // CHUNK_BITS)
