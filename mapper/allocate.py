@@ -1,0 +1,98 @@
+"""Buffers in activation memory: lifetimes, then offsets with the smallest peak."""
+
+from dataclasses import dataclass
+
+from ortools.sat.python import cp_model
+
+from weft.mapper.plan import Buffer
+
+SOLVE_SECONDS = 2.0
+"""Deterministic time that the exact search may take before its best answer stands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifetime:
+    """Words of a buffer and the steps (both included) during which it must keep them."""
+
+    tensor: str
+    words: int
+    first_step: int
+    last_step: int
+
+    def overlaps(self, other: "Lifetime") -> bool:
+        """Whether both are live at one time."""
+        return self.first_step <= other.last_step and other.first_step <= self.last_step
+
+
+def peak_live(lifetimes: list[Lifetime]) -> int:
+    """Words live at the busiest step: no allocation can do with fewer."""
+    steps = {lifetime.first_step for lifetime in lifetimes}
+    return max(
+        sum(x.words for x in lifetimes if x.first_step <= step <= x.last_step) for step in steps
+    )
+
+
+def allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
+    """An offset for each buffer; buffers that live at one time do not overlap.
+
+    First fit by size gives a start; where it exceeds the live peak, CP-SAT looks for better.
+    """
+    offsets = _first_fit(lifetimes)
+    peak = _peak(lifetimes, offsets)
+    if peak > peak_live(lifetimes):
+        offsets = _solve(lifetimes, offsets, peak)
+    return tuple(
+        Buffer(
+            tensor=x.tensor,
+            words=x.words,
+            offset=offset,
+            first_step=x.first_step,
+            last_step=x.last_step,
+        )
+        for x, offset in zip(lifetimes, offsets, strict=True)
+    )
+
+
+def _peak(lifetimes: list[Lifetime], offsets: list[int]) -> int:
+    return max(x.words + offset for x, offset in zip(lifetimes, offsets, strict=True))
+
+
+def _first_fit(lifetimes: list[Lifetime]) -> list[int]:
+    order = sorted(range(len(lifetimes)), key=lambda i: (-lifetimes[i].words, i))
+    offsets: dict[int, int] = {}
+    for i in order:
+        taken = sorted(
+            (offsets[j], offsets[j] + lifetimes[j].words)
+            for j in offsets
+            if lifetimes[i].overlaps(lifetimes[j])
+        )
+        offset = 0
+        for low, high in taken:
+            if offset + lifetimes[i].words <= low:
+                break
+            offset = max(offset, high)
+        offsets[i] = offset
+    return [offsets[i] for i in range(len(lifetimes))]
+
+
+def _solve(lifetimes: list[Lifetime], hint: list[int], limit: int) -> list[int]:
+    model = cp_model.CpModel()
+    peak = model.new_int_var(peak_live(lifetimes), limit, "peak")
+    starts, spans, times = [], [], []
+    for x, offset in zip(lifetimes, hint, strict=True):
+        start = model.new_int_var(0, limit - x.words, x.tensor)
+        model.add(start + x.words <= peak)
+        model.add_hint(start, offset)
+        starts.append(start)
+        spans.append(model.new_fixed_size_interval_var(start, x.words, x.tensor))
+        length = x.last_step - x.first_step + 1
+        times.append(model.new_fixed_size_interval_var(x.first_step, length, x.tensor))
+    model.add_no_overlap_2d(spans, times)
+    model.minimize(peak)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1  # one worker and deterministic time: the same answer always
+    solver.parameters.max_deterministic_time = SOLVE_SECONDS
+    status = solver.solve(model)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return hint
+    return [solver.value(start) for start in starts]

@@ -1,0 +1,93 @@
+"""Weights, biases and factors in the order in which the engine reads them."""
+
+import numpy as np
+
+from weft.nn.graph import Scaling
+
+BIAS_OFFSET = 1 << 15
+"""Added to every bias: the output path splits the sum into signed halves at bit 16."""
+
+POINTS = (24, 32, 40, 48, 56)
+"""Binary points of a product that the output path can shift to."""
+
+
+def array_weights(weight: np.ndarray, lanes: int, columns: int, first: int) -> np.ndarray:
+    """[C_out, C_in, kh, kw] as tiles [tile * tap, K, N]; taps run over (kh, kw, input word).
+
+    ``first`` columns before the first output channel stay empty (an unaligned part of a Concat).
+    """
+    n_out, n_in, kh, kw = weight.shape
+    words, tiles = -(-n_in // lanes), -(-(first + n_out) // columns)
+    padded = np.zeros((tiles * columns, words * lanes, kh, kw), dtype=np.int16)
+    padded[first : first + n_out, :n_in] = weight
+    split = padded.reshape(tiles, columns, words, lanes, kh, kw)
+    return split.transpose(0, 4, 5, 2, 3, 1).reshape(-1, lanes, columns)
+
+
+def vector_weights(weight: np.ndarray, lanes: int) -> np.ndarray:
+    """Depthwise [C, 1, kh, kw] as words [input word * tap, K]."""
+    channels, _, kh, kw = weight.shape
+    words = -(-channels // lanes)
+    padded = np.zeros((words * lanes, kh, kw), dtype=np.int16)
+    padded[:channels] = weight[:, 0]
+    return padded.reshape(words, lanes, kh, kw).transpose(0, 2, 3, 1).reshape(-1, lanes)
+
+
+def dense(weight: np.ndarray, groups: int) -> np.ndarray:
+    """A grouped convolution's weights [C_out, C_in / groups, kh, kw] as those of a dense one."""
+    n_out, per_group, kh, kw = weight.shape
+    full = np.zeros((n_out, per_group * groups, kh, kw), dtype=np.int16)
+    outs = n_out // groups
+    for g in range(groups):
+        rows = slice(g * outs, (g + 1) * outs)
+        full[rows, g * per_group : (g + 1) * per_group] = weight[rows]
+    return full
+
+
+def encode_scaling(scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
+    """Factors as the output path takes them: 32-bit integers and codes of ``POINTS``.
+
+    The same numbers as the reference uses: saturating and vanishing factors included.
+    """
+    factors, codes = [], []
+    for mantissa, shift in zip(scaling.mantissa.tolist(), scaling.shift.tolist(), strict=True):
+        if mantissa == 0 or shift > POINTS[-1]:
+            factor, code = 0, 0
+        elif shift < 16:
+            # At least 2**8: every non-zero sum saturates, as it does with the largest factor.
+            factor, code = (1 << 32) - 1, 0
+        else:
+            code = next(i for i, point in enumerate(POINTS) if point >= shift)
+            factor = mantissa << (POINTS[code] - shift)
+        factors.append(factor)
+        codes.append(code)
+    return np.array(factors, dtype=np.int64), np.array(codes, dtype=np.int64)
+
+
+def param_groups(
+    bias: np.ndarray, scaling: Scaling, first: int, requant_lanes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bias, factor and shift code [words, R] of consecutive channels after ``first`` empty ones."""
+    factor, code = encode_scaling(scaling)
+    n = len(bias)
+    words = -(-(first + n) // requant_lanes)
+    rows = []
+    for values in (bias + BIAS_OFFSET, factor, code):
+        padded = np.zeros(words * requant_lanes, dtype=np.int64)
+        padded[first : first + n] = np.broadcast_to(values, n)
+        rows.append(padded.reshape(words, requant_lanes))
+    return rows[0], rows[1], rows[2]
+
+
+def accumulator_range(weight: np.ndarray, bias: np.ndarray) -> int:
+    """Bits of a signed number that holds every sum of int8 codes times ``weight`` plus ``bias``."""
+    flat = weight.reshape(len(bias), -1).astype(np.int64)
+    positive, negative = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
+    highest = 127 * positive - 128 * negative + bias + BIAS_OFFSET
+    lowest = 127 * negative - 128 * positive + bias + BIAS_OFFSET
+    return signed_bits(int(lowest.min()), int(highest.max()))
+
+
+def signed_bits(lowest: int, highest: int) -> int:
+    """Bits of a two's complement number that holds both."""
+    return max((-lowest - 1).bit_length() if lowest < 0 else 0, max(highest, 0).bit_length()) + 1
