@@ -1,0 +1,78 @@
+"""The command line's words: what each command takes."""
+
+import argparse
+from pathlib import Path
+
+import weft
+
+EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs differ; 2 does not fit;
+3 an outside tool failed; 130 interrupted"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``args.command`` names the one that was given."""
+    top = argparse.ArgumentParser(
+        prog="weft", description="Neural-network accelerators for open FPGA tools.", epilog=EPILOG
+    )
+    top.add_argument("--version", action="version", version=f"weft {weft.__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _compile(commands.add_parser("compile", help="make a build directory from an ONNX model"))
+    _simulate(commands.add_parser("simulate", help="check a build bit for bit, count cycles"))
+    _reference(commands.add_parser("reference", help="run the NumPy reference, float in and out"))
+    _synth(commands.add_parser("synth", help="synthesise, place and route, pack a bitstream"))
+    explain = commands.add_parser("explain", help="cycles and their bound, step by step")
+    explain.add_argument("build", type=Path, help="build directory")
+    boards = commands.add_parser("boards", help="list the boards")
+    ops = commands.add_parser("ops", help="list the ONNX operators that can be imported")
+    for command in (explain, boards, ops):
+        _json(command)
+    return top
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _compile(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, help="ONNX file")
+    command.add_argument("--board", required=True, help="board name, or path of a board file")
+    command.add_argument("-o", "--output", type=Path, required=True, help="build directory")
+    command.add_argument("--lanes", type=positive, help="input channels per word")
+    command.add_argument("--columns", type=positive, help="output channels per weight tile")
+    command.add_argument("--requant-lanes", type=positive, help="results requantised per cycle")
+    _json(command)
+
+
+def _simulate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("build", type=Path, help="build directory")
+    command.add_argument("--inputs", type=Path, help=".npz with the inputs (default: random codes)")
+    command.add_argument("--samples", type=positive, help="how many of them (default: 4)")
+    command.add_argument("--trace", type=Path, help="record all signals in this file")
+    _json(command)
+
+
+def _reference(command: argparse.ArgumentParser) -> None:
+    command.add_argument("build", type=Path, help="build directory")
+    command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
+    command.add_argument("-o", "--output", type=Path, required=True, help=".npz for the outputs")
+    command.add_argument("--samples", type=positive, help="only the first so many")
+    _json(command)
+
+
+def _synth(command: argparse.ArgumentParser) -> None:
+    command.add_argument("build", type=Path, help="build directory")
+    command.add_argument("--yosys-only", action="store_true", help="stop before place and route")
+    command.add_argument("--freq", type=float, help="target of place and route in MHz")
+    command.add_argument("--seed", type=int, default=1, help="first seed of place and route")
+    command.add_argument(
+        "--timeout", type=float, default=3600, help="seconds for each tool run (default: 3600)"
+    )
+    _json(command)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1; argparse reports anything else."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number

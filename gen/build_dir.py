@@ -1,0 +1,156 @@
+"""The build directory: everything that was generated for one network and board."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import weft
+from weft.gen import hardware, images
+from weft.gen.report import prediction
+from weft.mapper.plan import Plan
+from weft.nn.errors import ConfigError
+from weft.nn.graph import Graph
+
+CELLS = Path(__file__).parent.parent / "hw" / "cells" / "generic"
+MANIFEST = "manifest.json"
+TOOLS = ("amaranth", "numpy", "onnx", "ortools")
+"""Packages whose version decides what is generated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A build directory that was read back."""
+
+    folder: Path
+    graph: Graph
+    plan: Plan
+    manifest: dict[str, Any]
+
+    @property
+    def sources(self) -> list[Path]:
+        """Its Verilog files."""
+        return [self.folder / name for name in self.manifest["sources"]]
+
+
+def write_build(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
+    """Write a build directory, all or nothing; an earlier build of that name is replaced.
+
+    board: the whole board file, as plain data. Raises ConfigError when ``folder`` is there and is
+    not a build directory.
+    """
+    check_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _fill(draft, graph, plan, board)
+        draft.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError unless ``folder`` is free, empty or an earlier build."""
+    if folder.is_dir():
+        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+            raise ConfigError(
+                f"{folder} is not empty and not a build directory; choose another one with -o"
+            )
+    elif folder.exists():
+        raise ConfigError(f"{folder} is a file; choose another build directory with -o")
+
+
+def _fill(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
+    for name in ("rtl/cells", hardware.IMAGE_DIR):
+        (folder / name).mkdir(parents=True)
+    (folder / "graph.json").write_text(_json(graph.to_json()))
+    (folder / "plan.json").write_text(_json(plan.to_json()))
+    for name, text in images.hex_files(plan):
+        (folder / hardware.IMAGE_DIR / name).write_text(text)
+    (folder / "rtl" / f"{hardware.TOP}.v").write_text(hardware.verilog_text(plan))
+    for cell in sorted(CELLS.glob("*.v")):
+        shutil.copyfile(cell, folder / "rtl" / "cells" / cell.name)
+    (folder / "report.json").write_text(_json({"prediction": prediction(plan)}))
+    (folder / MANIFEST).write_text(_json(_manifest(folder, plan, board)))
+
+
+def _manifest(folder: Path, plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sources = [hardware.TOP, *(f"cells/{cell.stem}" for cell in sorted(CELLS.glob("*.v")))]
+    return {
+        "weft": weft.__version__,
+        "network": plan.network,
+        "plan_hash": plan_hash(plan),
+        "top": hardware.TOP,
+        "lanes": plan.engine.lanes,
+        "input_words": plan.inputs.words,
+        "output_words": plan.outputs.words,
+        "inputs": [_port(port) for port in plan.inputs.ports],
+        "outputs": [_port(port) for port in plan.outputs.ports],
+        "board": plan.target.name,
+        "board_file": board,
+        "sources": [f"rtl/{name}.v" for name in sources],
+        "files": {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        },
+        "tools": {name: importlib.metadata.version(name) for name in TOOLS},
+    }
+
+
+def _port(port: Any) -> dict[str, Any]:
+    return {
+        "name": port.edge.name,
+        "shape": list(port.edge.shape),
+        "dtype": port.edge.dtype,
+        "stored_shape": list(port.shape),
+        "word": port.offset,
+    }
+
+
+def plan_hash(plan: Plan) -> str:
+    """SHA-256 of the plan, by which a host recognises the design it talks to."""
+    return hashlib.sha256(_json(plan.to_json()).encode()).hexdigest()
+
+
+def read_build(folder: Path) -> Build:
+    """Read a build directory back. Raises ConfigError naming the file that is wrong."""
+    if not (folder / MANIFEST).is_file():
+        raise ConfigError(
+            f"{folder} is not a build directory: it has no {MANIFEST}; "
+            f"make one with `weft compile MODEL.onnx --board NAME -o {folder}`"
+        )
+    manifest = _load(folder / MANIFEST)
+    values = []
+    for name, kind in (("graph.json", Graph), ("plan.json", Plan)):
+        data = _load(folder / name)
+        try:
+            values.append(kind.from_json(data))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{folder / name} is not a {kind.__name__.lower()} of weft {weft.__version__} "
+                f"({error}); compile the model again"
+            ) from error
+    return Build(folder=folder, graph=values[0], plan=values[1], manifest=manifest)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; compile the model again") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold a JSON object; compile the model again")
+    return data
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1) + "\n"

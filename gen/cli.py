@@ -1,0 +1,202 @@
+"""The command line: ``weft COMMAND``. Results go to stdout, the log to stderr."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from weft.gen.arguments import parser
+from weft.gen.build_dir import check_folder, read_build, write_build
+from weft.gen.data import load_inputs, save_outputs
+from weft.gen.report import prediction
+from weft.mapper.search import plan
+from weft.mapper.target import Target
+from weft.nn.errors import WeftError
+from weft.nn.host import reference_model
+from weft.nn.importer import import_model
+from weft.nn.operators import SUPPORTED
+
+INTERRUPTED = 130
+
+out = Console(highlight=False, soft_wrap=True)
+log = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = parser().parse_args(words)
+    try:
+        return COMMANDS[args.command](args)
+    except WeftError as error:
+        log.print(f"weft {args.command}: {error}", markup=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        log.print(f"weft {args.command}: interrupted")
+        return INTERRUPTED
+
+
+def _compile(args: argparse.Namespace) -> int:
+    from weft.boards.board import load_board
+
+    begin = time.perf_counter()
+    check_folder(args.output)
+    board = load_board(args.board)
+    graph = import_model(args.model)
+    log.print(f"imported {args.model}: {len(graph.operators)} operators, {graph.macs:,} MACs")
+    target = Target(
+        name=board.name,
+        family=board.device.family,
+        lut=board.budget.lut,
+        ff=board.budget.ff,
+        dsp=board.budget.dsp,
+        bram=board.budget.bram,
+        clock_hz=board.clock.hz,
+    )
+    chosen = plan(
+        graph,
+        target,
+        lanes=args.lanes,
+        columns=args.columns,
+        requant_lanes=args.requant_lanes,
+    )
+    write_build(args.output, graph, chosen, board.to_json())
+    figures = prediction(chosen) | {
+        "build": str(args.output),
+        "board": board.name,
+        "lanes": chosen.engine.lanes,
+        "columns": chosen.engine.columns,
+        "requant_lanes": chosen.engine.requant_lanes,
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+    hidden = ("steps", "notes")
+    _show(args, figures, f"{chosen.network} on {board.name}", hidden)
+    for note in chosen.notes:
+        log.print(f"note: {note}", markup=False)
+    return 0
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from weft.sim_tb.network import simulate
+
+    build = read_build(args.build)
+    result = simulate(
+        build, inputs=args.inputs, samples=args.samples, trace=args.trace, progress=_progress
+    )
+    _show(args, result.figures(), f"{build.plan.network}: hardware against reference")
+    for line in result.differences:
+        log.print(line, markup=False)
+    return 0 if result.ok else 1
+
+
+def _reference(args: argparse.Namespace) -> int:
+    build = read_build(args.build)
+    inputs = load_inputs(args.inputs, build.graph, args.samples)
+    outputs = reference_model(build.graph, inputs)
+    save_outputs(args.output, outputs)
+    shapes = {name: list(array.shape) for name, array in outputs.items()}
+    _show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
+    return 0
+
+
+def _synth(args: argparse.Namespace) -> int:
+    from weft.boards.synth import synthesise
+
+    report = synthesise(
+        args.build,
+        place_and_route=not args.yosys_only,
+        freq=args.freq,
+        seed=args.seed,
+        timeout=args.timeout,
+        progress=_progress,
+    )
+    _show(args, report.to_json(), f"{args.build}: synthesis")
+    return 0
+
+
+def _explain(args: argparse.Namespace) -> int:
+    build = read_build(args.build)
+    figures = prediction(build.plan)
+    if args.json:
+        _print_json(figures)
+        return 0
+    table = Table("step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles")
+    for name in ("cycles", "floor"):
+        table.add_column(name, justify="right")
+    table.add_column("bound by")
+    for row in figures["steps"]:
+        cells = [row["name"], row["operator"], row["unit"], row["cycles"], row["floor"], row["bound"]]
+        table.add_row(*map(str, cells))
+    out.print(table)
+    return 0
+
+
+def _boards(args: argparse.Namespace) -> int:
+    from weft.boards.board import list_boards, load_board
+
+    boards = [load_board(name) for name in list_boards()]
+    if args.json:
+        _print_json({board.name: board.to_json() for board in boards})
+        return 0
+    table = Table("board", "device", "clock MHz", "LUT", "DSP", "block RAM")
+    for board in boards:
+        budget = board.budget
+        clock = f"{board.clock.hz / 1e6:g}"
+        table.add_row(
+            board.name, board.device.name, clock, *map(str, (budget.lut, budget.dsp, budget.bram))
+        )
+    out.print(table)
+    return 0
+
+
+def _ops(args: argparse.Namespace) -> int:
+    if args.json:
+        _print_json({row.name: {"runs": row.runs, "limits": row.limits} for row in SUPPORTED})
+        return 0
+    table = Table("ONNX operator", "runs on", "limits")
+    for row in SUPPORTED:
+        table.add_row(row.name, row.runs, row.limits)
+    out.print(table)
+    return 0
+
+
+COMMANDS = {
+    "compile": _compile,
+    "simulate": _simulate,
+    "reference": _reference,
+    "synth": _synth,
+    "explain": _explain,
+    "boards": _boards,
+    "ops": _ops,
+}
+
+
+def _progress(message: str) -> None:
+    log.print(message, markup=False)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def _show(
+    args: argparse.Namespace, figures: dict[str, Any], title: str, hidden: tuple[str, ...] = ()
+) -> None:
+    """One JSON object, or a table for people."""
+    if args.json:
+        _print_json(figures)
+        return
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in figures.items():
+        if name not in hidden:
+            text = f"{value:,}" if isinstance(value, int | float) else str(value)
+            table.add_row(name, text)
+    out.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

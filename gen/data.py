@@ -1,0 +1,77 @@
+"""Data files: arrays by the names of a network's inputs."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from weft.nn.errors import ConfigError
+from weft.nn.graph import Graph, HostEdge
+
+
+def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[str, np.ndarray]:
+    """Arrays [n, ...] for every input of the network from an .npz file.
+
+    An array is found by the input's name; a network with one input also takes the array ``x``, or
+    the only one of the right shape. ``samples`` keeps the first so many. Raises ConfigError.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        raise ConfigError(f"{path} is not a readable .npz file: {error}") from error
+    edges = {edge.name: edge for edge in graph.inputs}
+    found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}
+    counts = {name: len(array) for name, array in found.items()}
+    if len(set(counts.values())) > 1:
+        raise ConfigError(f"{path}: inputs have different numbers of samples: {counts}")
+    available = next(iter(counts.values()))
+    if samples is not None and samples > available:
+        raise ConfigError(f"{path} has {available} samples, fewer than --samples {samples}")
+    return {name: array[:samples] for name, array in found.items()}
+
+
+def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool) -> np.ndarray:
+    names = [edge.name, "x"] if alone else [edge.name]
+    fitting = [n for n, a in arrays.items() if a.ndim > 0 and a.shape[1:] == edge.shape]
+    if alone and len(fitting) == 1:
+        names += fitting
+    for name in names:
+        if name in arrays:
+            array = arrays[name]
+            if array.ndim == 0 or array.shape[1:] != edge.shape or len(array) == 0:
+                shape = ", ".join(["n", *map(str, edge.shape)])
+                raise ConfigError(
+                    f"{path}: array {name!r} has shape {list(array.shape)}, "
+                    f"input {edge.name!r} needs [{shape}]"
+                )
+            return array
+    raise ConfigError(
+        f"{path} has no array for input {edge.name!r}; it has: {', '.join(arrays) or 'none'}"
+    )
+
+
+def random_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Codes int8 [n, C, H, W] over the whole range, by tensor name."""
+    rng = np.random.default_rng(seed)
+    return {
+        edge.tensor: rng.integers(
+            -128, 128, (samples, *graph.tensor(edge.tensor).shape), dtype=np.int8
+        )
+        for edge in graph.inputs
+    }
+
+
+def save_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
+    """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``."""
+    first = next(iter(outputs.values()))
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            np.savez_compressed(file, **({"y": first} | outputs))
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,156 @@
+"""Memory images: what the plan's steps, weights and parameters look like in the memories."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from amaranth.lib import data
+
+from weft.hw import step as layout
+from weft.hw.host import Image
+from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, chunk_lanes
+from weft.mapper.plan import Plan, Step
+
+from weft.gen.hardware import engine_params, registers
+
+
+def program(plan: Plan) -> list[int]:
+    """Program memory: the chunks of all steps, front part first."""
+    params = engine_params(plan.engine)
+    words = []
+    for i, step in enumerate(plan.steps):
+        last = i == len(plan.steps) - 1
+        words += _chunks(layout.front_layout(params), front_fields(step))
+        words += _chunks(layout.back_layout(params), back_fields(step, last))
+    return words
+
+
+def front_fields(step: Step) -> dict[str, int]:
+    """Values of the address generator's part of a step word."""
+    read = step.read
+    fields = {
+        "act_base": read.base,
+        "weight_base": step.weight_base,
+        "pad_value": read.pad_value,
+        "hold": step.loops.hold,
+        "height": read.y.size,
+        "width": read.x.size,
+        "y0": read.y.origin,
+        "x0": read.x.origin,
+        "y_row": read.y.move,
+        "x_col": read.x.move,
+        "y_kernel_row": read.y.kernel_move,
+        "x_kernel_col": read.x.kernel_move,
+    }
+    for level, count, move in zip(layout.LEVELS, step.loops.counts, read.moves, strict=True):
+        fields[f"n_{level}"] = count
+        fields[f"act_{level}"] = move
+    return fields
+
+
+def back_fields(step: Step, last: bool) -> dict[str, int]:
+    """Values of the output path's part of a step word."""
+    write, output = step.write, step.output
+    return {
+        "unit": layout.Unit[step.unit.name].value,
+        "vector_op": layout.VectorOp[step.vector_op.name].value,
+        "last_step": int(last),
+        "pair": int(output.pair),
+        "odd": int(output.odd),
+        "shared_params": int(output.shared),
+        "param_base": step.param_base,
+        "groups_per_tile": write.groups_per_tile,
+        "groups_per_pixel": write.groups_per_pixel,
+        "first_lanes": write.first_lanes,
+        "out_group": write.group,
+        "out_word": write.base,
+        "out_col": write.col,
+        "out_row": write.row,
+        "zero_point": output.zero_point,
+        "low": output.low,
+        "high": output.high,
+        "multiplier": output.multiplier,
+    }
+
+
+MODULAR = ("act_", "out_")
+"""Fields that are addresses or moves of addresses: they wrap around the memory's size."""
+
+
+def _chunks(part: data.StructLayout, values: dict[str, int]) -> list[int]:
+    word = 0
+    for name, field in part:
+        mask = (1 << field.width) - 1
+        value = values[str(name)]
+        if not str(name).startswith(MODULAR) and not -(mask + 1) // 2 <= value <= mask:
+            raise ValueError(f"step field {name}: {value} does not fit {field.width} bits")
+        word |= (value & mask) << field.offset
+    return [word >> CHUNK_BITS * i & (1 << CHUNK_BITS) - 1 for i in range(layout.chunks(part))]
+
+
+def parameters(plan: Plan) -> np.ndarray:
+    """Parameter memory as image chunks [words, 2 * R]: bias and shift, then factor, per lane."""
+    images = plan.images
+    low = (images.bias & 0xFFFFFFFF) | images.shift.astype(np.int64) << 32
+    return np.stack([low, images.factor], axis=2).reshape(len(low), -1)
+
+
+def weight_chunks(words: np.ndarray, weight_bits: int) -> np.ndarray:
+    """Weights [..., lanes] as image chunks [..., lanes / chunk_lanes], the first lane lowest."""
+    lanes = words.shape[-1]
+    size = chunk_lanes(lanes)
+    split = words.reshape(*words.shape[:-1], lanes // size, size).astype(np.int64)
+    split &= (1 << weight_bits) - 1
+    return (split << weight_bits * np.arange(size)).sum(axis=-1)
+
+
+def image_writes(plan: Plan) -> np.ndarray:
+    """All images as writes through the host port: int64 [n, 2] of (address, data)."""
+    params = engine_params(plan.engine)
+    images, bits = plan.images, params.weight_bits
+    chunks = {
+        Image.REGISTER: np.array(registers(plan)).reshape(-1, 1),
+        Image.PROGRAM: np.array(program(plan), dtype=np.int64).reshape(-1, 1),
+        Image.PARAM: parameters(plan),
+        Image.VECTOR: weight_chunks(images.vector, bits),
+        Image.WEIGHT: weight_chunks(images.weights, bits),
+    }
+    return np.concatenate([_addressed(image, c) for image, c in chunks.items()])
+
+
+def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:
+    """(address, data) of every chunk: select, then each index in bits of its own."""
+    address = np.zeros((1,) * chunks.ndim, dtype=np.int64)
+    for axis, size in enumerate(chunks.shape):
+        bits = (size - 1).bit_length() if axis else 0
+        shape = [1] * chunks.ndim
+        shape[axis] = size
+        address = (address << bits) | np.arange(size).reshape(shape)
+    address = address | image.value << IMAGE_ADDRESS_BITS - 3
+    return np.stack([np.broadcast_to(address, chunks.shape).ravel(), chunks.ravel()], axis=1)
+
+
+def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
+    """(file name, text) of every memory's image, one word per line for $readmemh."""
+    params = engine_params(plan.engine)
+    images, bits = plan.images, params.weight_bits
+    yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
+    yield "params.hex", _hex(parameters(plan), CHUNK_BITS)
+    chunk_bits = chunk_lanes(params.lanes) * bits
+    yield "vector.hex", _hex(weight_chunks(images.vector, bits), chunk_bits)
+    chunk_bits = chunk_lanes(params.columns) * bits
+    for k in range(params.lanes):
+        yield f"weights_{k}.hex", _hex(weight_chunks(images.weights[:, k], bits), chunk_bits)
+
+
+def _hex(chunks: np.ndarray, chunk_bits: int) -> str:
+    """Words of several chunks, the first one lowest, in hexadecimal; at least one word."""
+    digits = -(-chunk_bits * chunks.shape[1] // 4)
+    lines = []
+    for row in chunks.tolist() or [[0] * chunks.shape[1]]:
+        word = 0
+        for i, chunk in enumerate(row):
+            word |= chunk << i * chunk_bits
+        lines.append(f"{word:0{digits}x}\n")
+    return "".join(lines)
+
+

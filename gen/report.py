@@ -1,0 +1,53 @@
+"""Figures of a plan for people and programs: cycles by step, resources, memory."""
+
+from typing import Any
+
+from weft.mapper import cost
+from weft.mapper.allocate import Lifetime, peak_live
+from weft.mapper.plan import Plan
+from weft.mapper.resources import predict
+
+
+def prediction(plan: Plan) -> dict[str, Any]:
+    """The ``prediction`` part of report.json: everything known before simulation and synthesis."""
+    engine = plan.engine
+    cycles = cost.cycles(plan)
+    needs = predict(engine)
+    lifetimes = [
+        Lifetime(
+            tensor=b.tensor, words=b.words, first_step=b.first_step, last_step=b.last_step
+        )
+        for b in plan.buffers
+    ]
+    return {
+        "cycles": cycles,
+        "macs": plan.macs,
+        "multipliers": engine.multipliers,
+        "mac_utilisation": round(plan.macs / (cycles * engine.multipliers), 4),
+        "lut": needs.lut,
+        "ff": needs.ff,
+        "dsp": needs.dsp,
+        "bram": needs.bram,
+        "act_words": engine.memories.act,
+        "act_words_live": peak_live(lifetimes),
+        "steps": _steps(plan),
+        "notes": list(plan.notes),
+    }
+
+
+def _steps(plan: Plan) -> list[dict[str, Any]]:
+    rows = []
+    before = 0
+    for step, end in zip(plan.steps, cost.step_ends(plan.engine, plan.steps), strict=True):
+        rows.append(
+            {
+                "name": step.name,
+                "operator": step.operator,
+                "unit": step.unit.value,
+                "cycles": end - before,
+                "floor": cost.floor_cycles(step),
+                "bound": step.bound,
+            }
+        )
+        before = end
+    return rows
