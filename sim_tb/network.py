@@ -1,0 +1,142 @@
+"""A whole build in simulation: its outputs against the reference, its cycles against the plan."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weft.gen.build_dir import Build
+from weft.gen.data import load_inputs, random_inputs
+from weft.gen.hardware import IMAGE_DIR
+from weft.mapper import cost
+from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.nn.errors import ConfigError, ToolError
+from weft.nn.host import encode
+from weft.nn.reference import run
+from weft.nn.value import Value
+from weft.sim_tb.compare import compare
+from weft.sim_tb.job import Job
+from weft.sim_tb.simulate import Simulator
+
+DEFAULT_SAMPLES = 4
+FOLDER = "sim"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result(Value):
+    """What a simulation of S samples showed; cycles are those of one inference."""
+
+    samples: int
+    mismatches: int
+    cycles: int
+    predicted_cycles: int
+    load_cycles: int
+    read_cycles: int
+    macs: int
+    multipliers: int
+    differences: tuple[str, ...]
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every output code equals the reference's."""
+        return self.mismatches == 0
+
+    @property
+    def ok(self) -> bool:
+        """Bit-exact, and exactly as many cycles as predicted."""
+        return not self.differences
+
+    def figures(self) -> dict[str, Any]:
+        """The figures as plain data, in the order of docs and reports."""
+        return {
+            "bit_exact": self.bit_exact,
+            "samples": self.samples,
+            "mismatches": self.mismatches,
+            "cycles": self.cycles,
+            "predicted_cycles": self.predicted_cycles,
+            "load_cycles": self.load_cycles,
+            "read_cycles": self.read_cycles,
+            "macs": self.macs,
+            "multipliers": self.multipliers,
+            "mac_utilisation": round(self.macs / (self.cycles * self.multipliers), 4),
+        }
+
+
+def simulate(
+    build: Build,
+    *,
+    inputs: Path | None = None,
+    samples: int | None = None,
+    trace: Path | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> Result:
+    """Run samples from a file (or random codes) through the Verilated design of a build.
+
+    The images are the baked ones, as in a bitstream. Raises ConfigError and ToolError.
+    """
+    plan = build.plan
+    if inputs is None:
+        codes = random_inputs(build.graph, samples or DEFAULT_SAMPLES)
+    else:
+        arrays = load_inputs(inputs, build.graph, samples or DEFAULT_SAMPLES)
+        codes = {edge.tensor: encode(edge, arrays[edge.name]) for edge in build.graph.inputs}
+    simulator = Simulator(
+        sources=tuple(build.sources),
+        lanes=plan.engine.lanes,
+        workdir=build.folder / FOLDER,
+        image_dir=build.folder / IMAGE_DIR,
+        trace=trace is not None,
+    )
+    progress("building the simulation")
+    simulator.build()
+    words = pack_inputs(plan.inputs, codes, plan.engine.lanes)
+    predicted = cost.cycles(plan)
+    budget = 2 * (predicted + 8 * (plan.inputs.words + plan.outputs.words)) + 1000
+    progress(f"simulating {len(words)} samples of {predicted:,} cycles")
+    job = Job(inputs=words, n_out=plan.outputs.words, max_cycles=budget)
+    (result,) = simulator.run([job])
+    if result.fault:
+        raise ToolError(f"the simulated design did not finish: {result.fault}")
+    if trace is not None:
+        _keep(simulator.trace_path, trace)
+    return _result(build, codes, result, predicted)
+
+
+def _keep(recorded: Path, wanted: Path) -> None:
+    try:
+        shutil.move(recorded, wanted)
+    except OSError as error:
+        raise ConfigError(f"{wanted} cannot be written: {error.strerror}") from error
+
+
+def _result(build: Build, codes: dict[str, np.ndarray], result: Any, predicted: int) -> Result:
+    """Compare outputs with the reference and cycles with the prediction."""
+    plan = build.plan
+    expected = run(build.graph, codes)
+    actual = unpack_outputs(plan.outputs, result.outputs)
+    comparisons = [
+        compare(name, expected[_original(name, expected)], actual[name]) for name in actual
+    ]
+    differences = [str(c) for c in comparisons if not c.bit_exact]
+    counts = np.unique(np.concatenate([result.cycles, result.busy_cycles])).tolist()
+    if counts != [predicted]:
+        differences.append(f"cycles: predicted {predicted}, counted {counts}")
+    return Result(
+        samples=len(result.outputs),
+        mismatches=sum(c.n_mismatches for c in comparisons),
+        cycles=max(counts),
+        predicted_cycles=predicted,
+        load_cycles=int(result.load_cycles.max()),
+        read_cycles=int(result.read_cycles.max()),
+        macs=plan.macs,
+        multipliers=plan.engine.multipliers,
+        differences=tuple(differences),
+    )
+
+
+def _original(name: str, expected: dict[str, np.ndarray]) -> str:
+    """The graph's tensor behind an output: one that only copies an input has its name."""
+    return name if name in expected else name.removesuffix("/copy")
