@@ -1,0 +1,299 @@
+"""Seeded random networks of one layer (or a few), over everything that a layer can vary in."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weft.nn.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    Graph,
+    HostEdge,
+    MaxPool,
+    Operator,
+    Rescale,
+    Scaling,
+    Tensor,
+    Window,
+)
+from weft.nn.numerics import scaling_of
+
+CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 48, 64, 70)
+ZERO_POINTS = (-128, 127, 0, -1, 1, 83, -17, 4)
+POINTS = (24, 32, 40, 48)
+KINDS = (
+    "conv",
+    "conv",
+    "conv",
+    "grouped",
+    "depthwise",
+    "depthwise",
+    "dense",
+    "add",
+    "max_pool",
+    "average_pool",
+    "rescale",
+    "concat",
+    "residual",
+)
+
+
+@dataclass
+class Layers:
+    """A network under construction."""
+
+    rng: np.random.Generator
+    wide_weights: bool
+    tensors: list[Tensor] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+    def pick(self, values):
+        """One of the values."""
+        return values[self.rng.integers(len(values))]
+
+    def tensor(self, shape: tuple[int, int, int], zero_point: int | None = None) -> Tensor:
+        """A new tensor with a zero point of its own."""
+        if zero_point is None:
+            zero_point = int(self.pick(ZERO_POINTS))
+        name = f"t{len(self.tensors)}"
+        self.tensors.append(Tensor(name=name, shape=shape, scale=1.0, zero_point=zero_point))
+        return self.tensors[-1]
+
+    def input(self, shape: tuple[int, int, int]) -> Tensor:
+        """A new network input."""
+        tensor = self.tensor(shape)
+        self.inputs.append(tensor.name)
+        return tensor
+
+    def image(self, channels: int | None = None) -> Tensor:
+        """A new input image of random size."""
+        height, width = (int(n) for n in self.rng.integers(1, 10, 2))
+        return self.input((channels or int(self.pick(CHANNELS)), height, width))
+
+    def clamp(self) -> dict[str, int]:
+        """Output limits: the whole range, or what a folded Clip leaves."""
+        if self.rng.random() < 0.5:
+            return {}
+        low, high = sorted(int(v) for v in self.rng.integers(-128, 128, 2))
+        return {"low": low, "high": high}
+
+    def window(self, source: Tensor, max_kernel: int = 4) -> Window:
+        """A window that fits the image, with any stride, dilation and asymmetric padding."""
+        while True:
+            kernel = tuple(int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
+            window = Window(
+                kernel=kernel,
+                stride=tuple(int(s) for s in self.rng.integers(1, 4, 2)),
+                pads=tuple(int(self.rng.integers(0, k)) for k in kernel * 2),
+                dilation=tuple(int(self.pick((1, 1, 1, 2))) for _ in range(2)),
+            )
+            if min(window.output_size(*source.shape[1:])) >= 1:
+                return window
+
+    def scaling(self, count: int, spread: float) -> Scaling:
+        """Factors that bring sums of about ``spread`` into range; some of them extreme."""
+        if self.rng.random() < 0.2:
+            return scaling_of(2.0 ** self.rng.uniform(-36, 9, count))
+        if self.rng.random() < 0.2:
+            return scaling_of(2.0 ** -self.rng.integers(0, 16, count))  # ties
+        return scaling_of(self.rng.uniform(0.2, 3, count) * 100 / max(1.0, spread))
+
+    def conv(self, source: Tensor, n_out: int, groups: int, window: Window) -> Tensor:
+        """A convolution with random weights, some of its channels all zero."""
+        n_in = source.shape[0]
+        limit = 255 if self.wide_weights else 127
+        shape = (n_out, n_in // groups, *window.kernel)
+        weight = self.rng.integers(-limit, limit + 1, shape).astype(np.int16)
+        if not self.wide_weights and self.rng.random() < 0.3:
+            weight[self.rng.random(shape) < 0.1] = -128
+        weight[self.rng.random(n_out) < 0.05] = 0
+        taps = weight[0].size
+        output = self.tensor((n_out, *window.output_size(*source.shape[1:])))
+        n_scales = n_out if self.rng.random() < 0.7 else 1
+        self.operators.append(
+            Conv(
+                name=f"conv{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                weight=weight,
+                bias=self.rng.integers(-1 << 14, 1 << 14, n_out),
+                scaling=self.scaling(n_scales, 5000 * np.sqrt(taps)),
+                window=window,
+                groups=groups,
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        """The sum of two tensors with a factor each."""
+        output = self.tensor(a.shape)
+        shift = int(self.pick(POINTS))
+        limit = min(shift + 1, 31)
+        factors = tuple(int(2.0**e) for e in self.rng.uniform(limit - 6, limit, 2))
+        if self.rng.random() < 0.3:
+            factors = (1 << shift - 1,) * 2 if shift <= 31 else (1 << 30, 1 << 29)  # ties
+        self.operators.append(
+            Add(
+                name=f"add{len(self.operators)}",
+                output=output.name,
+                a=a.name,
+                b=b.name,
+                multipliers=factors,
+                shift=shift,
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def max_pool(self, source: Tensor) -> Tensor:
+        """A maximum over a window."""
+        window = self.window(source)
+        shape = (source.shape[0], *window.output_size(*source.shape[1:]))
+        output = self.tensor(shape, source.zero_point)
+        self.operators.append(
+            MaxPool(
+                name=f"max{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                window=window,
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def average_pool(self, source: Tensor) -> Tensor:
+        """A mean over a window or the whole image; padding counted or not."""
+        if self.rng.random() < 0.4:
+            window = Window(kernel=source.shape[1:])
+        else:
+            window = self.window(source).replace(dilation=(1, 1))
+        include_pad = bool(self.rng.random() < 0.5)
+        n_taps = window.kernel[0] * window.kernel[1]
+        counts = tuple(range(1, n_taps + 1)) if not include_pad else (n_taps,)
+        ratio = float(self.pick((1.0, 0.7, 1.9)))
+        shape = (source.shape[0], *window.output_size(*source.shape[1:]))
+        output = self.tensor(shape)
+        self.operators.append(
+            AveragePool(
+                name=f"mean{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                window=window,
+                counts=counts,
+                scalings=tuple(scaling_of(ratio / count) for count in counts),
+                include_pad=include_pad,
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def rescale(self, source: Tensor) -> Tensor:
+        """The same values at another scale."""
+        output = self.tensor(source.shape)
+        self.operators.append(
+            Rescale(
+                name=f"rescale{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                scaling=self.scaling(1, 100.0),
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def concat(self, parts: list[Tensor]) -> Tensor:
+        """Tensors side by side, at a scale each."""
+        output = self.tensor((sum(part.shape[0] for part in parts), *parts[0].shape[1:]))
+        self.operators.append(
+            Concat(
+                name=f"concat{len(self.operators)}",
+                output=output.name,
+                parts=tuple(part.name for part in parts),
+                scalings=tuple(self.scaling(1, 100.0) for _ in parts),
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def graph(self, name: str, outputs: list[Tensor]) -> Graph:
+        """The finished network."""
+        return Graph(
+            name=name,
+            tensors=tuple(self.tensors),
+            operators=tuple(self.operators),
+            inputs=tuple(_edge(tensor) for tensor in self.inputs),
+            outputs=tuple(_edge(tensor.name) for tensor in outputs),
+        )
+
+
+def _edge(tensor: str) -> HostEdge:
+    return HostEdge(name=tensor, tensor=tensor, shape=(1,), dtype="int8", steps=())
+
+
+def random_network(seed: int, *, wide_weights: bool = False) -> Graph:
+    """Network number ``seed``; wide_weights: with weight zero points, so 9 bits."""
+    layers = Layers(rng=np.random.default_rng(seed), wide_weights=wide_weights)
+    kind = KINDS[seed % len(KINDS)]
+    output = globals()[f"_{kind}"](layers)
+    return layers.graph(f"{kind}-{seed}", [output])
+
+
+def _conv(layers: Layers) -> Tensor:
+    source = layers.image()
+    return layers.conv(source, int(layers.pick(CHANNELS)), 1, layers.window(source))
+
+
+def _grouped(layers: Layers) -> Tensor:
+    groups, per_group, outs = (int(n) for n in layers.rng.integers(1, 6, 3))
+    source = layers.image(groups * per_group)
+    return layers.conv(source, groups * outs, groups, layers.window(source, 3))
+
+
+def _depthwise(layers: Layers) -> Tensor:
+    source = layers.image()
+    channels = source.shape[0]
+    return layers.conv(source, channels, channels, layers.window(source))
+
+
+def _dense(layers: Layers) -> Tensor:
+    source = layers.input((int(layers.pick((*CHANNELS, 100, 128))), 1, 1))
+    return layers.conv(source, int(layers.pick(CHANNELS)), 1, Window(kernel=(1, 1)))
+
+
+def _add(layers: Layers) -> Tensor:
+    a = layers.image()
+    b = a if layers.rng.random() < 0.1 else layers.input(a.shape)
+    return layers.add(a, b)
+
+
+def _max_pool(layers: Layers) -> Tensor:
+    return layers.max_pool(layers.image())
+
+
+def _average_pool(layers: Layers) -> Tensor:
+    return layers.average_pool(layers.image())
+
+
+def _rescale(layers: Layers) -> Tensor:
+    return layers.rescale(layers.image())
+
+
+def _concat(layers: Layers) -> Tensor:
+    first = layers.image()
+    others = [
+        layers.input((int(layers.pick(CHANNELS)), *first.shape[1:]))
+        for _ in range(layers.rng.integers(1, 4))
+    ]
+    return layers.concat([first, *others])
+
+
+def _residual(layers: Layers) -> Tensor:
+    source = layers.image()
+    channels = source.shape[0]
+    same = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+    inner = layers.conv(source, int(layers.pick(CHANNELS)), 1, same)
+    return layers.average_pool(layers.add(source, layers.conv(inner, channels, 1, same)))
