@@ -1,0 +1,208 @@
+"""Collects the graph's parts while an importer walks the ONNX nodes; shared by all importers."""
+
+from dataclasses import dataclass, field
+
+from weft.nn.errors import ModelError
+from weft.nn.graph import (
+    CODE_MAX,
+    CODE_MIN,
+    Graph,
+    HostEdge,
+    HostStep,
+    Operator,
+    Reshape,
+    Tensor,
+)
+from weft.nn.onnx_model import Node
+from weft.nn.symbols import (
+    NO_CLIP,
+    Codes,
+    HostInput,
+    HostResult,
+    Pending,
+    Quantisation,
+    Real,
+    Shape,
+    Symbol,
+    chw,
+)
+
+
+@dataclass(kw_only=True)
+class Builder:
+    """The graph so far, and what each ONNX value is (``symbols``)."""
+
+    name: str
+    opset: int
+    batch: int = 1  # the fixed batch that the model had
+    symbols: dict[str, Symbol] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    quantisations: dict[str, Quantisation] = field(default_factory=dict)
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)  # codes that can occur
+    operators: list[Operator] = field(default_factory=list)
+    inputs: list[HostEdge] = field(default_factory=list)
+    outputs: list[HostEdge] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    macs: int = 0
+
+    def symbol(self, node: Node, index: int) -> Symbol:
+        """What a node's input is. Raises ModelError where it is absent."""
+        name = node.input(index)
+        if not name:
+            raise ModelError(f"{node}: input {index} is missing")
+        return self.symbols[name]
+
+    def real(self, node: Node, index: int) -> Real:
+        """A node's input as dequantised values. Raises ModelError where it is anything else."""
+        name, value = node.input(index), self.symbol(node, index)
+        match value:
+            case Real() if value.clip == NO_CLIP:
+                return value
+            case Real() | Pending():
+                raise ModelError(
+                    f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
+                    f"DequantizeLinear between node {value.node!r} and this one"
+                )
+            case HostInput():
+                raise ModelError(
+                    f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
+                    f"DequantizeLinear after the model's input {value.name!r}"
+                )
+            case HostResult():
+                raise ModelError(
+                    f"{node}: input {name!r} comes from a Softmax, which runs on the host and "
+                    "must be at the end of the network"
+                )
+            case Codes():
+                raise ModelError(
+                    f"{node}: input {name!r} holds integer codes: put DequantizeLinear before it"
+                )
+            case _:
+                raise ModelError(f"{node}: input {name!r} is a constant; it must be an activation")
+
+    def image(self, node: Node, value: Real | Codes) -> str:
+        """Name of a tensor with the value's [C, H, W]; inserts a Reshape where needed."""
+        shape = chw(value.shape)
+        if shape is None:
+            raise ModelError(
+                f"{node}: input of {len(value.shape)} dimensions {list(value.shape)}; "
+                "at most 4 ([N, C, H, W]) are supported"
+            )
+        source = self.tensors[value.tensor]
+        if source.shape == shape:
+            return value.tensor
+        name = f"{value.tensor}_{'x'.join(map(str, shape))}"
+        if name not in self.tensors:
+            reshaped = source.replace(name=name, shape=shape)
+            operator = Reshape(name=name, output=name, input=value.tensor)
+            self.add(operator, reshaped, self.quantisations[value.tensor])
+        return name
+
+    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, node: str) -> Tensor:
+        """A tensor for an ONNX shape; not yet part of the graph."""
+        image = chw(shape)
+        if image is None:
+            raise ModelError(
+                f"node {node!r}: result of {len(shape)} dimensions {list(shape)}; "
+                "at most 4 ([N, C, H, W]) are supported"
+            )
+        return Tensor(
+            name=name,
+            shape=image,
+            scale=quantisation.scale,
+            zero_point=quantisation.code_zero_point,
+        )
+
+    def add(self, operator: Operator, output: Tensor, quantisation: Quantisation) -> None:
+        """Append an operator together with the tensor it writes."""
+        names = {item.name for item in self.operators}
+        name, number = operator.name, 1
+        while name in names:
+            number += 1
+            name = f"{operator.name}_{number}"
+        self.operators.append(operator.replace(name=name))
+        self.tensors[output.name] = output
+        self.quantisations[output.name] = quantisation
+        low, high = operator.low, operator.high
+        if isinstance(operator, Reshape):
+            low, high = self.ranges[operator.input]
+        self.ranges[output.name] = (low, high)
+
+    def add_input(self, value: HostInput, quantisation: Quantisation, name: str) -> str:
+        """The tensor of a model input, quantised on the host unless it comes as codes."""
+        tensor = self.new_tensor(name, value.shape, quantisation, value.name)
+        steps: tuple[HostStep, ...] = ()
+        if value.model_shape[1:] != tensor.shape:
+            steps += (HostStep(kind="reshape", shape=tensor.shape),)
+        if value.dtype == "float":
+            steps += (quantize_step(quantisation),)
+        dtype = "float32" if value.dtype == "float" else value.dtype
+        edge = HostEdge(
+            name=value.name, tensor=name, shape=value.model_shape[1:], dtype=dtype, steps=steps
+        )
+        for other in self.inputs:
+            same = self.tensors[other.tensor].replace(name=name) == tensor
+            if other.replace(tensor=name) == edge and same:
+                return other.tensor
+        self.inputs.append(edge)
+        self.tensors[name] = tensor
+        self.quantisations[name] = quantisation
+        self.ranges[name] = (CODE_MIN, CODE_MAX)
+        return name
+
+    def add_output(self, name: str, result: HostResult, dtype: str) -> None:
+        """A model output: the tensor's codes, then the host's steps."""
+        self.outputs.append(
+            HostEdge(
+                name=name,
+                tensor=result.tensor,
+                shape=result.shape[1:],
+                dtype=dtype,
+                steps=result.steps,
+            )
+        )
+
+    def host_result(self, value: Real | Codes) -> HostResult:
+        """The value as seen by the host: in the model's shape, dequantised where it is real."""
+        steps: tuple[HostStep, ...] = ()
+        if self.tensors[value.tensor].shape != value.shape[1:]:
+            steps += (HostStep(kind="reshape", shape=value.shape[1:]),)
+        if isinstance(value, Real):
+            steps += (dequantize_step(self.quantisations[value.tensor]),)
+        return HostResult(
+            tensor=value.tensor,
+            shape=value.shape,
+            steps=steps,
+            integer=isinstance(value, Codes),
+        )
+
+    def graph(self) -> Graph:
+        """The graph as collected."""
+        return Graph(
+            name=self.name,
+            tensors=tuple(self.tensors.values()),
+            operators=tuple(self.operators),  # pyright: ignore[reportArgumentType]
+            inputs=tuple(self.inputs),
+            outputs=tuple(self.outputs),
+            macs=self.macs,
+            notes=tuple(dict.fromkeys(self.notes)),
+        )
+
+
+def quantize_step(quantisation: Quantisation) -> HostStep:
+    """QuantizeLinear on the host."""
+    return _step("quantize", quantisation)
+
+
+def dequantize_step(quantisation: Quantisation) -> HostStep:
+    """DequantizeLinear on the host."""
+    return _step("dequantize", quantisation)
+
+
+def _step(kind: str, quantisation: Quantisation) -> HostStep:
+    return HostStep(
+        kind=kind,
+        scale=quantisation.scale,
+        zero_point=quantisation.zero_point,
+        dtype=quantisation.dtype,
+    )

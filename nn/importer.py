@@ -1,0 +1,154 @@
+"""From an ONNX file to the integer graph. One walk over the nodes per quantised form, one graph.
+
+Today: QDQ (QuantizeLinear and DequantizeLinear around float operators), static, 8 bits.
+"""
+
+import math
+from pathlib import Path
+
+from weft.nn.builder import Builder
+from weft.nn.errors import ModelError
+from weft.nn.graph import Graph
+from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
+from weft.nn.operators import BY_NAME
+from weft.nn.passes import run_passes
+from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Real
+
+DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+QONNX_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+QONNX = ("Quant", "BipolarQuant", "Trunc", "IntQuant", "FloatQuant")
+ACTIVATION_TYPES = ("float", "int8", "uint8")
+
+
+def import_model(path: str | Path) -> Graph:
+    """The integer graph of a statically quantised ONNX file.
+
+    Raises ModelError, and nothing else, for any file that cannot be taken as it is.
+    """
+    model = load(path)
+    nodes = _needed(model)
+    _check_form(path, nodes)
+    builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
+    for name, array in model.initialisers.items():
+        builder.symbols[name] = Constant(array=array)
+    read = {name for node in nodes for name in node.inputs}
+    read |= {port.name for port in model.outputs}
+    for port in model.inputs:
+        if port.name in read:
+            builder.symbols[port.name] = _input(port)
+    for node in nodes:
+        _import_node(node, builder, read)
+    for port in model.outputs:
+        _output(port, builder)
+    if not builder.operators:
+        raise ModelError(f"{path}: nothing to accelerate: no operator lies between Q and DQ")
+    return run_passes(builder.graph())
+
+
+def _needed(model: OnnxModel) -> list[Node]:
+    """The nodes that the outputs depend on, in running order."""
+    wanted = {port.name for port in model.outputs}
+    result = []
+    for node in reversed(model.nodes):
+        if wanted & set(node.outputs):
+            result.append(node)
+            wanted |= set(node.inputs)
+    return result[::-1]
+
+
+def _check_form(path: str | Path, nodes: list[Node]) -> None:
+    """Refuse what is quantised in another form, or not at all, and say what would work."""
+    for node in nodes:
+        domain, _, op = node.op.rpartition(".")
+        if op in DYNAMIC or op.startswith("Dynamic"):
+            raise ModelError(
+                f"{node}: {path} is quantised dynamically (scales computed at run time); "
+                "quantise statically, e.g. with onnxruntime.quantization.quantize_static"
+            )
+        if op in QONNX or domain in QONNX_DOMAINS:
+            raise ModelError(
+                f"{node}: the QONNX form (Quant, BipolarQuant, Trunc) is not supported yet; "
+                "export as 8-bit QDQ (QuantizeLinear and DequantizeLinear)"
+            )
+        if op.startswith("QLinear") or op == "QGemm":
+            raise ModelError(
+                f"{node}: the QOperator form (QLinearConv, QGemm, ...) is not supported yet; "
+                "export as QDQ, e.g. quantize_static(..., quant_format=QuantFormat.QDQ)"
+            )
+    if not any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in nodes):
+        raise ModelError(
+            f"{path} is a float model: it holds no quantisation; calibrate and quantise "
+            "statically first, e.g. with onnxruntime.quantization.quantize_static"
+        )
+
+
+def _import_node(node: Node, builder: Builder, read: set[str]) -> None:
+    support = BY_NAME.get(node.op)
+    if support is None:
+        raise ModelError(
+            f"{node}: operator {node.op} is not supported; supported are "
+            f"{', '.join(BY_NAME)} (limits: weft ops)"
+        )
+    for name in node.outputs[1:]:
+        if name and name in read:
+            raise ModelError(f"{node}: output {name!r} is used; only the first output is supported")
+    if not node.outputs or not node.outputs[0]:
+        raise ModelError(f"{node}: its first output is not used; only that one is supported")
+    builder.symbols[node.outputs[0]] = support.handler(node, builder)
+
+
+def _batch(model: OnnxModel) -> int:
+    """The fixed batch of the model's inputs, 1 where it is free."""
+    sizes = {port.shape[0] for port in model.inputs if port.shape}
+    return next((size for size in sizes if size is not None and size > 1), 1)
+
+
+def _input(port: Port) -> HostInput:
+    """A model input with its batch bound to 1."""
+    if port.dtype not in ACTIVATION_TYPES:
+        raise ModelError(
+            f"input {port.name!r} has type {port.dtype}; "
+            f"supported are {', '.join(ACTIVATION_TYPES)}"
+        )
+    if port.shape is None or len(port.shape) < 2:
+        raise ModelError(
+            f"input {port.name!r} has {_words(port)}; a batch and one to three fixed "
+            "dimensions are needed"
+        )
+    sizes = port.shape[1:]
+    fixed = tuple(size for size in sizes if size is not None and size > 0)
+    if len(fixed) != len(sizes):
+        free = next(i for i, size in enumerate(sizes) if size is None or size < 1) + 1
+        raise ModelError(
+            f"input {port.name!r} has no fixed size in dimension {free}; only the batch may be "
+            "free: export with fixed sizes"
+        )
+    if math.prod(fixed) > MAX_ELEMENTS:
+        raise ModelError(f"input {port.name!r} has the impossible shape {list(fixed)}")
+    shape = (1, *fixed)
+    return HostInput(name=port.name, dtype=port.dtype, model_shape=shape, shape=shape)
+
+
+def _words(port: Port) -> str:
+    return "no shape" if port.shape is None else f"shape {list(port.shape)}"
+
+
+def _output(port: Port, builder: Builder) -> None:
+    value = builder.symbols[port.name]
+    match value:
+        case Real() if value.clip == NO_CLIP:
+            builder.add_output(port.name, builder.host_result(value), "float32")
+        case Codes():
+            dtype = builder.quantisations[value.tensor].dtype
+            builder.add_output(port.name, builder.host_result(value), dtype)
+        case HostResult():
+            dtype = value.steps[-1].dtype if value.integer and value.steps else "float32"
+            builder.add_output(port.name, value, dtype)
+        case Constant() | HostInput():
+            raise ModelError(f"output {port.name!r} does not depend on any supported operator")
+        case _:
+            name = getattr(value, "node", port.name)
+            raise ModelError(
+                f"output {port.name!r} is not quantised: put QuantizeLinear and DequantizeLinear "
+                f"between node {name!r} and it"
+            )

@@ -1,0 +1,248 @@
+"""An ONNX file as plain values: nodes in running order, constants as arrays, inputs and outputs.
+
+Everything that can be wrong with a file as a file ends here, as ModelError.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, numpy_helper
+
+from weft.nn.errors import ModelError
+
+MAX_ELEMENTS = 1 << 28  # of one tensor: beyond any network meant for these devices
+
+TYPE_NAMES: dict[int, str] = {value: name.lower() for name, value in TensorProto.DataType.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One ONNX node. Optional inputs that are left out have the name ''."""
+
+    name: str
+    op: str  # "Conv"; with its domain in front where that is not ONNX's own
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"node {self.name!r} ({self.op})"
+
+    def input(self, index: int) -> str:
+        """Name of an input, '' where it is absent."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
+    def integer(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, int):
+            raise ModelError(f"{self}: attribute {name!r} must be an integer, not {value!r}")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        """A float attribute."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, float):
+            raise ModelError(f"{self}: attribute {name!r} must be a float, not {value!r}")
+        return value
+
+    def integers(self, name: str) -> tuple[int, ...] | None:
+        """An attribute that is a list of integers, or None where it is absent."""
+        value = self.attributes.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
+            raise ModelError(f"{self}: attribute {name!r} must be integers, not {value!r}")
+        return tuple(value)
+
+    def text(self, name: str, default: str) -> str:
+        """A string attribute."""
+        value = self.attributes.get(name, default)
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """An input or output of the model. shape: with its batch, None where a size is not fixed."""
+
+    name: str
+    dtype: str  # as ONNX names it: "float", "int8", ...
+    shape: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxModel:
+    """A model: nodes in an order in which they can run, initialisers by name."""
+
+    name: str
+    opset: int  # of ONNX's own domain
+    nodes: tuple[Node, ...]
+    initialisers: Mapping[str, np.ndarray]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+def load(path: str | Path) -> OnnxModel:
+    """Read and check a file. Raises ModelError for anything that is not a usable ONNX model."""
+    path = Path(path)
+    proto = _parse(path)
+    try:
+        return _convert(path, proto)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: a name in the file is not text: {error}") from error
+
+
+def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
+    initialisers = {item.name: to_array(item.name, item) for item in proto.graph.initializer}
+    if proto.graph.sparse_initializer:
+        raise ModelError(f"{path}: sparse initialisers are not supported; store them dense")
+    inputs = tuple(_port(item) for item in proto.graph.input if item.name not in initialisers)
+    _sort_nodes(proto, {port.name for port in inputs} | set(initialisers))
+    opset = _opset(path, proto)
+    _check(path, proto)
+    return OnnxModel(
+        name=path.stem,
+        opset=opset,
+        nodes=tuple(_node(item) for item in proto.graph.node),
+        initialisers=initialisers,
+        inputs=inputs,
+        outputs=tuple(_port(item) for item in proto.graph.output),
+    )
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    try:
+        proto = onnx.load(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one: {error}") from error
+    except onnx.checker.ValidationError as error:  # external data outside the folder
+        raise ModelError(f"{path}: external data cannot be read: {error}") from error
+    if not proto.graph.node:
+        raise ModelError(f"{path}: not an ONNX file, or a damaged one: it holds no nodes")
+    return proto
+
+
+def _check(path: Path, proto: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(proto)
+    except (onnx.checker.ValidationError, RuntimeError, ValueError, DecodeError) as error:
+        lines = str(error).strip().splitlines() or ["unknown reason"]
+        raise ModelError(f"{path}: not valid ONNX: {lines[0]}") from error
+
+
+def _opset(path: Path, proto: onnx.ModelProto) -> int:
+    versions = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ModelError(f"{path}: the file names no ONNX opset")
+    if max(versions) < 10:
+        raise ModelError(
+            f"{path}: opset {max(versions)} has no QuantizeLinear; export with opset 13 or later"
+        )
+    return max(versions)
+
+
+def _label(proto: onnx.NodeProto) -> tuple[str, str]:
+    """Name and operator of a node; one without a name goes by its first output."""
+    name = proto.name or (proto.output[0] if proto.output else "")
+    domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
+    return name, domain + proto.op_type
+
+
+def _node(proto: onnx.NodeProto) -> Node:
+    name, op = _label(proto)
+    attributes = {}
+    for item in proto.attribute:
+        try:
+            value = onnx.helper.get_attribute_value(item)
+        except (ValueError, TypeError) as error:
+            raise ModelError(
+                f"node {name!r} ({op}): attribute {item.name!r} cannot be read: {error}"
+            ) from error
+        attributes[item.name] = value if isinstance(value, (int, float, bytes)) else _plain(value)
+    return Node(
+        name=name,
+        op=op,
+        inputs=tuple(proto.input),
+        outputs=tuple(proto.output),
+        attributes=attributes,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Repeated attributes as lists; messages (tensors) stay as they are."""
+    return value if isinstance(value, onnx.TensorProto) else list(value)
+
+
+def to_array(name: str, proto: onnx.TensorProto) -> np.ndarray:
+    """A constant's array. Raises ModelError naming it where its data do not fit its shape."""
+    if any(size < 0 for size in proto.dims) or math.prod(proto.dims) > MAX_ELEMENTS:
+        raise ModelError(f"constant {name!r} has the impossible shape {list(proto.dims)}")
+    try:
+        return np.asarray(numpy_helper.to_array(proto))
+    except (ValueError, TypeError, KeyError, OSError, DecodeError) as error:
+        raise ModelError(f"constant {name!r} cannot be read: {error}") from error
+
+
+def _port(proto: onnx.ValueInfoProto) -> Port:
+    tensor = proto.type.tensor_type
+    if not proto.type.HasField("tensor_type"):
+        raise ModelError(f"input or output {proto.name!r} is not a tensor")
+    shape = None
+    if tensor.HasField("shape"):
+        shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    dtype = TYPE_NAMES.get(tensor.elem_type, f"type {tensor.elem_type}")
+    return Port(name=proto.name, dtype=dtype, shape=shape)
+
+
+def _sort_nodes(proto: onnx.ModelProto, known: set[str]) -> None:
+    """Bring the nodes into running order. Raises ModelError where there is none."""
+    nodes = list(proto.graph.node)
+    made: set[str] = set()
+    for node in nodes:
+        for name in filter(None, node.output):
+            if name in made or name in known:
+                raise ModelError(f"{_describe(node)}: output {name!r} is produced twice")
+            made.add(name)
+    for node in nodes:
+        for name in node.input:
+            if name and name not in made and name not in known:
+                raise ModelError(
+                    f"{_describe(node)} reads {name!r}, which nothing in the model produces"
+                )
+    for item in proto.graph.output:
+        if item.name not in made and item.name not in known:
+            raise ModelError(f"output {item.name!r} is produced by nothing in the model")
+    ordered = _order(nodes, known | {""})
+    if [id(node) for node in ordered] != [id(node) for node in nodes]:
+        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+        del proto.graph.node[:]
+        proto.graph.node.extend(copies)
+
+
+def _order(nodes: list[onnx.NodeProto], ready: set[str]) -> list[onnx.NodeProto]:
+    waiting, ordered = nodes, []
+    while waiting:
+        later = []
+        for node in waiting:
+            if ready.issuperset(node.input):
+                ordered.append(node)
+                ready |= set(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            raise ModelError(f"{_describe(later[0])} is part of a cycle: it needs its own result")
+        waiting = later
+    return ordered
+
+
+def _describe(proto: onnx.NodeProto) -> str:
+    name, op = _label(proto)
+    return f"node {name!r} ({op})"

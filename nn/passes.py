@@ -1,0 +1,215 @@
+"""Rewrites of the graph, shared by all importers, in the order in which they run.
+
+Every pass keeps the meaning exactly; ``checker.check`` runs after each one.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace as _replace
+
+import numpy as np
+
+from weft.nn.checker import check
+from weft.nn.errors import ModelError
+from weft.nn.graph import (
+    CODE_MAX,
+    CODE_MIN,
+    Conv,
+    Graph,
+    HostEdge,
+    HostStep,
+    Operator,
+    Rescale,
+    Reshape,
+    Window,
+)
+
+Pass = Callable[[Graph], Graph]
+
+
+def run_passes(graph: Graph) -> Graph:
+    """The graph after all passes. Raises ModelError where a Reshape is left over."""
+    check(graph)
+    for step in PASSES:
+        graph = step(graph)
+        check(graph)
+    _refuse_reshapes(graph)
+    return graph
+
+
+def drop_identity_rescales(graph: Graph) -> Graph:
+    """A Rescale to the same scale and zero point without a clamp does nothing."""
+    for name in [op.name for op in graph.operators if isinstance(op, Rescale)]:
+        operator = next(op for op in graph.operators if op.name == name)
+        assert isinstance(operator, Rescale)
+        source, target = graph.tensor(operator.input), graph.tensor(operator.output)
+        same = source.replace(name="") == target.replace(name="")
+        if same and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
+            graph = _bypass(graph, operator.output, operator.input)
+    return graph
+
+
+def reshape_behind_rescale(graph: Graph) -> Graph:
+    """Reshape, Rescale becomes Rescale, Reshape."""
+    for operator in graph.operators:
+        if isinstance(operator, Rescale):
+            reshape = _producer(graph, operator.input)
+            if isinstance(reshape, Reshape):
+                graph = _swap(graph, reshape, operator)
+    return graph
+
+
+def _swap(graph: Graph, reshape: Reshape, rescale: Rescale) -> Graph:
+    source = graph.tensor(reshape.input)
+    middle = graph.tensor(rescale.output).replace(
+        name=f"{rescale.output}_unshaped", shape=source.shape
+    )
+    moved = rescale.replace(input=source.name, output=middle.name)
+    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle.name)
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        operators += [moved, behind] if operator is rescale else [operator]
+    return _with(graph, operators, (*graph.tensors, middle))
+
+
+def merge_reshapes(graph: Graph) -> Graph:
+    """A Reshape of a Reshape reads the first one's input; one that changes nothing goes."""
+    for name in [op.name for op in graph.operators if isinstance(op, Reshape)]:
+        operator = next(op for op in graph.operators if op.name == name)
+        assert isinstance(operator, Reshape)
+        source = _producer(graph, operator.input)
+        if isinstance(source, Reshape):
+            merged = operator.replace(input=source.input)
+            graph = _with(graph, [merged if op is operator else op for op in graph.operators])
+            operator = merged
+        if graph.tensor(operator.input).shape == graph.tensor(operator.output).shape:
+            graph = _bypass(graph, operator.output, operator.input)
+    return graph
+
+
+def reshape_to_head(graph: Graph) -> Graph:
+    """A Reshape that is its input's only reader is done by the host."""
+    for edge in graph.inputs:
+        readers = graph.consumers(edge.tensor)
+        used = any(out.tensor == edge.tensor for out in graph.outputs)
+        if len(readers) != 1 or not isinstance(readers[0], Reshape) or used:
+            continue
+        operator = readers[0]
+        shape = graph.tensor(operator.output).shape
+        steps = tuple(step for step in edge.steps if step.kind != "reshape")
+        if edge.shape != shape:
+            steps = (HostStep(kind="reshape", shape=shape), *steps)
+        moved = edge.replace(tensor=operator.output, steps=steps)
+        inputs = tuple(moved if item is edge else item for item in graph.inputs)
+        operators = [op for op in graph.operators if op is not operator]
+        graph = _with(graph.replace(inputs=inputs), operators)
+    return graph
+
+
+def reshape_to_tail(graph: Graph) -> Graph:
+    """An output that is a Reshape's result is reshaped by the host instead."""
+    outputs: list[HostEdge] = []
+    for edge in graph.outputs:
+        operator = _producer(graph, edge.tensor)
+        if isinstance(operator, Reshape):
+            shape = graph.tensor(operator.output).shape
+            steps = edge.steps
+            if not steps or steps[0].kind != "reshape":
+                steps = (HostStep(kind="reshape", shape=shape), *steps)
+            edge = edge.replace(tensor=operator.input, steps=steps)
+        outputs.append(edge)
+    return _with(graph.replace(outputs=tuple(outputs)), graph.operators)
+
+
+def reshape_into_dense(graph: Graph) -> Graph:
+    """Reshape of a whole image to a vector, then a 1x1 Conv: one Conv with a whole-image kernel."""
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        source = _producer(graph, operator.input) if isinstance(operator, Conv) else None
+        if isinstance(operator, Conv) and isinstance(source, Reshape):
+            image = graph.tensor(source.input).shape
+            vector = graph.tensor(source.output).shape[1:] == (1, 1)
+            if vector and operator.groups == 1 and operator.window == Window(kernel=(1, 1)):
+                weight = operator.weight.reshape(operator.weight.shape[0], *image)
+                operator = operator.replace(
+                    input=source.input,
+                    weight=np.ascontiguousarray(weight),
+                    window=Window(kernel=image[1:]),
+                )
+        operators.append(operator)
+    return _with(graph, operators)
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """Operators whose results nobody needs, with their tensors and inputs."""
+    needed = {edge.tensor for edge in graph.outputs}
+    kept: list[Operator] = []
+    for operator in reversed(graph.operators):
+        if operator.output in needed:
+            kept.append(operator)
+            needed |= set(operator.inputs)
+    inputs = tuple(edge for edge in graph.inputs if edge.tensor in needed)
+    return _with(graph.replace(inputs=inputs), kept[::-1])
+
+
+# Order matters where a comment says so.
+PASSES: tuple[Pass, ...] = (
+    # First: what is not there needs no Reshape to be moved around it.
+    drop_identity_rescales,
+    # Before merge_reshapes: two Reshapes may meet once no Rescale stands between them.
+    reshape_behind_rescale,
+    # Before the three that follow, which look at one Reshape only.
+    merge_reshapes,
+    # Before reshape_into_dense: a vector fills the array's input lanes better than an image of few
+    # channels, and the host's Reshape costs nothing.
+    reshape_to_head,
+    reshape_to_tail,
+    reshape_into_dense,
+    # Last: the passes above leave operators behind that nobody reads any more.
+    drop_dead,
+)
+
+
+def _refuse_reshapes(graph: Graph) -> None:
+    for operator in graph.operators:
+        if isinstance(operator, Reshape):
+            before = list(graph.tensor(operator.input).shape)
+            after = list(graph.tensor(operator.output).shape)
+            readers = ", ".join(repr(op.name) for op in graph.consumers(operator.output))
+            raise ModelError(
+                f"Reshape of {operator.input!r} from {before} to {after} (channels, height, width) "
+                f"in front of node {readers} is not supported; what works: a Reshape next to the "
+                "model's inputs and outputs, and one to a vector in front of Gemm or MatMul"
+            )
+
+
+def _producer(graph: Graph, tensor: str) -> Operator | None:
+    return next((op for op in graph.operators if op.output == tensor), None)
+
+
+def _bypass(graph: Graph, tensor: str, source: str) -> Graph:
+    """Read ``source`` wherever ``tensor`` was read; its operator goes."""
+    operators = [_reading(op, tensor, source) for op in graph.operators if op.output != tensor]
+    outputs = tuple(
+        edge.replace(tensor=source) if edge.tensor == tensor else edge for edge in graph.outputs
+    )
+    return _with(graph.replace(outputs=outputs), operators)
+
+
+def _reading(operator: Operator, old: str, new: str) -> Operator:
+    changes: dict[str, object] = {}
+    for name in ("input", "a", "b"):
+        if getattr(operator, name, None) == old:
+            changes[name] = new
+    if old in getattr(operator, "parts", ()):
+        parts = operator.inputs
+        changes["parts"] = tuple(new if part == old else part for part in parts)
+    return _replace(operator, **changes) if changes else operator
+
+
+def _with(graph: Graph, operators: object, tensors: object = None) -> Graph:
+    """The graph with other operators; tensors that nobody writes any more are dropped."""
+    ops = tuple(operators)  # pyright: ignore[reportArgumentType]
+    written = {op.output for op in ops} | {edge.tensor for edge in graph.inputs}
+    pool = graph.tensors if tensors is None else tensors
+    kept = tuple(t for t in pool if t.name in written)  # pyright: ignore
+    return graph.replace(operators=ops, tensors=kept)

@@ -1,0 +1,235 @@
+"""QuantizeLinear and DequantizeLinear: where real values become tensors of the graph."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weft.nn.builder import Builder, dequantize_step, quantize_step
+from weft.nn.errors import ModelError
+from weft.nn.factors import rescale_scaling
+from weft.nn.graph import Operator, Rescale, Tensor
+from weft.nn.onnx_model import TYPE_NAMES, Node
+from weft.nn.symbols import (
+    NO_CLIP,
+    Codes,
+    Constant,
+    HostInput,
+    HostResult,
+    Pending,
+    Quantisation,
+    QuantisedConstant,
+    Real,
+    Symbol,
+)
+
+ACTIVATION_TYPES = ("int8", "uint8")
+MAX_SCALE = 2.0**60  # and 2**-60 for activations: no factor overflows float32 by accident
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingRescale(Pending):
+    """A tensor's own values, perhaps clamped, on their way to another quantisation."""
+
+    source: str
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        clamp = self.codes_range(result)
+        scaling, wrong = rescale_scaling(builder.quantisations[self.source], result, **clamp)
+        if wrong:
+            builder.notes.append(
+                f"{self.node}: {wrong} of 256 codes are rescaled differently from ONNX Runtime"
+            )
+        return Rescale(
+            name=self.node, output=output.name, input=self.source, scaling=scaling, **clamp
+        )
+
+
+def quantize_linear(node: Node, builder: Builder) -> Symbol:
+    """QuantizeLinear of whatever its input is."""
+    value = builder.symbol(node, 0)
+    if isinstance(value, Constant):
+        return _quantize_constant(node, builder, value)
+    quantisation = _quantisation(node, builder)
+    output = node.outputs[0]
+    match value:
+        case HostInput(dtype="float"):
+            return Codes(tensor=builder.add_input(value, quantisation, output), shape=value.shape)
+        case HostInput():
+            raise ModelError(
+                f"{node}: input {value.name!r} has type {value.dtype}; "
+                "float (quantised here) or int8 and uint8 (into DequantizeLinear) are supported"
+            )
+        case Real():
+            source = builder.quantisations[value.tensor]
+            if value.clip == NO_CLIP and source == quantisation:
+                return Codes(tensor=value.tensor, shape=value.shape)
+            pending = PendingRescale(
+                node=node.name if value.clip == NO_CLIP else value.node,
+                op=node.op,
+                own_shape=(1, *builder.tensors[value.tensor].shape),
+                shape=value.shape,
+                clip=value.clip,
+                source=value.tensor,
+            )
+            return finish(builder, pending, quantisation, output)
+        case Pending():
+            return finish(builder, value, quantisation, output)
+        case HostResult(integer=False):
+            steps = (*value.steps, quantize_step(quantisation))
+            return HostResult(tensor=value.tensor, shape=value.shape, steps=steps, integer=True)
+        case _:
+            raise ModelError(f"{node}: input {node.inputs[0]!r} is quantised already")
+
+
+def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
+    """Make the operator of a pending result, now that its output's quantisation is known."""
+    tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.node)
+    builder.add(pending.operator(builder, tensor, quantisation), tensor, quantisation)
+    return Codes(tensor=output, shape=pending.shape)
+
+
+def dequantize_linear(node: Node, builder: Builder) -> Symbol:
+    """DequantizeLinear of whatever its input is."""
+    value = builder.symbol(node, 0)
+    match value:
+        case Constant():
+            return _dequantize_constant(node, builder, value)
+        case HostInput(dtype="int8" | "uint8"):
+            quantisation = _quantisation(node, builder, value.dtype)
+            name = builder.add_input(value, quantisation, f"{value.name}_codes")
+            return Real(tensor=name, shape=value.shape, node=node.name)
+        case Codes():
+            own = builder.quantisations[value.tensor]
+            quantisation = _quantisation(node, builder, own.dtype)
+            if quantisation != own:
+                raise ModelError(
+                    f"{node}: scale {quantisation.scale!r} and zero point "
+                    f"{quantisation.zero_point} differ from those that {value.tensor!r} was "
+                    f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
+                )
+            return Real(tensor=value.tensor, shape=value.shape, node=node.name)
+        case HostResult(integer=True):
+            quantisation = _quantisation(node, builder)
+            steps = (*value.steps, dequantize_step(quantisation))
+            return HostResult(tensor=value.tensor, shape=value.shape, steps=steps)
+        case HostInput():
+            raise ModelError(
+                f"{node}: input {value.name!r} has type {value.dtype}; int8 and uint8 are supported"
+            )
+        case _:
+            raise ModelError(f"{node}: input {node.inputs[0]!r} is not quantised")
+
+
+def _parameters(node: Node, builder: Builder) -> tuple[np.ndarray, np.ndarray | None]:
+    """Scale and zero point arrays, checked one by one."""
+    if node.attributes.get("block_size"):
+        raise ModelError(
+            f"{node}: attribute 'block_size' is not supported; quantise per tensor or per channel"
+        )
+    scale = _constant(node, builder, 1, "scale")
+    if scale.dtype != np.float32:
+        raise ModelError(f"{node}: scale has type {scale.dtype}; float32 is supported")
+    if not np.all((scale > 0) & (scale <= MAX_SCALE)):
+        raise ModelError(f"{node}: every scale must be greater than 0 and at most 2**60")
+    if not node.input(2):
+        return scale, None
+    zero_point = _constant(node, builder, 2, "zero point")
+    if zero_point.size != scale.size:
+        raise ModelError(
+            f"{node}: {zero_point.size} zero points but {scale.size} scales; one each is needed"
+        )
+    return scale, zero_point
+
+
+def _constant(node: Node, builder: Builder, index: int, what: str) -> np.ndarray:
+    value = builder.symbol(node, index)
+    if not isinstance(value, Constant):
+        raise ModelError(
+            f"{node}: {what} {node.input(index)!r} is computed at run time; only constants are "
+            "supported: quantise statically, e.g. with onnxruntime.quantization.quantize_static"
+        )
+    return value.array
+
+
+def _quantisation(node: Node, builder: Builder, dtype: str | None = None) -> Quantisation:
+    """The one scale and zero point of an activation. dtype: that of the codes, where known."""
+    scale, zero_point = _parameters(node, builder)
+    if scale.size != 1:
+        raise ModelError(
+            f"{node}: an activation with {scale.size} scales; only per-tensor quantisation of "
+            "activations is supported (weights may be per channel)"
+        )
+    if scale.reshape(()) < 1 / MAX_SCALE:
+        raise ModelError(f"{node}: the scale of an activation must be at least 2**-60")
+    named = str(zero_point.dtype) if zero_point is not None else None
+    kind = named or dtype or _output_dtype(node)
+    if dtype is not None and kind != dtype:
+        raise ModelError(f"{node}: zero point has type {kind}, the codes have {dtype}")
+    if kind not in ACTIVATION_TYPES:
+        raise ModelError(
+            f"{node}: activations of type {kind} are not supported; int8 and uint8 are"
+        )
+    return Quantisation(
+        scale=float(scale.reshape(())),
+        zero_point=int(zero_point.reshape(())) if zero_point is not None else 0,
+        dtype=kind,
+    )
+
+
+def _output_dtype(node: Node) -> str:
+    """Type of QuantizeLinear's result where it has no zero point."""
+    kind = node.integer("output_dtype", 0) if node.op == "QuantizeLinear" else 0
+    return TYPE_NAMES.get(kind, f"type {kind}") if kind else "uint8"
+
+
+def _along(node: Node, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A per-channel vector shaped to broadcast along the node's axis; a single value as it is."""
+    if array.size == 1:
+        return array.reshape(())
+    axis = node.integer("axis", 1)
+    if not -len(shape) <= axis < len(shape) or array.shape != (shape[axis],):
+        raise ModelError(
+            f"{node}: {array.size} scales do not fit axis {axis} of a constant of shape "
+            f"{list(shape)}"
+        )
+    return array.reshape([-1 if i == axis % len(shape) else 1 for i in range(len(shape))])
+
+
+def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constant:
+    """Weights stored as floats in front of their QuantizeLinear."""
+    scale, zero_point = _parameters(node, builder)
+    kind = str(zero_point.dtype) if zero_point is not None else _output_dtype(node)
+    if kind not in ("int8", "uint8", "int32"):
+        raise ModelError(
+            f"{node}: constants of type {kind} are not supported; int8, uint8 and (for a bias) "
+            "int32 are"
+        )
+    if value.array.dtype.kind != "f" or not np.all(np.isfinite(value.array)):
+        raise ModelError(f"{node}: constant {node.inputs[0]!r} must hold finite floats")
+    shape = value.array.shape
+    offset: Any = 0
+    if zero_point is not None:
+        offset = _along(node, zero_point.astype(np.int64), shape)
+    info = np.iinfo(kind)
+    ratio = value.array.astype(np.float32) / _along(node, scale, shape)
+    codes = np.clip(np.rint(ratio).astype(np.float64) + offset, info.min, info.max)
+    return Constant(array=codes.astype(kind))
+
+
+def _dequantize_constant(node: Node, builder: Builder, value: Constant) -> QuantisedConstant:
+    """Weights and biases."""
+    scale, zero_point = _parameters(node, builder)
+    kind = str(value.array.dtype)
+    if kind not in ("int8", "uint8", "int32"):
+        raise ModelError(
+            f"{node}: constant {node.inputs[0]!r} has type {kind}; int8, uint8 and (for a bias) "
+            "int32 are supported"
+        )
+    shape = value.array.shape
+    offset = np.zeros((), np.int64) if zero_point is None else zero_point.astype(np.int64)
+    return QuantisedConstant(
+        codes=value.array.astype(np.int64),
+        scale=_along(node, scale, shape),
+        zero_point=_along(node, offset, shape),
+    )

@@ -1,0 +1,90 @@
+"""Whole networks from outside (WEFT_MODELS) against ONNX Runtime, every sample, every tensor."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.nn.qdq_builder import cut, run_onnx
+from weft.nn.graph import Graph
+from weft.nn.host import decode, encode, reference_model
+from weft.nn.importer import import_model
+from weft.nn.reference import run
+
+ModelFile = Callable[[str], Path]
+MACS = {"kws": 2_656_768, "ic": 12_501_632, "vww": 7_489_664, "ad": 264_192}
+
+
+def reference_codes(graph: Graph, x: np.ndarray) -> dict[str, np.ndarray]:
+    (edge,) = graph.inputs
+    return run(graph, {edge.tensor: encode(edge, x)})
+
+
+def onnx_codes(path: Path, graph: Graph, tensor: str, x: np.ndarray, int8: bool) -> np.ndarray:
+    """A tensor's codes by ONNX Runtime, from the model cut behind its DequantizeLinear."""
+    model = onnx.load(path)
+    real = next(n.output[0] for n in model.graph.node if n.input and n.input[0] == tensor)
+    (values,) = run_onnx(cut(path, real), {graph.inputs[0].name: x}, int8=int8)
+    info = graph.tensor(tensor)
+    codes = np.rint(values / np.float32(info.scale)).astype(int) + info.zero_point
+    return codes.reshape(len(x), *info.shape)
+
+
+@pytest.mark.parametrize("name", MACS)
+def test_macs_and_json(model_file: ModelFile, name: str) -> None:
+    graph = import_model(model_file(f"mlperf_tiny/{name}.onnx"))
+    assert graph.macs == MACS[name]
+    assert Graph.from_json(graph.to_json()) == graph
+
+
+def test_ic_every_image_before_the_softmax(model_file: ModelFile) -> None:
+    path, data = model_file("mlperf_tiny/ic.onnx"), np.load(model_file("mlperf_tiny/ic_data.npz"))
+    graph = import_model(path)
+    logits = graph.operators[-1].output
+    ours = reference_codes(graph, data["x"])[logits]
+    assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"], int8=True))
+    # Without that switch ONNX Runtime runs six of the convolutions in float.
+    default = onnx_codes(path, graph, logits, data["x"], int8=False)
+    assert np.mean(ours == default) > 0.95
+    assert np.abs(ours - default.astype(int)).max() <= 3
+    outputs = decode(graph.outputs[0], ours)
+    accuracy = 100 * np.mean(outputs.argmax(1) == data["y"])
+    assert accuracy == pytest.approx(87.0, abs=0.5)
+
+
+def test_kws_every_sample(model_file: ModelFile) -> None:
+    path, data = model_file("mlperf_tiny/kws.onnx"), np.load(model_file("mlperf_tiny/kws_data.npz"))
+    graph = import_model(path)
+    logits = graph.operators[-1].output
+    ours = reference_codes(graph, data["x"])[logits]
+    assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"], int8=False))
+    accuracy = 100 * np.mean(ours.reshape(len(ours), -1).argmax(1) == data["y"])
+    assert accuracy == pytest.approx(90.2, abs=0.05)
+
+
+INPUTS = {"ic": (3, 32, 32), "kws": (1, 49, 10), "ad": (640,), "vww": (3, 96, 96)}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_tensor(model_file: ModelFile, name: str) -> None:
+    path = model_file(f"mlperf_tiny/{name}.onnx")
+    graph = import_model(path)
+    step = graph.inputs[0].steps[-1]
+    rng = np.random.default_rng(3)
+    codes = rng.integers(-128, 128, (2, *INPUTS[name]))
+    x = ((codes - step.zero_point) * step.scale).astype(np.float32)
+    ours = reference_codes(graph, x)
+    for operator in graph.operators:
+        wanted = onnx_codes(path, graph, operator.output, x, int8=True)
+        assert np.count_nonzero(ours[operator.output] != wanted) == 0, operator.name
+
+
+@pytest.mark.parametrize("name", ["qdq_s8_cnn", "qdq_u8_cnn", "qdq_s8_mlp"])
+def test_digits_every_sample(model_file: ModelFile, name: str) -> None:
+    path, data = model_file(f"digits/{name}.onnx"), np.load(model_file(f"digits/{name}.npz"))
+    (ours,) = reference_model(import_model(path), {"x": data["x"]}).values()
+    assert np.array_equal(ours, data["y_all"])
+    assert np.array_equal(ours, run_onnx(path, {"x": data["x"]})[0])
+    assert np.mean(ours.argmax(1) == data["labels"]) > 0.95
