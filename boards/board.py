@@ -1,0 +1,205 @@
+"""Boards are data: what a board file says, checked, as a frozen value."""
+
+import difflib
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weft.nn.errors import ConfigError
+from weft.nn.value import TAG, Value
+
+FAMILIES = ("ecp5", "ice40", "gowin")
+BOARDS_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Device(Value):
+    """The FPGA: ``package`` and ``speed`` as nextpnr spells them."""
+
+    family: str
+    name: str
+    package: str
+    speed: str
+
+    def _check(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(
+                f"device.family must be one of {', '.join(FAMILIES)}, not {self.family!r}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Budget(Value):
+    """What the device has, as nextpnr counts it.
+
+    ``lut`` 4-input LUTs, ``ff`` flip-flops, ``dsp`` multipliers (ECP5: MULT18X18D), ``bram`` block
+    RAMs (ECP5: DP16KD of 18 kbit), ``spram`` single-ported RAMs (iCE40 UP5K only).
+    """
+
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+    spram: int
+
+    def _check(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 0:
+                raise ValueError(
+                    f"budget.{field.name} must be 0 or more, not {getattr(self, field.name)}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clock(Value):
+    """The oscillator: its pin and frequency."""
+
+    pin: str
+    hz: int
+
+    def _check(self) -> None:
+        if self.hz <= 0:
+            raise ValueError(f"clock.hz must be more than 0, not {self.hz}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Uart(Value):
+    """Serial pins as the FPGA sees them: it receives on ``rx`` and sends on ``tx``."""
+
+    rx: str
+    tx: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sources(Value):
+    """Where each group of figures comes from."""
+
+    device: str
+    budget: str
+    clock: str
+    uart: str
+    leds: str
+    flash: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Board(Value):
+    """One board. ``flash`` is a command line; ``{bitstream}`` in it stands for the file."""
+
+    name: str
+    title: str
+    device: Device
+    budget: Budget
+    clock: Clock
+    uart: Uart
+    leds: tuple[str, ...]
+    flash: tuple[str, ...]
+    sources: Sources
+
+    def _check(self) -> None:
+        if not any("{bitstream}" in word for word in self.flash):
+            raise ValueError("flash must contain '{bitstream}' where the file's name goes")
+
+
+def list_boards() -> list[str]:
+    """Names of the boards that come with weft, sorted."""
+    return sorted(path.stem for path in BOARDS_FOLDER.glob("*.yaml"))
+
+
+def load_board(name_or_path: str | Path) -> Board:
+    """A board by name (see ``list_boards``) or from the user's own YAML file by path.
+
+    A string with a slash or ending in .yaml or .yml is a path. Raises ConfigError naming the
+    file, the field and what is expected there.
+    """
+    text = str(name_or_path)
+    is_path = isinstance(name_or_path, Path) or "/" in text or "\\" in text
+    if is_path or text.endswith((".yaml", ".yml")):
+        return _read(Path(text))
+    known = list_boards()
+    if text not in known:
+        close = difflib.get_close_matches(text.lower(), known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "."
+        raise ConfigError(
+            f"unknown board {text!r}{hint} Known boards: {', '.join(known)}; "
+            "or give the path of a board file (.yaml)"
+        )
+    return _read(BOARDS_FOLDER / f"{text}.yaml")
+
+
+def board_from_data(data: Any, where: str) -> Board:
+    """A board from plain data: a parsed board file or ``Board.to_json()``.
+
+    ``where`` names the file in error messages. Raises ConfigError.
+    """
+    return _value(Board, data, where, "")
+
+
+def _read(path: Path) -> Board:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"board file {path} cannot be read: {reason}") from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "it cannot be parsed"
+        raise ConfigError(f"board file {path}{line}: not valid YAML: {reason}") from error
+    return board_from_data(data, f"board file {path}")
+
+
+def _value(cls: type[Value], data: Any, where: str, prefix: str) -> Any:
+    """``cls`` from a mapping with exactly its fields; ``prefix`` is the path to it in the file."""
+    if not isinstance(data, dict):
+        place = f"field {prefix[:-1]!r}" if prefix else "the top level"
+        raise ConfigError(f"{where}: {place} must be a mapping of fields, not {data!r}")
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in fields(cls)]
+    for key in data:
+        if key not in names and not (key == TAG and data[key] == cls.__name__):
+            close = difflib.get_close_matches(str(key), names, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ConfigError(
+                f"{where}: unknown field '{prefix}{key}'{hint}; expected: {', '.join(names)}"
+            )
+    for name in names:
+        if name not in data:
+            raise ConfigError(
+                f"{where}: field '{prefix}{name}' is missing; expected {_expected(hints[name])}"
+            )
+    made = {n: _field(hints[n], data[n], where, prefix + n) for n in names}
+    try:
+        return cls(**made)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _field(hint: Any, item: Any, where: str, name: str) -> Any:
+    """One field's value, of the type that ``hint`` asks for."""
+    if isinstance(hint, type) and issubclass(hint, Value):
+        return _value(hint, item, where, name + ".")
+    if typing.get_origin(hint) is tuple and isinstance(item, list | tuple):
+        if all(type(x) is str for x in item):
+            return tuple(item)
+    elif isinstance(hint, type) and type(item) is hint:
+        return item
+    raise ConfigError(f"{where}: field {name!r} must be {_expected(hint)}, not {item!r}")
+
+
+def _expected(hint: Any) -> str:
+    if typing.get_origin(hint) is tuple:
+        return "a list of strings"
+    if isinstance(hint, type) and issubclass(hint, Value):
+        return "a mapping with " + ", ".join(_names(hint))
+    return {int: "an integer", str: "a string (in quotes if it looks like a number)"}[hint]
+
+
+def _names(cls: type[Value]) -> Iterator[str]:
+    return (field.name for field in fields(cls))

@@ -1,0 +1,116 @@
+"""The netlist pass that moves a register into the block RAM before it."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft.boards.bram_register import merge_in_module, merge_output_registers
+from weft.nn.errors import ToolError
+
+CLOCK, DATA, OUT = 2, [10, 11], [20, 21]
+
+
+def ram() -> dict[str, Any]:
+    pins = {"CLKA": ["0"], "CLKB": [CLOCK], "DOA0": [30], "DOB0": [DATA[0]], "DOB1": [DATA[1]]}
+    for port in "AB":
+        pins |= {f"OCE{port}": ["1"], f"RST{port}": ["0"]}
+    return {
+        "type": "DP16KD",
+        "parameters": {f"REGMODE_{p}": "NOREG" for p in "AB"}
+        | {f"CLK{p}MUX": f"CLK{p}" for p in "AB"}
+        | {f"DATA_WIDTH_{p}": f"{18:032b}" for p in "AB"},
+        "connections": pins,
+        "port_directions": {p: "output" if p.startswith("DO") else "input" for p in pins},
+    }
+
+
+def register(i: int) -> dict[str, Any]:
+    pins = {"CLK": [CLOCK], "DI": [DATA[i]], "LSR": ["0"], "Q": [OUT[i]]}
+    return {
+        "type": "TRELLIS_FF",
+        "parameters": {"CEMUX": "1 ", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET"},
+        "connections": pins,
+        "port_directions": {p: "output" if p == "Q" else "input" for p in pins},
+    }
+
+
+def module() -> dict[str, Any]:
+    return {
+        "ports": {"out": {"direction": "output", "bits": OUT}},
+        "cells": {"ram": ram(), "r0": register(0), "r1": register(1)},
+    }
+
+
+def test_registers_move_into_the_block_ram() -> None:
+    m = module()
+    assert merge_in_module(m) == 2
+    assert list(m["cells"]) == ["ram"]
+    pins = m["cells"]["ram"]["connections"]
+    assert (pins["DOB0"], pins["DOB1"], pins["DOA0"]) == ([OUT[0]], [OUT[1]], [30])
+    parameters = m["cells"]["ram"]["parameters"]
+    assert (parameters["REGMODE_A"], parameters["REGMODE_B"]) == ("OUTREG", "OUTREG")
+    assert merge_in_module(m) == 0
+
+
+def test_36_bit_words_are_read_under_port_b() -> None:
+    m = module()
+    pins, parameters = m["cells"]["ram"]["connections"], m["cells"]["ram"]["parameters"]
+    pins |= {"DOA0": [DATA[0]], "DOB0": [DATA[1]], "DOB1": [31], "OCEA": ["0"]}
+    assert merge_in_module(copy.deepcopy(m)) == 0  # narrow: port A has no clock
+    parameters |= {f"DATA_WIDTH_{p}": f"{36:032b}" for p in "AB"}
+    assert merge_in_module(m) == 2
+    assert (pins["DOA0"], pins["DOB0"]) == ([OUT[0]], [OUT[1]])
+    assert (pins["OCEA"], pins["OCEB"]) == (["1"], ["1"])
+
+
+def lut(net: int) -> dict[str, Any]:
+    pins = {"A": [net], "Z": [99]}
+    directions = {"A": "input", "Z": "output"}
+    return {"type": "LUT4", "parameters": {}, "connections": pins, "port_directions": directions}
+
+
+@pytest.mark.parametrize(
+    ("where", "change"),
+    [
+        ("r0", {"connections": {"CLK": [3]}}),
+        ("r1", {"parameters": {"CLKMUX": "INV"}}),
+        ("r0", {"parameters": {"CEMUX": "CE"}}),
+        ("r0", {"connections": {"LSR": [5]}}),
+        ("r0", {"parameters": {"LSRMUX": "INV"}}),
+        ("r1", {"parameters": {"REGSET": "SET"}}),
+        ("ram", {"connections": {"OCEB": ["0"]}}),
+        ("ram", {"connections": {"RSTB": [7]}}),
+        ("ram", {"parameters": {"CLKBMUX": "INV"}}),
+        ("ram", {"parameters": {"REGMODE_A": "OUTREG"}}),
+        ("lut", lut(DATA[0])),  # the data is also used without the register
+        ("lut", lut(30)),  # and so is the other port's
+        ("r1", lut(DATA[1])),
+    ],
+)
+def test_a_block_ram_that_must_stay(where: str, change: dict[str, Any]) -> None:
+    m = module()
+    cell = m["cells"].setdefault(where, {})
+    for key, value in change.items():
+        cell[key] = {**cell.get(key, {}), **value} if isinstance(value, dict) else value
+    before = copy.deepcopy(m)
+    assert merge_in_module(m) == 0
+    assert m == before
+
+
+def test_data_that_is_an_output_of_the_design() -> None:
+    m = module()
+    m["ports"]["early"] = {"direction": "output", "bits": [DATA[1]]}
+    assert merge_in_module(m) == 0
+
+
+def test_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"modules": {"top": module()}}))
+    assert merge_output_registers(path, "top") == 2
+    assert list(json.loads(path.read_text())["modules"]["top"]["cells"]) == ["ram"]
+    with pytest.raises(ToolError) as raised:
+        merge_output_registers(path, "other")
+    assert str(raised.value) == f"{path}: not the netlist that was expected: 'other'"

@@ -1,0 +1,297 @@
+"""Synthesis: the flow on a small design, and what it says when something is wrong."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weft.boards import synth
+from weft.boards.board import load_board
+from weft.boards.build_dir import merge_report, open_build
+from weft.boards.synth import synthesise
+from weft.boards.synth_report import SynthReport, read_pnr, read_stat
+from weft.boards.toolchain import RunError, Tool
+from weft.nn.errors import ConfigError, FitError, ToolError
+
+FakeBuild = Callable[[str], Path]
+
+
+def edit_manifest(build: Path, **changes: Any) -> None:
+    path = build / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_bitstream(fake_build: FakeBuild) -> None:
+    """Up to a bitstream for the small board: about 20 s."""
+    build = fake_build("ulx3s-25f")
+    stages: list[str] = []
+    report = synthesise(build, progress=stages.append)
+    assert stages == [
+        "yosys: synthesis for ulx3s-25f",
+        "nextpnr: place and route, seed 1, 25 MHz",
+        "ecppack: bitstream",
+    ]
+    # Four lanes of weft_mul as MULT18X18D (with their registers), two memories.
+    assert (report.dsp, report.bram) == (4, 2)
+    assert 100 < report.lut < 500
+    assert 100 < report.ff < 400
+    assert report.comb is not None
+    assert report.lut <= report.comb < 1.3 * report.lut
+    assert report.timing is not None
+    assert report.timing.fmax_mhz > 150  # 140 without the block RAMs' own output registers
+    assert report.timing.clock_met
+    assert " ns, " in report.timing.critical_path
+    assert report.seeds == (1,)
+    assert [line.split()[0] for line in report.tools] == ["yosys", "nextpnr-ecp5", "ecppack"]
+    bitstream = (build / "bitstream.bit").read_bytes()
+    assert bitstream == (build / "synth/board_top.bit").read_bytes()
+    assert b"LFE5U-25F" in bitstream[:200]
+    stored = json.loads((build / "report.json").read_text())
+    assert stored["prediction"] == {"lut": 1}
+    assert stored["synthesis"]["fmax_mhz"] == report.fmax_mhz
+    assert SynthReport.from_json(stored["synthesis"]) == report
+
+
+def test_yosys_only(fake_build: FakeBuild) -> None:
+    build = fake_build("ulx3s-85f")
+    report = synthesise(build, place_and_route=False)
+    assert (report.dsp, report.bram, report.fmax_mhz, report.bitstream) == (4, 2, None, None)
+    assert not (build / "bitstream.bit").exists()
+    assert json.loads((build / "report.json").read_text())["synthesis"] == report.to_json()
+
+
+def test_vendor_cells_replace_portable_ones(fake_build: FakeBuild) -> None:
+    build = fake_build("ulx3s-25f")
+    (build / "synth").mkdir()
+    sources = synth.vendor_sources(open_build(build), "ecp5")
+    assert sources == ["rtl/weft_top.v", "rtl/cells/weft_ram.v", "synth/cells/weft_mul.v"]
+    assert "MULT18X18D" in (build / "synth/cells/weft_mul.v").read_text()
+    assert synth.vendor_sources(open_build(build), "ice40") == list(open_build(build).sources)
+
+
+def test_broken_verilog(fake_build: FakeBuild) -> None:
+    build = fake_build("ulx3s-25f")
+    (build / "rtl/weft_top.v").write_text("module weft_top(;\nendmodule\n")
+    (build / "bitstream.bit").write_text("of an earlier design")
+    with pytest.raises(ToolError) as raised:
+        synthesise(build)
+    lines = str(raised.value).splitlines()
+    assert lines[:3] == [
+        "yosys failed with exit code 1",
+        "  command: yosys -q -l synth/yosys.log -s synth/yosys.ys",
+        f"  log: {build / 'synth/yosys.log'}",
+    ]
+    assert lines[3].startswith("  | rtl/weft_top.v:1: ERROR: syntax error")
+    assert not (build / "bitstream.bit").exists()
+    assert json.loads((build / "report.json").read_text()) == {"prediction": {"lut": 1}}
+
+
+def test_does_not_fit(fake_build: FakeBuild) -> None:
+    build = fake_build("ulx3s-25f")
+    board = json.loads((build / "manifest.json").read_text())["board_file"]
+    board["budget"]["dsp"] = 1
+    edit_manifest(build, board_file=board)
+    with pytest.raises(FitError) as raised:
+        synthesise(build)
+    assert str(raised.value) == (
+        "the design does not fit ulx3s-25f: it needs 4 multipliers (MULT18X18D), the board has 1; "
+        "try fewer --lanes or --columns, or a larger board"
+    )
+    assert json.loads((build / "report.json").read_text())["synthesis"]["dsp"] == 4
+
+
+@pytest.fixture
+def no_tools(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[RunError | None]], list[list[str]]]:
+    """``no_tools(results)``: tools only pretend to run; nextpnr ends as ``results`` say in turn."""
+
+    def install(results: list[RunError | None]) -> list[list[str]]:
+        calls: list[list[str]] = []
+
+        def fake_run(tool: Tool, args: list[str], *, cwd: Path, **_options: Any) -> float:
+            calls.append([tool.name, *args])
+            if tool.name == "yosys":
+                cells = {"num_cells_by_type": {"LUT4": 10, "CCU2C": 3, "TRELLIS_FF": 7}}
+                (cwd / "synth/stat.json").write_text(json.dumps({"design": cells}))
+                netlist = {"modules": {"board_top": {"cells": {}, "ports": {}}}}
+                (cwd / "synth/board_top.json").write_text(json.dumps(netlist))
+            elif tool.name == "nextpnr-ecp5":
+                error = results.pop(0)
+                if error:
+                    raise error
+                (cwd / "synth/nextpnr.json").write_text(json.dumps(PNR))
+            else:
+                (cwd / args[-1]).write_bytes(b"bits")
+            return 2.0
+
+        monkeypatch.setattr(synth, "run", fake_run)
+        monkeypatch.setattr(synth, "find_tool", lambda name: Tool(name=name, command=name))
+        monkeypatch.setattr(synth, "version", lambda tool: "1.0")
+        return calls
+
+    return install
+
+
+def step(delay: float, kind: str, cells: tuple[str, str]) -> dict[str, Any]:
+    ends = [{"cell": name, "port": "P"} for name in cells]
+    return {"delay": delay, "type": kind, "from": ends[0], "to": ends[1]}
+
+
+PNR = {
+    "fmax": {"clk": {"achieved": 20.004, "constraint": 25.0}},
+    "utilization": {"TRELLIS_COMB": {"used": 17, "available": 24288}},
+    "critical_paths": [
+        {"from": "<async>", "to": "posedge clk", "path": [step(99.0, "routing", ("i", "b"))]},
+        {
+            "from": "posedge clk",
+            "to": "posedge clk",
+            "path": [
+                step(0.5, "clk-to-q", ("a", "a")),
+                step(1.25, "routing", ("a", "m")),
+                step(0.25, "logic", ("m", "m")),
+                step(0.5, "setup", ("b", "b")),
+            ],
+        },
+    ],
+}
+
+
+def failure(output: str, *, timed_out: bool = False) -> RunError:
+    return RunError("nextpnr-ecp5 failed", timed_out=timed_out, output=output, seconds=1.0)
+
+
+def test_other_seeds_are_tried_and_reported(fake_build: FakeBuild, no_tools: Any) -> None:
+    build = fake_build("ulx3s-25f")
+    calls = no_tools([failure("ERROR: Failed to route arc 7"), failure("", timed_out=True), None])
+    stages: list[str] = []
+    report = synthesise(build, seed=5, freq=50.0, progress=stages.append)
+    assert report.seeds == (5, 6, 7)
+    assert report.pnr_seconds == 4.0  # the failed runs count
+    assert [c[c.index("--seed") + 1] for c in calls if c[0] == "nextpnr-ecp5"] == ["5", "6", "7"]
+    assert stages[2] == "nextpnr: no result with seed 5, trying the next one"
+    assert (report.lut, report.ff, report.ccu2c) == (16, 7, 3)
+    assert report.timing is not None
+    assert (report.timing.fmax_mhz, report.timing.target_mhz) == (20.0, 50.0)
+    assert not report.timing.clock_met
+    assert report.timing.critical_path == "a.P -> b.P: 2.50 ns, 1.25 of it routing, logic levels: 1"
+    assert 'FREQUENCY PORT "clk" 50 MHZ;' in (build / "synth/board_top.lpf").read_text()
+
+
+def test_seeds_are_bounded(fake_build: FakeBuild, no_tools: Any) -> None:
+    calls = no_tools([failure("", timed_out=True)] * 4)
+    with pytest.raises(RunError):
+        synthesise(fake_build("ulx3s-25f"))
+    assert sum(call[0] == "nextpnr-ecp5" for call in calls) == synth.MAX_SEEDS
+
+
+def test_no_seed_cures_other_errors(fake_build: FakeBuild, no_tools: Any) -> None:
+    calls = no_tools([failure("ERROR: cell type 'FOO' is unsupported"), None])
+    with pytest.raises(RunError):
+        synthesise(fake_build("ulx3s-25f"))
+    assert sum(call[0] == "nextpnr-ecp5" for call in calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"top": "x"}, "{manifest}: field 'top' must be 'weft_top', not 'x'"),
+        (
+            {"lanes": 0},
+            "{manifest}: field 'lanes' must be an integer of 1 or more, not 0",
+        ),
+        (
+            {"output_words": None},
+            "{manifest}: field 'output_words' must be an integer of 1 or more, not None",
+        ),
+        (
+            {"sources": "a.v"},
+            "{manifest}: field 'sources' must be a list of file names, not 'a.v'",
+        ),
+        ({"sources": ["a.v"]}, "{manifest}: source 'a.v' does not exist in {build}"),
+        (
+            {"board_file": {}},
+            "{manifest}, 'board_file': field 'name' is missing; "
+            "expected a string (in quotes if it looks like a number)",
+        ),
+    ],
+)
+def test_wrong_manifest(fake_build: FakeBuild, changes: dict[str, Any], message: str) -> None:
+    build = fake_build("ulx3s-25f")
+    edit_manifest(build, **changes)
+    with pytest.raises(ConfigError) as raised:
+        synthesise(build)
+    assert str(raised.value) == message.format(manifest=build / "manifest.json", build=build)
+
+
+def test_no_build_directory(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        synthesise(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path} is not a build directory: it has no manifest.json; "
+        f"make one with `weft compile MODEL.onnx --board NAME -o {tmp_path}`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        (
+            {"family": "ice40", "name": "UP5K"},
+            "board 'ulx3s-25f': synthesis for family 'ice40' is not supported yet; "
+            "supported: 'ecp5'",
+        ),
+        (
+            {"name": "LFE5U-26F"},
+            "board 'ulx3s-25f': unknown ECP5 device 'LFE5U-26F'; known: "
+            + ", ".join(synth.DEVICE_FLAGS),
+        ),
+    ],
+)
+def test_unsupported_device(fake_build: FakeBuild, device: dict[str, str], message: str) -> None:
+    build = fake_build("ulx3s-25f")
+    board = json.loads((build / "manifest.json").read_text())["board_file"]
+    board["device"].update(device)
+    edit_manifest(build, board_file=board)
+    with pytest.raises(ConfigError) as raised:
+        synthesise(build)
+    assert str(raised.value) == message
+
+
+def test_frequency_is_checked(fake_build: FakeBuild) -> None:
+    message = r"^the target frequency must be more than 0 MHz, not -1$"
+    with pytest.raises(ConfigError, match=message):
+        synthesise(fake_build("ulx3s-25f"), freq=-1.0)
+
+
+def test_merge_report(tmp_path: Path) -> None:
+    merge_report(tmp_path, "synthesis", {"lut": 1})
+    merge_report(tmp_path, "other", {"x": 2})
+    merge_report(tmp_path, "synthesis", {"lut": 3})
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report == {"synthesis": {"lut": 3}, "other": {"x": 2}}
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+    (tmp_path / "report.json").write_text("[]")
+    with pytest.raises(ConfigError) as raised:
+        merge_report(tmp_path, "synthesis", {})
+    assert str(raised.value) == f"{tmp_path / 'report.json'} must hold a JSON object, not list"
+
+
+def test_stat(tmp_path: Path) -> None:
+    cells = {"LUT4": 5, "CCU2C": 2, "TRELLIS_DPR16X4": 3, "PFUMX": 9, "DP16KD": 4, "TRELLIS_FF": 6}
+    path = tmp_path / "stat.json"
+    path.write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+    got = read_stat(path)
+    assert (got.lut, got.ff, got.dsp, got.bram, got.ccu2c) == (5 + 2 * 2 + 3 * 4, 6, 0, 4, 2)
+    path.write_text("{}")
+    with pytest.raises(ToolError) as raised:
+        read_stat(path)
+    assert str(raised.value) == f"{path}: not the report that was expected: no field 'design'"
+
+
+def test_pnr_report_without_clock(tmp_path: Path) -> None:
+    path = tmp_path / "nextpnr.json"
+    path.write_text(json.dumps({**PNR, "fmax": {}}))
+    with pytest.raises(ToolError) as raised:
+        read_pnr(path, load_board("ulx3s-25f"), 25.0)
+    assert str(raised.value) == f"{path}: nextpnr found no clock; has the design any register?"
