@@ -1,7 +1,17 @@
 """Pipelined multipliers: one DSP block, or a registered adder tree in LUTs."""
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, signed, unsigned
-from amaranth.hdl import Shape, ShapeLike, Value
+from amaranth.hdl import (
+    Cat,
+    ClockSignal,
+    Const,
+    Instance,
+    Module,
+    Shape,
+    ShapeLike,
+    Signal,
+    Value,
+    unsigned,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,19 +24,22 @@ class Multiplier(wiring.Component):
     """``p = a * b``, a new pair every cycle.
 
     Parameters: shapes of ``a`` and ``b`` (at most 18 bits signed or 17 unsigned each, ``b`` at
-    most 16 bits for the LUT style) and the style. Members: ``a``, ``b``, ``p`` (signed, as wide as
-    both together). ``latency`` is the number of cycles from operands to product.
+    most 16 bits for the LUT style) and the style. Members: ``a``, ``b``, ``p`` (as wide as both
+    together, signed if one of them is). ``latency`` is the number of cycles from operands to
+    product.
     """
 
     def __init__(self, a: ShapeLike, b: ShapeLike, style: Style):
         self.a_shape, self.b_shape, self.style = Shape.cast(a), Shape.cast(b), style
-        widths = (self.a_shape.width, self.b_shape.width)
-        if max(widths) > 18 or (style is Style.LUT and widths[1] > 16):
+        shapes = (self.a_shape, self.b_shape)
+        widths = tuple(shape.width for shape in shapes)
+        # A DSP block works in two's complement: an unsigned operand takes one bit more.
+        too_wide = any(shape.width + (not shape.signed) > 18 for shape in shapes)
+        if too_wide or (style is Style.LUT and widths[1] > 16):
             raise ValueError(f"Multiplier: operands of {widths} bits are too wide for {style}")
         self.latency = multiplier_latency(style, widths[1])
-        super().__init__(
-            {"a": In(self.a_shape), "b": In(self.b_shape), "p": Out(signed(sum(widths)))}
-        )
+        product = Shape(sum(widths), signed=any(shape.signed for shape in shapes))
+        super().__init__({"a": In(self.a_shape), "b": In(self.b_shape), "p": Out(product)})
 
     a: Signal
     b: Signal

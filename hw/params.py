@@ -59,7 +59,8 @@ class EngineParams:
     requant_multiplier: Multiplier = Multiplier.DSP
 
     def __post_init__(self) -> None:
-        for name in ("lanes", "columns", "requant_lanes", "act_words", "weight_words"):
+        depths = ("act_words", "weight_words", "vector_words", "param_words", "program_words")
+        for name in ("lanes", "columns", "requant_lanes", *depths):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.lanes % self.requant_lanes or self.columns % self.requant_lanes:
@@ -72,7 +73,10 @@ class EngineParams:
         if self.weight_bits not in (8, 9):
             raise ValueError(f"weight_bits must be 8 or 9, not {self.weight_bits}")
         if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
-            raise ValueError("weight memory too deep for the image address")
+            raise ValueError(
+                f"memories must take at most {IMAGE_ADDRESS_BITS - 3} bits of image address, "
+                f"not {self.image_word_bits}"
+            )
 
     @property
     def act_address_bits(self) -> int:
@@ -111,9 +115,13 @@ class EngineParams:
 
     @property
     def image_word_bits(self) -> int:
-        """Address bits of the largest weight image: word, row, chunk."""
-        row_and_chunk = _log2(self.lanes) + _log2(self.weight_chunks)
-        return bits_for(self.weight_words) + row_and_chunk
+        """Address bits of the largest image: word, row (weights only), chunk."""
+        return max(
+            bits_for(self.weight_words) + self.row_bits + _log2(self.weight_chunks),
+            bits_for(self.vector_words) + _log2(self.vector_chunks),
+            bits_for(self.param_words) + _log2(self.param_chunks),
+            bits_for(self.program_words),
+        )
 
     @property
     def row_bits(self) -> int:

@@ -84,7 +84,6 @@ class RequantiseLane(wiring.Component):
     def _product(self, m: Module, total: Signal, factor: Signal) -> tuple[Signal, int]:
         """The scaled sum of both halves, and its latency."""
         style = self.params.requant_multiplier
-        upper_bits = self.params.accumulator_bits - LOW_BITS
         lower = Cat(total[: LOW_BITS - 1], ~total[LOW_BITS - 1]).as_signed()
         upper = total[LOW_BITS:].as_signed()
         upper_factor = Mux(self.pair, self.multiplier, factor)
@@ -100,8 +99,8 @@ class RequantiseLane(wiring.Component):
             half = Signal(signed(len(operand) + 32), name=f"{name}_product")
             m.d.sync += half.eq(parts[0] + (parts[1] << 16))
             halves.append(half)
-        assert upper_bits + LOW_BITS == self.params.accumulator_bits
-        product = Signal(signed(self.params.accumulator_bits + 32))
+        # The lowest sum is -2**(bits - 1) - 2**15, the bias's offset taken out: one bit more.
+        product = Signal(signed(self.params.accumulator_bits + 1 + 32))
         upper_product = Mux(self.pair, halves[0], halves[0] << LOW_BITS)
         m.d.sync += product.eq(upper_product + halves[1])
         return product, latency + 2

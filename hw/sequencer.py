@@ -57,9 +57,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         step = self.step
-        hold = Signal.like(step.hold)
         active = Signal()
-        m.d.comb += active.eq(self.running & (hold == 0))
 
         # ends[i]: loop i is in its last round. A tap advances loop i when all inside it end.
         ends = Signal(len(LEVELS))
@@ -75,10 +73,11 @@ class Sequencer(wiring.Component):
             with m.Elif(advance[i]):
                 m.d.sync += [counters[i].eq(counters[i] - 1), ends[i].eq(counters[i] == 2)]
 
-        # The outermost loop that moves on in this cycle: it takes its stride, all inside restart.
+        # The loop that a tap moves on: the innermost one that does not end. It takes its stride and
+        # all inside it restart.
         level = Signal(range(len(LEVELS)))
-        for i in reversed(range(len(LEVELS))):
-            with m.If(advance[i] & ~ends[i]):
+        for i in range(len(LEVELS)):
+            with m.If(~ends[i]):
                 m.d.comb += level.eq(i)
 
         strides = {name: step[f"act_{name}"] for name in LEVELS}
@@ -99,14 +98,21 @@ class Sequencer(wiring.Component):
 
         tile_ends = Signal()
         m.d.comb += tile_ends.eq(advance[2])
-        with m.If(self.start):
-            m.d.sync += [self.running.eq(1), hold.eq(0)]
-        with m.Elif(hold != 0):
-            m.d.sync += hold.eq(hold - 1)
-        with m.Elif(tile_ends):
-            m.d.sync += [hold.eq(step.hold), self.running.eq(~ends.all())]
+        self._pace(m, active, tile_ends, ends.all())
         self._flag(m, active, ends, tile_ends)
         return m
+
+    def _pace(self, m: Module, active: Signal, tile_ends: Signal, all_end: Value) -> None:
+        """When taps are issued: always, but for ``hold`` cycles after each tile."""
+        hold = Signal.like(self.step.hold)
+        with m.If(self.start):
+            m.d.sync += [self.running.eq(1), active.eq(1)]
+        with m.Elif(tile_ends & all_end):
+            m.d.sync += [self.running.eq(0), active.eq(0)]
+        with m.Elif(tile_ends):
+            m.d.sync += [hold.eq(self.step.hold), active.eq(self.step.hold == 0)]
+        with m.Elif(self.running):
+            m.d.sync += [hold.eq(hold - 1), active.eq(active | (hold == 1))]
 
     def _flag(self, m: Module, active: Signal, ends: Signal, tile_ends: Signal) -> None:
         first, first_tile, first_col, first_row = (Signal() for _ in range(4))

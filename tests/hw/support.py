@@ -1,0 +1,76 @@
+"""Cycle-exact stimulus and response, shared by the unit tests of components."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from amaranth.sim import Simulator
+
+from weft.hw.params import EngineParams
+
+SMALL = {
+    "lanes": 4,
+    "columns": 4,
+    "requant_lanes": 2,
+    "act_words": 64,
+    "weight_words": 16,
+    "vector_words": 16,
+    "param_words": 16,
+    "program_words": 64,
+}
+
+
+def small_params(**changes: Any) -> EngineParams:
+    """A small engine, with some of its parameters changed."""
+    return EngineParams(**{**SMALL, **changes})
+
+
+MAX_CYCLES = 50_000
+
+
+def simulate(dut: Any, *benches: Callable[[Any], Any]) -> None:
+    """Runs the test benches side by side, to the end of the last one."""
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+
+    async def deadline(ctx: Any) -> None:
+        await ctx.delay(MAX_CYCLES * 1e-6)
+        raise AssertionError(f"no end after {MAX_CYCLES} cycles")
+
+    sim.add_testbench(deadline, background=True)
+    for bench in benches:
+        sim.add_testbench(bench)
+    sim.run()
+
+
+def play(
+    dut: Any, inputs: Iterable[tuple[Any, Sequence[Any]]], outputs: Sequence[Any], n_cycles: int
+) -> list[tuple[int, ...]]:
+    """Values of ``outputs`` in each cycle, while ``inputs`` take theirs one cycle after another.
+
+    inputs: (signal, its value in cycle 0, 1, ...); after its last value a signal stays. A cycle's
+    outputs are those just before the clock edge that ends it.
+    """
+    rows: list[tuple[int, ...]] = []
+
+    async def bench(ctx: Any) -> None:
+        feeds = [(signal, list(values)) for signal, values in inputs]
+        for t in range(n_cycles):
+            for signal, values in feeds:
+                if t < len(values) and (t == 0 or values[t] != values[t - 1]):
+                    ctx.set(signal, values[t])
+            _clk, _rst, *values = await ctx.tick().sample(*outputs)
+            rows.append(tuple(values))
+
+    simulate(dut, bench)
+    return rows
+
+
+def unpack(word: int, bits: int, count: int, signed: bool = False) -> list[int]:
+    """The ``count`` numbers of ``bits`` bits in a word, lowest first."""
+    fields = [word >> i * bits & (1 << bits) - 1 for i in range(count)]
+    return [f - (f >> bits - 1 << bits) if signed else f for f in fields]
+
+
+def pack(values: Iterable[int], bits: int) -> int:
+    """Numbers of ``bits`` bits as one word, the first one lowest."""
+    return sum((v & (1 << bits) - 1) << i * bits for i, v in enumerate(values))

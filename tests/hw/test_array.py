@@ -1,0 +1,120 @@
+"""The systolic array against NumPy: tiles back to back, every operand at its stated cycle."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.hw.support import pack, play, small_params
+from weft.hw.array import WEIGHT_ISSUE, SystolicArray
+from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier
+
+# (lanes, columns, weight bits, accumulator bits, multiplier)
+CASES = [
+    (1, 1, 8, 25, Multiplier.DSP),
+    (4, 3, 8, 25, Multiplier.LUT),
+    (3, 2, 9, 32, Multiplier.DSP),
+    (8, 5, 9, 25, Multiplier.DSP),
+    (2, 8, 8, 28, Multiplier.LUT),
+]
+NAMES = [f"{k}x{n}-w{w}-a{a}-{style.value}" for k, n, w, a, style in CASES]
+
+
+def params_of(case: tuple[int, int, int, int, Multiplier]) -> EngineParams:
+    lanes, columns, weight_bits, accumulator_bits, style = case
+    return small_params(
+        lanes=lanes,
+        columns=columns,
+        requant_lanes=1,
+        weight_words=11,
+        weight_bits=weight_bits,
+        accumulator_bits=accumulator_bits,
+        array_multiplier=style,
+    )
+
+
+def weights_of(rng: np.random.Generator, p: EngineParams) -> np.ndarray:
+    """[words, K, N]: lowest, highest, zero, one, and random words."""
+    half = 1 << p.weight_bits - 1
+    weights = rng.integers(-half, half, (p.weight_words, p.lanes, p.columns))
+    for word, value in enumerate((-half, half - 1, 0, 1)):
+        weights[word] = value
+    return weights
+
+
+def loads(dut: SystolicArray, weights: np.ndarray) -> list[tuple[Any, list[int]]]:
+    """Writes of all weights, one chunk a cycle, with junk on the places of the other chunks."""
+    p = dut.params
+    rng = random.Random(5)
+    width = p.columns * p.weight_bits
+    chunk = width // p.weight_chunks
+    ports: tuple[list[int], ...] = ([], [], [], [])
+    for address, row in np.ndindex(weights.shape[:2]):
+        word = pack(weights[address, row].tolist(), p.weight_bits)
+        for c in range(p.weight_chunks):
+            mask = (1 << chunk) - 1 << c * chunk
+            junk = rng.getrandbits(width) & ~mask
+            for port, value in zip(ports, (1 << c, row, address, word & mask | junk), strict=True):
+                port.append(value)
+    ports[0].append(0)
+    signals = (dut.load_en, dut.load_row, dut.load_address, dut.load_data)
+    return list(zip(signals, ports, strict=True))
+
+
+def run(p: EngineParams, weights: np.ndarray, tiles: list[np.ndarray], words: list[list[int]],
+        gaps: list[int]) -> None:  # fmt: skip
+    """tiles: int8 [taps, K] each; words: weight word of each tap; gaps: idle cycles after a tile.
+
+    Compares the sums ``array_latency`` cycles after each tile's last tap.
+    """
+    dut = SystolicArray(p)
+    loading = loads(dut, weights)
+    t = begin = len(loading[0][1])
+    idle = [0x55 - 128] * p.lanes
+    firsts, addresses, lanes, due = [0] * begin, [0] * (begin + WEIGHT_ISSUE), [idle] * begin, {}
+    lanes += [idle] * ROW_LATENCY
+    for taps, chosen, gap in zip(tiles, words, gaps, strict=True):
+        firsts += [1] + [0] * (len(taps) - 1 + gap)
+        addresses += [*chosen, *[1] * gap]
+        lanes += [*taps.tolist(), *[idle] * gap]
+        # Idle cycles are taps like any other to the array, so a tile is complete only at its end.
+        due[t + len(taps) - 1 + p.array_latency] = np.einsum("tk,tkn->n", taps, weights[chosen])
+        t += len(taps) + gap
+    firsts.append(1)  # what follows a tile does not reach its sums
+    inputs = [*loading, (dut.first, firsts), (dut.address, addresses), (dut.lanes, lanes)]
+    rows = play(dut, inputs, [dut.sums[n] for n in range(p.columns)], max(due) + 1)
+    for tile, (cycle, sums) in enumerate(due.items()):
+        assert list(rows[cycle]) == sums.tolist(), f"tile {tile}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_random_tiles(case: tuple[int, int, int, int, Multiplier]) -> None:
+    p = params_of(case)
+    rng = np.random.default_rng(3)
+    weights = weights_of(rng, p)
+    sizes = [1, 1, 1, 2, 1, 3, *rng.integers(1, 9, 25)]
+    tiles = [rng.integers(-128, 128, (n, p.lanes)) for n in sizes]
+    words = [rng.integers(p.weight_words, size=n).tolist() for n in sizes]
+    gaps = [0] * 16 + rng.integers(0, 4, len(sizes) - 16).tolist()
+    run(p, weights, tiles, words, gaps)
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_extreme_tiles(case: tuple[int, int, int, int, Multiplier]) -> None:
+    """All operands at their limits, up to the last sum that 25 bits hold (or 260 taps)."""
+    p = params_of(case)
+    weights = weights_of(np.random.default_rng(4), p)
+    tiles, words = [], []
+    most = ((1 << 24) - 1) // (p.lanes << p.weight_bits + 6)
+    for n in (1, 2, min(most, 260)):
+        for act in (-128, 127):
+            for word in (0, 1):
+                tiles.append(np.full((n, p.lanes), act))
+                words.append([word] * n)
+    run(p, weights, tiles, words, [0] * len(tiles))
+
+
+def test_latency() -> None:
+    """Three cycles to the lanes, two (DSP) or four (LUT) per product, one per row, one to add."""
+    assert [params_of(case).array_latency for case in CASES] == [7, 12, 9, 14, 10]

@@ -1,0 +1,204 @@
+"""The host's side: words in, run, words out, with stalls on every handshake."""
+
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+
+from tests.hw.support import simulate, small_params
+from weft.hw.host import Host, Image, Register
+from weft.hw.params import EngineParams
+from weft.hw.ram import READ_LATENCY, Ram
+
+LANES = 2
+ACT_WORDS = 64
+BEYOND = 0xDEAD
+"""A word offered behind the last one: it must stay outside until the next inference."""
+
+
+class Bench(wiring.Component):
+    """A host with the activation memory that the engine gives it."""
+
+    def __init__(self, params: EngineParams, registers: tuple[int, int, int, int]):
+        self.host = Host(params, registers)
+        self.ram = Ram(width=8 * params.lanes, depth=params.act_words)
+        super().__init__({})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.host, m.submodules.ram = host, ram = self.host, self.ram
+        m.d.comb += [
+            ram.w_en.eq(host.write_en),
+            ram.w_addr.eq(host.write_address),
+            ram.w_data.eq(host.write_data),
+            ram.r_addr.eq(host.read_address),
+            host.read_data.eq(ram.r_data),
+        ]
+        return m
+
+
+def stalls(rng: random.Random, often: float) -> Iterator[int]:
+    """Cycles to wait before each transfer."""
+    while True:
+        yield rng.randrange(1, 9) if rng.random() < often else 0
+
+
+def infer(registers: list[tuple[int, int, int, int]], busy: list[int], often: float,
+          seed: int = 1) -> list[int]:  # fmt: skip
+    """One inference per entry, the registers rewritten where they change; returns cycle counts.
+
+    The outputs overlap the inputs or hold what ran before, so the words show where they come from.
+    """
+    params = small_params(lanes=LANES, act_words=ACT_WORDS)
+    dut = Bench(params, registers[0])
+    host = dut.host
+    rng = random.Random(seed)
+    memory = [0] * ACT_WORDS
+    inputs = [[rng.getrandbits(8 * LANES) for _ in range(words)] for _, words, _, _ in registers]
+    received: list[list[int]] = []
+    counts: list[int] = []
+    loaded = 0  # inputs of this inference that have been taken
+    placed = 0  # inferences whose registers are written
+
+    async def source(ctx: Any) -> None:
+        nonlocal loaded
+        waits = stalls(rng, often)
+        for n, words in enumerate(inputs):
+            while registers[n] != registers[n - 1] and placed <= n:
+                await ctx.tick()
+            for i, word in enumerate(words):
+                for _ in range(next(waits)):
+                    await ctx.tick()
+                ctx.set(host.i.valid, 1)
+                ctx.set(host.i.payload, word)
+                await ctx.tick().until(host.i.ready)
+                loaded = i + 1
+                ctx.set(host.i.valid, 0)
+                ctx.set(host.i.payload, BEYOND)
+
+    async def sink(ctx: Any) -> None:
+        waits = stalls(rng, often)
+        for _, _, _, words in registers:
+            got: list[int] = []
+            for _ in range(words):
+                for _ in range(next(waits)):
+                    await ctx.tick()
+                ctx.set(host.o.ready, 1)
+                (word,) = await ctx.tick().sample(host.o.payload).until(host.o.valid)
+                ctx.set(host.o.ready, 0)
+                got.append(word)
+            received.append(got)
+
+    async def runner(ctx: Any) -> None:
+        nonlocal loaded, placed
+        waits = stalls(rng, often)
+        before = registers[0]
+        for place, cycles, words in zip(registers, busy, inputs, strict=True):
+            # Image writes while idle; where there are any, the source waits for them.
+            if place != before:
+                for register, value in zip(Register, place, strict=True):
+                    ctx.set(host.register_en, 1)
+                    ctx.set(host.register_index, register)
+                    ctx.set(host.register_data, value)
+                    await ctx.tick()
+                ctx.set(host.register_en, 0)
+                before = place
+            placed += 1
+            for _ in range(next(waits)):
+                await ctx.tick()
+            ctx.set(host.start_valid, 1)
+            while not ctx.get(host.start_ready):
+                assert not ctx.get(host.go)
+                await ctx.tick()
+            assert loaded == len(words)
+            assert ctx.get(host.go)
+            loaded = 0
+            await ctx.tick()
+            ctx.set(host.start_valid, 0)
+            ctx.set(host.busy, 1)
+            for _ in range(cycles):
+                assert not ctx.get(host.i.ready)
+                assert not ctx.get(host.o.valid)
+                assert not ctx.get(host.go)
+                await ctx.tick()
+            ctx.set(host.busy, 0)
+            n_done = len(received)
+            while len(received) == n_done:
+                assert not ctx.get(host.start_ready)
+                await ctx.tick()
+            counts.append(ctx.get(host.cycles))
+
+    async def monitor(ctx: Any) -> None:
+        """A word that is offered stays until it is taken; ``go`` is the start's handshake."""
+        offered = None
+        while len(received) < len(registers):
+            watched = (host.start_valid, host.start_ready, host.go)
+            values = await ctx.tick().sample(host.o.valid, host.o.ready, host.o.payload, *watched)
+            valid, ready, word, start_valid, start_ready, go = values[2:]
+            assert go == (start_valid and start_ready)
+            if offered is not None:
+                assert (valid, word) == (1, offered)
+            offered = word if valid and not ready else None
+
+    simulate(dut, source, sink, runner, monitor)
+    for (in_base, _, out_base, out_words), words, got in zip(
+        registers, inputs, received, strict=True
+    ):
+        memory[in_base : in_base + len(words)] = words
+        assert got == memory[out_base : out_base + out_words]
+    return counts
+
+
+@pytest.mark.parametrize("often", [0, 0.3, 0.9])
+@pytest.mark.parametrize(
+    "place",
+    [(0, 1, 0, 1), (0, 7, 0, 7), (3, 20, 10, 13), (5, 1, 0, 64), (0, 64, 63, 1), (40, 9, 44, 5)],
+    ids=str,
+)
+def test_inferences(place: tuple[int, int, int, int], often: float) -> None:
+    """Three inferences in a row: no word is lost, doubled or taken too early."""
+    busy = [12, 1, 30]
+    assert infer([place] * 3, busy, often) == busy
+
+
+@pytest.mark.parametrize("often", [0, 0.5])
+def test_registers_can_be_rewritten(often: float) -> None:
+    places = [(0, 8, 0, 8), (10, 8, 4, 14), (2, 12, 0, 30), (0, 8, 0, 8)]
+    assert infer(places, [5, 6, 7, 8], often) == [5, 6, 7, 8]
+
+
+def test_output_rate() -> None:
+    """A ready sink gets a word every ``READ_LATENCY + 2`` cycles."""
+    dut = Bench(small_params(lanes=LANES, act_words=ACT_WORDS), (0, 1, 0, 9))
+    host = dut.host
+    valid: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        for signal in (host.i.valid, host.start_valid, host.o.ready):
+            ctx.set(signal, 1)
+        for t in range(60):
+            ctx.set(host.busy, t == 2)
+            ctx.set(host.i.valid, t == 0)
+            _clk, _rst, out = await ctx.tick().sample(host.o.valid)
+            if out:
+                valid.append(t)
+
+    simulate(dut, bench)
+    assert len(valid) == 9
+    assert {b - a for a, b in pairwise(valid)} == {READ_LATENCY + 2}
+
+
+def test_memory_map() -> None:
+    """Numbers that generated images and drivers depend on."""
+    assert [i.value for i in (Image.REGISTER, Image.PROGRAM, Image.PARAM)] == [0, 1, 2]
+    assert [i.value for i in (Image.VECTOR, Image.WEIGHT)] == [3, 4]
+    assert [r.name for r in sorted(Register, key=lambda r: r.value)] == [
+        "INPUT_BASE",
+        "INPUT_WORDS",
+        "OUTPUT_BASE",
+        "OUTPUT_WORDS",
+    ]
