@@ -1,17 +1,27 @@
 """The command line's words: what each command takes."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import weft
 
-EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs differ; 2 does not fit;
-3 an outside tool failed; 130 interrupted"""
+EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs differ;
+2 does not fit; 3 an outside tool failed; 130 interrupted"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Exits with 1, not argparse's 2, which means "does not fit" here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: error: {message}\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``args.command`` names the one that was given."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="weft", description="Neural-network accelerators for open FPGA tools.", epilog=EPILOG
     )
     top.add_argument("--version", action="version", version=f"weft {weft.__version__}")

@@ -42,30 +42,51 @@ def write_build(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -
     """Write a build directory, all or nothing; an earlier build of that name is replaced.
 
     board: the whole board file, as plain data. Raises ConfigError when ``folder`` is there and is
-    not a build directory.
+    not a build directory, or cannot be written.
     """
     check_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
+        _write(folder.resolve(), graph, plan, board)  # "." and links have no name of their own
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _write(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    draft, old = work / "new", work / "old"
+    try:
+        draft.mkdir()
         _fill(draft, graph, plan, board)
-        draft.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(draft, folder)
+            os.replace(folder, old)
+        try:
+            os.replace(draft, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def check_folder(folder: Path) -> None:
     """Raise ConfigError unless ``folder`` is free, empty or an earlier build."""
     if folder.is_dir():
-        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        if any(folder.iterdir()) and not _is_build(folder):
             raise ConfigError(
                 f"{folder} is not empty and not a build directory; choose another one with -o"
             )
     elif folder.exists():
         raise ConfigError(f"{folder} is a file; choose another build directory with -o")
+
+
+def _is_build(folder: Path) -> bool:
+    """Whether weft wrote it: other programs have a manifest.json, too."""
+    try:
+        return "plan_hash" in _load(folder / MANIFEST)
+    except ConfigError:
+        return False
 
 
 def _fill(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
@@ -98,12 +119,13 @@ def _manifest(folder: Path, plan: Plan, board: dict[str, Any]) -> dict[str, Any]
         "board": plan.target.name,
         "board_file": board,
         "sources": [f"rtl/{name}.v" for name in sources],
-        "files": {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-        },
+        "files": {path.relative_to(folder).as_posix(): _checksum(path) for path in files},
         "tools": {name: importlib.metadata.version(name) for name in TOOLS},
     }
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _port(port: Any) -> dict[str, Any]:
@@ -129,6 +151,12 @@ def read_build(folder: Path) -> Build:
             f"make one with `weft compile MODEL.onnx --board NAME -o {folder}`"
         )
     manifest = _load(folder / MANIFEST)
+    sums = manifest.get("files")
+    if not isinstance(sums, dict) or not isinstance(manifest.get("sources"), list):
+        raise ConfigError(
+            f"{folder / MANIFEST} is not a manifest of weft {weft.__version__}; "
+            "compile the model again"
+        )
     values = []
     for name, kind in (("graph.json", Graph), ("plan.json", Plan)):
         data = _load(folder / name)
@@ -139,6 +167,11 @@ def read_build(folder: Path) -> Build:
                 f"{folder / name} is not a {kind.__name__.lower()} of weft {weft.__version__} "
                 f"({error}); compile the model again"
             ) from error
+        if sums.get(name) != _checksum(folder / name):
+            raise ConfigError(
+                f"{folder / name} was changed after it was written (its checksum differs from the "
+                "manifest's); compile the model again"
+            )
     return Build(folder=folder, graph=values[0], plan=values[1], manifest=manifest)
 
 

@@ -23,8 +23,9 @@ from weft.nn.operators import SUPPORTED
 
 INTERRUPTED = 130
 
-out = Console(highlight=False, soft_wrap=True)
-log = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names of nodes and files are printed as they are: no markup, no emoji.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+log = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[args.command](args)
     except WeftError as error:
-        log.print(f"weft {args.command}: {error}", markup=False)
+        log.print(f"weft {args.command}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         log.print(f"weft {args.command}: interrupted")
@@ -76,7 +77,7 @@ def _compile(args: argparse.Namespace) -> int:
     hidden = ("steps", "notes")
     _show(args, figures, f"{chosen.network} on {board.name}", hidden)
     for note in chosen.notes:
-        log.print(f"note: {note}", markup=False)
+        log.print(f"note: {note}")
     return 0
 
 
@@ -89,7 +90,7 @@ def _simulate(args: argparse.Namespace) -> int:
     )
     _show(args, result.figures(), f"{build.plan.network}: hardware against reference")
     for line in result.differences:
-        log.print(line, markup=False)
+        log.print(line)
     return 0 if result.ok else 1
 
 
@@ -124,13 +125,15 @@ def _explain(args: argparse.Namespace) -> int:
     if args.json:
         _print_json(figures)
         return 0
-    table = Table("step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles")
+    table = Table(
+        "step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles"
+    )
     for name in ("cycles", "floor"):
         table.add_column(name, justify="right")
     table.add_column("bound by")
     for row in figures["steps"]:
-        cells = [row["name"], row["operator"], row["unit"], row["cycles"], row["floor"], row["bound"]]
-        table.add_row(*map(str, cells))
+        names = ("name", "operator", "unit", "cycles", "floor", "bound")
+        table.add_row(*(str(row[name]) for name in names))
     out.print(table)
     return 0
 
@@ -176,7 +179,7 @@ COMMANDS = {
 
 
 def _progress(message: str) -> None:
-    log.print(message, markup=False)
+    log.print(message)
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -1,13 +1,26 @@
 """Data files: arrays by the names of a network's inputs."""
 
+import contextlib
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise for files that are damaged or something else."""
 
 
 def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[str, np.ndarray]:
@@ -16,11 +29,7 @@ def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[st
     An array is found by the input's name; a network with one input also takes the array ``x``, or
     the only one of the right shape. ``samples`` keeps the first so many. Raises ConfigError.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise ConfigError(f"{path} is not a readable .npz file: {error}") from error
+    arrays = _load(path)
     edges = {edge.name: edge for edge in graph.inputs}
     found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}
     counts = {name: len(array) for name, array in found.items()}
@@ -30,6 +39,21 @@ def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[st
     if samples is not None and samples > available:
         raise ConfigError(f"{path} has {available} samples, fewer than --samples {samples}")
     return {name: array[:samples] for name, array in found.items()}
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    """As np.load does it, whose own object complains on stderr about damaged files."""
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".npy"):
+                    with archive.open(name) as member:
+                        array = np.lib.format.read_array(member, allow_pickle=False)
+                    arrays[name.removesuffix(".npy")] = array
+    except UNREADABLE as error:
+        raise ConfigError(f"{path} is not a readable .npz file: {error}") from error
+    return arrays
 
 
 def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool) -> np.ndarray:
@@ -65,13 +89,24 @@ def random_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, np.nda
 
 def save_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
     """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file for the outputs")
     first = next(iter(outputs.values()))
     draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            np.savez_compressed(file, **({"y": first} | outputs))
+        _save(draft, {"y": first} | outputs)
         os.replace(draft, path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """As np.savez_compressed does it, but with any names (an output may be called "file")."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

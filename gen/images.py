@@ -5,12 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 from amaranth.lib import data
 
+from weft.gen.hardware import engine_params, registers
 from weft.hw import step as layout
 from weft.hw.host import Image
 from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, chunk_lanes
 from weft.mapper.plan import Plan, Step
-
-from weft.gen.hardware import engine_params, registers
 
 
 def program(plan: Plan) -> list[int]:
@@ -72,8 +71,11 @@ def back_fields(step: Step, last: bool) -> dict[str, int]:
     }
 
 
-MODULAR = ("act_", "out_")
+MODULAR = ("act_", "out_word", "out_col", "out_row")
 """Fields that are addresses or moves of addresses: they wrap around the memory's size."""
+
+SIGNED = ("pad_value", "y0", "x0", "zero_point", "low", "high")
+"""Two's complement fields; all others hold no negative numbers."""
 
 
 def _chunks(part: data.StructLayout, values: dict[str, int]) -> list[int]:
@@ -81,7 +83,8 @@ def _chunks(part: data.StructLayout, values: dict[str, int]) -> list[int]:
     for name, field in part:
         mask = (1 << field.width) - 1
         value = values[str(name)]
-        if not str(name).startswith(MODULAR) and not -(mask + 1) // 2 <= value <= mask:
+        lowest, highest = (-(mask + 1) // 2, mask // 2) if name in SIGNED else (0, mask)
+        if not str(name).startswith(MODULAR) and not lowest <= value <= highest:
             raise ValueError(f"step field {name}: {value} does not fit {field.width} bits")
         word |= (value & mask) << field.offset
     return [word >> CHUNK_BITS * i & (1 << CHUNK_BITS) - 1 for i in range(layout.chunks(part))]
@@ -152,5 +155,3 @@ def _hex(chunks: np.ndarray, chunk_bits: int) -> str:
             word |= chunk << i * chunk_bits
         lines.append(f"{word:0{digits}x}\n")
     return "".join(lines)
-
-

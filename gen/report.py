@@ -14,9 +14,7 @@ def prediction(plan: Plan) -> dict[str, Any]:
     cycles = cost.cycles(plan)
     needs = predict(engine)
     lifetimes = [
-        Lifetime(
-            tensor=b.tensor, words=b.words, first_step=b.first_step, last_step=b.last_step
-        )
+        Lifetime(tensor=b.tensor, words=b.words, first_step=b.first_step, last_step=b.last_step)
         for b in plan.buffers
     ]
     return {

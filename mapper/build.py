@@ -104,11 +104,12 @@ def build(graph: Graph, target: Target, engine: Engine, level: int) -> Plan:
     Raises ModelError where an operator exceeds what the engine's counters can hold.
     """
     stored = store(graph, engine.lanes, level)
-    rough, spans = _lower_all(stored.graph, engine, lambda name: 0)
+    _, spans = _lower_all(stored.graph, engine, lambda name: 0)
     buffers = allocate(_lifetimes(stored, spans, engine))
     by_name = {buffer.tensor: buffer for buffer in buffers}
-    inputs, outputs = _region(by_name[INPUTS], stored.inputs), _region(
-        by_name[OUTPUTS], stored.outputs
+    inputs, outputs = (
+        _region(by_name[INPUTS], stored.inputs),
+        _region(by_name[OUTPUTS], stored.outputs),
     )
     bases = {buffer.tensor: buffer.offset for buffer in buffers}
     for region in (inputs, outputs):
@@ -159,9 +160,7 @@ def _lower_all(
     return program, spans
 
 
-def _lifetimes(
-    stored: Stored, spans: dict[str, tuple[int, int]], engine: Engine
-) -> list[Lifetime]:
+def _lifetimes(stored: Stored, spans: dict[str, tuple[int, int]], engine: Engine) -> list[Lifetime]:
     graph = stored.graph
     end = max(last for _, last in spans.values()) + 1
     reads: dict[str, int] = {}
@@ -197,8 +196,6 @@ def _lifetimes(
                 )
             )
     return lifetimes
-
-
 
 
 def shared_engine(plans: Sequence[Plan]) -> Engine:

@@ -86,5 +86,3 @@ def floor_cycles(step: Step) -> int:
 def mac_floor(engine: Engine, macs: int) -> int:
     """Cycles if every array multiplier were busy in every cycle."""
     return math.ceil(macs / engine.multipliers)
-
-

@@ -144,9 +144,7 @@ def _lower_conv(program: Program, conv: Conv, span: Span) -> None:
     weight = pack.dense(conv.weight, conv.groups) if conv.groups > 1 else conv.weight
     n_out = weight.shape[0]
     bias = conv.bias - tensor.zero_point * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    program.accumulator_bits = max(
-        program.accumulator_bits, pack.accumulator_range(weight, bias)
-    )
+    program.accumulator_bits = max(program.accumulator_bits, pack.accumulator_range(weight, bias))
     first = span.channel % engine.requant_lanes
     words = engine.words(tensor.shape[0])
     write = _write(program, span, n_out, Unit.ARRAY)
@@ -225,9 +223,7 @@ def _lower_average_pool(program: Program, pool: AveragePool, span: Span) -> None
         for count, scaling in zip(pool.counts, pool.scalings, strict=True)
     }
     axes = (0, 1)
-    runs = [
-        list(_runs(window, axis, tensor.shape[1 + axis], pool.include_pad)) for axis in axes
-    ]
+    runs = [list(_runs(window, axis, tensor.shape[1 + axis], pool.include_pad)) for axis in axes]
     for y0, rows, y_count in runs[0]:
         for x0, cols, x_count in runs[1]:
             _append_window(
@@ -241,6 +237,7 @@ def _lower_average_pool(program: Program, pool: AveragePool, span: Span) -> None
                 shared=True,
                 param_base=bases[y_count * x_count],
                 part=(y0, x0, rows, cols),
+                odd=pool.zero_point_inside and bool(span.tensor.zero_point % 2),
             )
 
 
@@ -283,9 +280,7 @@ def _lower_add(program: Program, add: Add, span: Span) -> None:
         add,
         unit=Unit.VECTOR,
         vector_op=VectorOp.PAIR,
-        loops=_loops(
-            write, rows=a.shape[1], cols=a.shape[2], tiles=words, kernel=(1, 2), words=1
-        ),
+        loops=_loops(write, rows=a.shape[1], cols=a.shape[2], tiles=words, kernel=(1, 2), words=1),
         read=Read(
             base=base_a,
             moves=(a.shape[2] * words, words, 1, 0, base_b - base_a, 0),
@@ -366,6 +361,7 @@ def _append_window(
     param_base: int,
     weight_base: int = 0,
     part: tuple[int, int, int, int] | None = None,
+    odd: bool = False,
 ) -> None:
     """A step of the vector unit: every channel slides its own window over the image."""
     words = program.engine.words(tensor.shape[0])
@@ -392,21 +388,39 @@ def _append_window(
             low=operator.low,
             high=operator.high,
             shared=shared,
+            odd=odd,
         ),
         weight_base=weight_base,
         param_base=param_base,
     )
 
 
-def _append(program: Program, operator: Operator, *, loops: Loops, read: Read, **parts) -> None:
-    sizes = (*loops.counts, read.y.size, read.x.size)
+def _append(
+    program: Program, operator: Operator, *, loops: Loops, read: Read, write: Write, **parts
+) -> None:
+    sizes = [*loops.counts, write.groups_per_pixel]
+    sizes += _extents(read.y, loops.rows, loops.kernel_rows)
+    sizes += _extents(read.x, loops.cols, loops.kernel_cols)
     if max(sizes) > MAX_COUNT:
         raise ModelError(
             f"node {operator.name!r} ({operator.type}): a size of {max(sizes)} is beyond the "
             f"engine's limit of {MAX_COUNT}; use more lanes, or a smaller image or kernel"
         )
-    step = Step(name=operator.name, operator=operator.type, loops=loops, read=read, **parts)
+    step = Step(
+        name=operator.name,
+        operator=operator.type,
+        loops=loops,
+        read=read,
+        write=write,
+        **parts,
+    )
     program.steps.append(step)
+
+
+def _extents(axis: Axis, positions: int, taps: int) -> tuple[int, ...]:
+    """Numbers that the engine's counters and coordinates must hold: sizes, moves, padding."""
+    last = axis.origin + (positions - 1) * axis.move + (taps - 1) * axis.kernel_move
+    return axis.size, axis.move, axis.kernel_move, -axis.origin, last - axis.size
 
 
 def _loops(

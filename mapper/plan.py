@@ -180,7 +180,7 @@ class Step(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Buffer(Value):
-    """Activation memory of one tensor, live from its first write to its last read (step indices)."""
+    """Activation memory of one tensor, live from its first write to its last read (steps)."""
 
     tensor: str
     words: int

@@ -30,8 +30,11 @@ def block_rams(width: int, depth: int, grain: int) -> int:
     if depth <= 32:
         return 0
     used = width // 8 * 9 if grain == 8 else width
-    shapes = ((36, 512), (18, 1024), (9, 2048)) if grain == 8 else (
-        (36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+    shapes = (
+        ((36, 512), (18, 1024), (9, 2048))
+        if grain == 8
+        else ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+    )
     return min(math.ceil(used / w) * math.ceil(depth / d) for w, d in shapes)
 
 

@@ -101,15 +101,18 @@ def simulate(
     if result.fault:
         raise ToolError(f"the simulated design did not finish: {result.fault}")
     if trace is not None:
-        _keep(simulator.trace_path, trace)
+        progress(f"signals: {_keep(simulator.trace_path, trace)}")
     return _result(build, codes, result, predicted)
 
 
-def _keep(recorded: Path, wanted: Path) -> None:
+def _keep(recorded: Path, wanted: Path) -> Path:
+    """Move the trace to its place; its suffix says whether it is FST or VCD."""
+    place = wanted.with_suffix(recorded.suffix)
     try:
-        shutil.move(recorded, wanted)
+        shutil.move(recorded, place)
     except OSError as error:
-        raise ConfigError(f"{wanted} cannot be written: {error.strerror}") from error
+        raise ConfigError(f"{place} cannot be written: {error.strerror}") from error
+    return place
 
 
 def _result(build: Build, codes: dict[str, np.ndarray], result: Any, predicted: int) -> Result:

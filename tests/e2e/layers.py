@@ -186,6 +186,7 @@ class Layers:
                 counts=counts,
                 scalings=tuple(scaling_of(ratio / count) for count in counts),
                 include_pad=include_pad,
+                zero_point_inside=bool(self.rng.random() < 0.5),
                 **self.clamp(),
             )
         )

@@ -1,0 +1,161 @@
+"""The command line: words, exit codes, one JSON object on stdout and nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import weft
+from weft.boards.board import list_boards
+from weft.gen import cli
+from weft.gen.cli import main
+from weft.nn.operators import SUPPORTED
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def build(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits network on a small pinned engine."""
+    folder = tmp_path_factory.mktemp("cli") / "build"
+    words = ["compile", str(root / "examples/digits/digits.onnx"), "--board", "ulx3s-25f"]
+    words += ["-o", str(folder), "--lanes", "4", "--columns", "4", "--requant-lanes", "2"]
+    assert main([*words, "--json"]) == 0
+    return folder
+
+
+def usage(capsys: Captured, *words: str) -> str:
+    """The error line of words that are refused."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    # 2 would say that the network does not fit.
+    assert caught.value.code == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("usage: weft")
+    return shown.err.splitlines()[-1]
+
+
+def test_usage_errors(capsys: Captured) -> None:
+    assert usage(capsys) == "weft: error: the following arguments are required: COMMAND"
+    assert usage(capsys, "fly").startswith("weft: error: argument COMMAND: invalid choice: 'fly'")
+    assert usage(capsys, "compile", "m.onnx", "-o", "b") == (
+        "weft compile: error: the following arguments are required: --board"
+    )
+    assert usage(capsys, "compile", "m.onnx", "--board", "b") == (
+        "weft compile: error: the following arguments are required: -o/--output"
+    )
+    assert usage(capsys, "reference", "b") == (
+        "weft reference: error: the following arguments are required: --inputs, -o/--output"
+    )
+    line = ("compile", "m.onnx", "--board", "b", "-o", "b")
+    for option in ("--lanes", "--columns", "--requant-lanes"):
+        start = f"weft compile: error: argument {option}: "
+        assert usage(capsys, *line, option, "0") == start + "must be at least 1, not 0"
+        assert usage(capsys, *line, option, "-3") == start + "must be at least 1, not -3"
+        assert usage(capsys, *line, option, "x") == start + "invalid positive value: 'x'"
+        assert usage(capsys, *line, option, "1.5") == start + "invalid positive value: '1.5'"
+    assert usage(capsys, "simulate", "b", "--samples", "0") == (
+        "weft simulate: error: argument --samples: must be at least 1, not 0"
+    )
+    assert usage(capsys, "ops", "--fast") == "weft: error: unrecognized arguments: --fast"
+
+
+def test_help_and_version(capsys: Captured) -> None:
+    for words, expected in ((["--version"], f"weft {weft.__version__}\n"), (["--help"], "usage:")):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == 0
+        assert capsys.readouterr().out.startswith(expected)
+
+
+def figures(capsys: Captured, *words: str) -> dict:
+    """The one JSON object on stdout."""
+    assert main([*words, "--json"]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert len(lines) == 1
+    return json.loads(lines[0])
+
+
+def test_boards(capsys: Captured) -> None:
+    found = figures(capsys, "boards")
+    assert list(found) == list_boards()
+    assert found["ulx3s-85f"]["budget"]["dsp"] == 156
+    assert main(["boards"]) == 0
+    shown = capsys.readouterr()
+    assert re.search(r"ulx3s-85f +│ LFE5U-85F │ 25 +│ 83640 │ 156 │ 208", shown.out)
+    assert shown.err == ""
+
+
+def test_ops(capsys: Captured) -> None:
+    found = figures(capsys, "ops")
+    assert list(found) == [row.name for row in SUPPORTED]
+    assert found["Softmax"] == {"runs": "host", "limits": "at the end of the network"}
+    assert main(["ops"]) == 0
+    words = set(capsys.readouterr().out.split())
+    assert {row.name for row in SUPPORTED} <= words
+
+
+def test_explain(capsys: Captured, build: Path) -> None:
+    found = figures(capsys, "explain", str(build))
+    steps = found["steps"]
+    assert [step["name"] for step in steps][:3] == ["stem", "depthwise", "pointwise"]
+    assert sum(step["cycles"] for step in steps) == found["cycles"]
+    assert all(0 < step["floor"] <= step["cycles"] for step in steps)
+    assert found["multipliers"] == 16
+    utilisation = found["macs"] / found["cycles"] / 16
+    assert found["mac_utilisation"] == pytest.approx(utilisation, abs=1e-4)
+    assert main(["explain", str(build)]) == 0
+    shown = capsys.readouterr().out
+    assert f"digits: {found['cycles']:,} cycles" in shown
+    for step in steps:
+        row = next(line for line in shown.splitlines() if f" {step['name']} " in line)
+        cells = [cell.strip() for cell in row.strip("│").split("│")]
+        assert cells == [str(step[key]) for key in step]
+
+
+def test_compile_prints_what_the_build_holds(capsys: Captured, root: Path, build: Path) -> None:
+    words = ["compile", str(root / "examples/digits/digits.onnx"), "--board", "ulx3s-25f"]
+    words += ["-o", str(build), "--lanes", "4", "--columns", "4", "--requant-lanes", "2"]
+    found = figures(capsys, *words)
+    report = json.loads((build / "report.json").read_text())["prediction"]
+    assert {name: found[name] for name in report} == report
+    sizes = ("lanes", "columns", "requant_lanes", "board", "build")
+    assert [found[name] for name in sizes] == [4, 4, 2, "ulx3s-25f", str(build)]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert f"cycles          │ {found['cycles']:,}" in shown.out
+    assert shown.err.endswith("digits.onnx: 8 operators, 256,320 MACs\n")
+
+
+def test_reference(capsys: Captured, root: Path, build: Path, tmp_path: Path) -> None:
+    inputs, output = root / "examples/digits/digits_test.npz", tmp_path / "y.npz"
+    words = ["reference", str(build), "--inputs", str(inputs), "-o", str(output)]
+    found = figures(capsys, *words, "--samples", "12")
+    with np.load(output) as file:
+        names = [name for name in file.files if name != "y"]
+        assert found == {"output": str(output), names[0]: [12, 10]}
+        np.testing.assert_array_equal(file["y"], file[names[0]])
+        assert file["y"].dtype == np.float32
+
+
+def test_names_are_printed_as_they_are(capsys: Captured, tmp_path: Path) -> None:
+    """Square brackets and colons in names are not markup."""
+    odd = tmp_path / "[red]:x:[" / "m[/b].onnx"
+    assert main(["compile", str(odd), "--board", "ulx3s-25f", "-o", str(tmp_path / "b")]) == 1
+    assert capsys.readouterr().err == (
+        f"weft compile: {odd}: cannot be read: No such file or directory\n"
+    )
+
+
+def test_interrupt(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "boards", stop)
+    assert main(["boards"]) == 130
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "weft boards: interrupted\n")

@@ -1,0 +1,180 @@
+"""Inputs from .npz files and outputs to them."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.mapper.support import edge
+from weft.gen import data
+from weft.gen.data import load_inputs, random_inputs, save_outputs
+from weft.nn.errors import ConfigError
+from weft.nn.graph import Graph, Tensor
+
+
+def graph(*shapes: tuple[int, ...]) -> Graph:
+    """A network of float inputs ``a``, ``b``, ..."""
+    names = "abc"[: len(shapes)]
+    tensors = tuple(Tensor(name=n, shape=(1, 1, 2), scale=1.0, zero_point=0) for n in names)
+    edges = tuple(
+        edge(n).replace(shape=shape, dtype="float32")
+        for n, shape in zip(names, shapes, strict=True)
+    )
+    return Graph(name="g", tensors=tensors, operators=(), inputs=edges, outputs=())
+
+
+ONE, TWO = graph((2,)), graph((2,), (2,))
+
+
+@pytest.fixture
+def npz(tmp_path: Path) -> Callable[..., Path]:
+    """``npz(a=array)``: a file with these arrays."""
+
+    def save(**arrays: Any) -> Path:
+        np.savez(tmp_path / "in.npz", **arrays)
+        return tmp_path / "in.npz"
+
+    return save
+
+
+A = np.arange(6, dtype=np.float32).reshape(3, 2)
+
+
+def test_by_name(npz: Callable[..., Path]) -> None:
+    found = load_inputs(npz(b=A + 1, a=A, other=np.zeros(5)), TWO)
+    assert list(found) == ["a", "b"]
+    np.testing.assert_array_equal(found["a"], A)
+    np.testing.assert_array_equal(found["b"], A + 1)
+
+
+def test_one_input_also_goes_by_x_or_by_its_shape(npz: Callable[..., Path]) -> None:
+    np.testing.assert_array_equal(load_inputs(npz(x=A, z=A + 1), ONE)["a"], A)
+    np.testing.assert_array_equal(load_inputs(npz(images=A, labels=np.zeros(3)), ONE)["a"], A)
+    np.testing.assert_array_equal(load_inputs(npz(a=A, x=A + 1), ONE)["a"], A)
+
+
+def test_samples(npz: Callable[..., Path]) -> None:
+    assert len(load_inputs(npz(a=A), ONE, 2)["a"]) == 2
+    assert len(load_inputs(npz(a=A), ONE, 3)["a"]) == 3
+
+
+def refused(path: Path, network: Graph, samples: int | None = None) -> str:
+    """The error's text without the path."""
+    with pytest.raises(ConfigError) as caught:
+        load_inputs(path, network, samples)
+    assert str(caught.value).startswith(f"{path}")
+    return str(caught.value).removeprefix(f"{path}")
+
+
+def test_refusals(npz: Callable[..., Path]) -> None:
+    assert refused(npz(a=A), ONE, 4) == " has 3 samples, fewer than --samples 4"
+    assert refused(npz(b=A), TWO) == " has no array for input 'a'; it has: b"
+    assert refused(npz(), ONE) == " has no array for input 'a'; it has: none"
+    assert refused(npz(p=A, q=A), ONE) == " has no array for input 'a'; it has: p, q"
+    shape = "has shape [3, 1], input 'a' needs [n, 2]"
+    assert refused(npz(a=A[:, :1]), ONE) == f": array 'a' {shape}"
+    assert refused(npz(x=A[:, :1]), ONE) == f": array 'x' {shape}"
+    assert refused(npz(a=A[:0]), ONE) == ": array 'a' has shape [0, 2], input 'a' needs [n, 2]"
+    assert refused(npz(a=np.float32(1)), ONE) == ": array 'a' has shape [], input 'a' needs [n, 2]"
+    counts = ": inputs have different numbers of samples: {'a': 3, 'b': 2}"
+    assert refused(npz(a=A, b=A[:2]), TWO) == counts
+
+
+def test_not_a_readable_file(tmp_path: Path, npz: Callable[..., Path]) -> None:
+    missing = tmp_path / "no.npz"
+    assert refused(missing, ONE) == (
+        f" is not a readable .npz file: [Errno 2] No such file or directory: '{missing}'"
+    )
+    assert refused(tmp_path, ONE) == (
+        f" is not a readable .npz file: [Errno 21] Is a directory: '{tmp_path}'"
+    )
+    empty = tmp_path / "empty.npz"
+    empty.touch()
+    assert refused(empty, ONE) == " is not a readable .npz file: File is not a zip file"
+    alone = tmp_path / "alone.npy"
+    np.save(alone, A)
+    assert refused(alone, ONE) == " is not a readable .npz file: File is not a zip file"
+    objects = npz(a=np.array([{}], dtype=object))
+    assert refused(objects, ONE) == (
+        " is not a readable .npz file: Object arrays cannot be loaded when allow_pickle=False"
+    )
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """Cut anywhere, or with any byte changed: an error of ours or the right shape, nothing else."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, a=A)
+    good = buffer.getvalue()
+    path = tmp_path / "damaged.npz"
+    damaged = [good[:length] for length in range(0, len(good), 7)]
+    damaged += [good[:i] + bytes([good[i] ^ 0x55]) + good[i + 1 :] for i in range(len(good))]
+    n_refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            found = load_inputs(path, ONE)["a"]
+        except ConfigError:
+            n_refused += 1
+        else:
+            assert found.shape[1:] == (2,)
+    assert n_refused > len(damaged) // 2
+
+
+def test_other_members_are_left_alone(tmp_path: Path, npz: Callable[..., Path]) -> None:
+    path = npz(a=A)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("readme.txt", "hello")
+    np.testing.assert_array_equal(load_inputs(path, ONE)["a"], A)
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as archive:
+        archive.writestr("a", "hello")
+    assert refused(tmp_path / "text.npz", ONE) == " has no array for input 'a'; it has: none"
+
+
+def test_random_inputs() -> None:
+    first = random_inputs(TWO, 500)
+    assert {name: array.shape for name, array in first.items()} == {
+        "a": (500, 1, 1, 2),
+        "b": (500, 1, 1, 2),
+    }
+    assert (first["a"].min(), first["a"].max()) == (-128, 127)
+    np.testing.assert_array_equal(first["a"], random_inputs(TWO, 500)["a"])
+    assert not np.array_equal(first["a"], random_inputs(TWO, 500, seed=1)["a"])
+
+
+def test_save_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.npz"
+    save_outputs(path, {"file": A, "a/b:0": A + 1})
+    with np.load(path) as found:
+        assert sorted(found.files) == ["a/b:0", "file", "y"]
+        np.testing.assert_array_equal(found["y"], A)
+        np.testing.assert_array_equal(found["file"], A)
+        np.testing.assert_array_equal(found["a/b:0"], A + 1)
+    assert [item.name for item in path.parent.iterdir()] == ["out.npz"]
+
+
+def test_save_outputs_refusals(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for path, reason in (
+        (tmp_path, "is a folder; name a file for the outputs"),
+        (tmp_path / "file" / "out.npz", "cannot be written: File exists"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            save_outputs(path, {"y": A})
+        assert str(caught.value) == f"{path} {reason}"
+    assert (tmp_path / "file").read_text() == "mine"
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_save_outputs_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, arrays: dict[str, np.ndarray]) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data, "_save", half)
+    with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
+        save_outputs(tmp_path / "out.npz", {"y": A})
+    assert list(tmp_path.iterdir()) == []

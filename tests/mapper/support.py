@@ -1,0 +1,74 @@
+"""Targets and small networks that several tests of the mapper share."""
+
+import numpy as np
+
+from weft.mapper.plan import Engine, Memories, Style
+from weft.mapper.target import Target
+from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
+from weft.nn.numerics import scaling_of
+
+ENDLESS = Target(
+    name="endless", family="ecp5", lut=10**8, ff=10**8, dsp=10**6, bram=10**6, clock_hz=25e6
+)
+ULX3S_85F = Target(
+    name="ulx3s-85f", family="ecp5", lut=83640, ff=83640, dsp=156, bram=208, clock_hz=25e6
+)
+
+
+def engine(lanes: int, columns: int, requant_lanes: int = 1) -> Engine:
+    """An engine whose memory depths are still open."""
+    return Engine(
+        lanes=lanes,
+        columns=columns,
+        requant_lanes=requant_lanes,
+        accumulator_bits=25,
+        weight_bits=8,
+        array_multiplier=Style.DSP,
+        vector_multiplier=Style.DSP,
+        requant_multiplier=Style.DSP,
+        memories=Memories(act=1, weight=1, vector=1, param=1, program=1),
+    )
+
+
+def edge(tensor: str) -> HostEdge:
+    """An input or output that passes codes."""
+    return HostEdge(name=tensor, tensor=tensor, shape=(1,), dtype="int8", steps=())
+
+
+def conv_graph(
+    shape: tuple[int, int, int],
+    n_out: int,
+    window: Window,
+    *,
+    zero_points: tuple[int, int] = (-7, 3),
+    seed: int = 0,
+) -> Graph:
+    """A network of one convolution ``c`` from ``x`` to ``y`` with random weights."""
+    rng = np.random.default_rng(seed)
+    size = (n_out, *window.output_size(*shape[1:]))
+    weight = rng.integers(-127, 128, (n_out, shape[0], *window.kernel)).astype(np.int16)
+    conv = Conv(
+        name="c",
+        output="y",
+        input="x",
+        weight=weight,
+        bias=rng.integers(-5000, 5000, n_out),
+        scaling=scaling_of(rng.uniform(1e-4, 3e-3, n_out)),
+        window=window,
+    )
+    return Graph(
+        name="one-conv",
+        tensors=(
+            Tensor(name="x", shape=shape, scale=1.0, zero_point=zero_points[0]),
+            Tensor(name="y", shape=size, scale=1.0, zero_point=zero_points[1]),
+        ),
+        operators=(conv,),
+        inputs=(edge("x"),),
+        outputs=(edge("y"),),
+        macs=weight.size * size[1] * size[2],
+    )
+
+
+def codes(shape: tuple[int, int, int], samples: int = 2, seed: int = 0) -> np.ndarray:
+    """Random codes int8 [samples, C, H, W]."""
+    return np.random.default_rng(seed).integers(-128, 128, (samples, *shape), np.int8)

@@ -1,0 +1,255 @@
+"""Whole plans, executed step by step by the interpreter, against the reference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.e2e.layers import KINDS, Layers, random_network
+from tests.mapper.interpreter import execute
+from tests.mapper.support import ENDLESS, codes, conv_graph, edge, engine
+from weft.gen.data import random_inputs
+from weft.mapper.build import FOLD_LEVELS, build
+from weft.mapper.plan import Plan, Unit
+from weft.mapper.search import plan
+from weft.nn.checker import check
+from weft.nn.errors import ModelError
+from weft.nn.graph import AveragePool, Graph, Reshape, Window
+from weft.nn.numerics import scaling_of
+from weft.nn.reference import run
+
+# Lanes, columns, requantise lanes: powers of two and none, R = 1 up to R = K = N.
+ENGINES = [
+    (1, 1, 1),
+    (4, 4, 2),
+    (3, 6, 3),
+    (6, 12, 6),
+    (5, 3, 1),
+    (12, 3, 3),
+    (6, 4, 2),
+    (16, 8, 4),
+    (8, 8, 8),
+    (4, 1, 1),
+    (1, 12, 1),
+]
+
+
+def made(graph: Graph, sizes: tuple[int, int, int], level: int = 2) -> Plan:
+    """The plan on a pinned engine; odd depths, so that no address is a power of two by chance."""
+    return build(graph, ENDLESS, engine(*sizes), level)
+
+
+def agree(graph: Graph, made: Plan, samples: int = 2, seed: int = 0) -> None:
+    """The executed plan and the reference give the same outputs."""
+    given = random_inputs(graph, samples, seed)
+    expected, actual = run(graph, given), execute(made, given, seed)
+    wanted = {port.edge.tensor for port in made.outputs.ports}
+    assert set(actual) == wanted
+    for name in wanted:
+        original = name if name in expected else name.removesuffix("/copy")
+        np.testing.assert_array_equal(actual[name], expected[original], f"{graph.name}: {name}")
+
+
+@pytest.mark.parametrize("sizes", ENGINES, ids=str)
+@pytest.mark.parametrize("kind", range(len(KINDS)), ids=lambda i: f"{KINDS[i]}-{i}")
+def test_random_layers(kind: int, sizes: tuple[int, int, int]) -> None:
+    for seed in range(kind, 3 * len(KINDS), len(KINDS)):
+        graph = random_network(seed + 100 * ENGINES.index(sizes) * len(KINDS))
+        check_counts(graph)
+        agree(graph, made(graph, sizes), seed=seed)
+
+
+def check_counts(graph: Graph) -> None:
+    """Random average pools name more counts than they have; all other rules hold."""
+    if not any(isinstance(op, AveragePool) and len(op.counts) > 1 for op in graph.operators):
+        check(graph)
+
+
+@pytest.mark.parametrize("kind", range(6), ids=lambda i: f"{KINDS[i]}-{i}")
+def test_weights_of_nine_bits(kind: int) -> None:
+    for seed in range(kind + 13, 100, 13):
+        graph = random_network(seed, wide_weights=True)
+        wide = made(graph, (4, 4, 2))
+        assert wide.engine.weight_bits == 9
+        agree(graph, wide, seed=seed)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 2), (6, 3, 3), (16, 16, 1)], ids=str)
+@pytest.mark.parametrize("level", FOLD_LEVELS)
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_folded_inputs(channels: int, level: int, sizes: tuple[int, int, int]) -> None:
+    window = Window(kernel=(3, 2), stride=(2, 1), pads=(1, 0, 2, 1), dilation=(1, 2))
+    graph = conv_graph((channels, 7, 9), 5, window)
+    agree(graph, made(graph, sizes, level))
+
+
+def dag(seed: int) -> Graph:
+    """A network of up to a dozen operators, several inputs and outputs, tensors read repeatedly."""
+    rng = np.random.default_rng(seed)
+    layers = Layers(rng=rng, wide_weights=False)
+    height, width = (int(n) for n in rng.integers(3, 7, 2))
+    pool = [layers.input((int(layers.pick((1, 3, 5, 8))), height, width)) for _ in range(2)]
+    same = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+    for _ in range(int(rng.integers(4, 11))):
+        a, b = layers.pick(pool), layers.pick(pool)
+        match int(rng.integers(0, 6)):
+            case 0:
+                pool.append(layers.conv(a, int(layers.pick((2, 5, 8))), 1, same))
+            case 1:
+                pool.append(layers.conv(a, a.shape[0], a.shape[0], same))
+            case 2:
+                pool.append(layers.concat([a, b, a]))
+            case 3:
+                pool.append(layers.add(a, b if b.shape == a.shape else a))
+            case 4:
+                pool.append(layers.rescale(a))
+            case 5:
+                pool.append(layers.conv(a, b.shape[0], 1, Window(kernel=(1, 1))))
+    ends = [pool[-1], layers.pick(pool), layers.pick(pool), layers.max_pool(pool[-1])]
+    return layers.graph(f"dag-{seed}", [*ends, ends[0]])
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_graphs(seed: int) -> None:
+    """Outputs that are consumed, outputs that are inputs, outputs given twice."""
+    graph = dag(seed)
+    check(graph)
+    agree(graph, made(graph, ENGINES[seed % len(ENGINES)]), seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_chosen_engine(seed: int) -> None:
+    graph = dag(seed)
+    agree(graph, plan(graph, ENDLESS.replace(dsp=60)))
+
+
+def test_concat_at_unaligned_channels_goes_through_the_array() -> None:
+    layers = Layers(rng=np.random.default_rng(0), wide_weights=False)
+    parts = [layers.input((channels, 2, 3)) for channels in (3, 4, 1, 9)]
+    graph = layers.graph("concat", [layers.concat(parts)])
+    steps = made(graph, (8, 8, 4)).steps
+    # Parts begin at channels 0, 3, 7 and 8; 0 and 8 are multiples of R = 4.
+    assert [step.unit for step in steps] == [Unit.VECTOR, Unit.ARRAY, Unit.ARRAY, Unit.VECTOR]
+    assert [step.write.first_lanes for step in steps] == [0b1111, 0b1000, 0b1000, 0b1111]
+    agree(graph, made(graph, (8, 8, 4)))
+
+
+@pytest.mark.parametrize("zero_point", [-7, 4])
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (4, 8, 4)], ids=str)
+def test_average_pool_ties(sizes: tuple[int, int, int], inside: bool, zero_point: int) -> None:
+    """Means of two codes are full of ties, which go to even with or without the zero point."""
+    layers = Layers(rng=np.random.default_rng(1), wide_weights=False)
+    source = layers.input((5, 2, 40))
+    pool = layers.average_pool(source)
+    window = Window(kernel=(2, 1))
+    layers.tensors[-1] = pool.replace(shape=(5, 1, 40), zero_point=zero_point)
+    (operator,) = layers.operators
+    assert isinstance(operator, AveragePool)
+    layers.operators[0] = operator.replace(
+        window=window,
+        counts=(2,),
+        scalings=(scaling_of(0.5),),
+        include_pad=False,
+        zero_point_inside=inside,
+        low=-128,
+        high=127,
+    )
+    graph = layers.graph("ties", [layers.tensors[-1]])
+    check(graph)
+    agree(graph, made(graph, sizes), samples=4)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 2), (3, 3, 3)], ids=str)
+def test_average_pool_of_the_elements_inside(sizes: tuple[int, int, int]) -> None:
+    """Padding that does not count: one step per rectangle of equal counts."""
+    layers = Layers(rng=np.random.default_rng(2), wide_weights=False)
+    source = layers.input((5, 6, 7))
+    layers.average_pool(source)
+    counts = (4, 6, 9)
+    window = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+    layers.tensors[-1] = layers.tensors[-1].replace(shape=(5, 6, 7))
+    operator = layers.operators[0]
+    assert isinstance(operator, AveragePool)
+    layers.operators[0] = operator.replace(
+        window=window,
+        counts=counts,
+        scalings=tuple(scaling_of(1.3 / count) for count in counts),
+        include_pad=False,
+    )
+    graph = layers.graph("inside", [layers.tensors[-1]])
+    check(graph)
+    plan_ = made(graph, sizes)
+    assert len(plan_.steps) == 9
+    agree(graph, plan_)
+
+
+def test_add_of_a_tensor_with_itself() -> None:
+    layers = Layers(rng=np.random.default_rng(3), wide_weights=False)
+    source = layers.input((5, 3, 2))
+    graph = layers.graph("twice", [layers.add(source, source)])
+    agree(graph, made(graph, (4, 4, 1)), samples=8)
+
+
+def test_an_input_as_output_is_copied() -> None:
+    graph = conv_graph((3, 4, 4), 2, Window(kernel=(3, 3)))
+    graph = graph.replace(outputs=(edge("x"), *graph.outputs, edge("x").replace(name="again")))
+    copied = made(graph, (4, 4, 2))
+    assert [port.edge.tensor for port in copied.outputs.ports] == ["x/copy", "y", "x/copy"]
+    assert copied.outputs.ports[0].offset == copied.outputs.ports[2].offset
+    agree(graph, copied)
+
+
+def test_inputs_in_any_order_of_use() -> None:
+    layers = Layers(rng=np.random.default_rng(4), wide_weights=False)
+    first, second = layers.input((3, 2, 2)), layers.input((5, 2, 2))
+    graph = layers.graph("two", [layers.concat([second, first])])
+    both = made(graph, (2, 2, 1))
+    assert [port.edge.tensor for port in both.inputs.ports] == [first.name, second.name]
+    agree(graph, both)
+
+
+def test_reshape_is_refused() -> None:
+    layers = Layers(rng=np.random.default_rng(5), wide_weights=False)
+    source = layers.input((2, 2, 2))
+    output = layers.tensor((8, 1, 1), source.zero_point)
+    layers.operators.append(Reshape(name="flat", output=output.name, input=source.name))
+    with pytest.raises(ModelError) as caught:
+        made(layers.graph("r", [output]), (2, 2, 1))
+    assert str(caught.value) == "node 'flat': Reshape is not an operator of the engine"
+
+
+def test_sums_beyond_the_accumulator() -> None:
+    graph = conv_graph((4, 1, 1), 2, Window(kernel=(1, 1)))
+    conv = replace(graph.operators[0], bias=np.array([1 << 33, 0]))
+    with pytest.raises(ModelError) as caught:
+        made(graph.replace(operators=(conv,)), (4, 4, 1))
+    assert str(caught.value) == "one-conv: sums of 35 bits exceed the 32-bit accumulators"
+
+
+def test_the_interpreter_sees_a_wrong_plan() -> None:
+    """Any one number of a step is wrong: the result is, or the interpreter refuses the plan."""
+    graph = conv_graph((5, 6, 6), 7, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
+    right = made(graph, (4, 4, 2), level=0)
+    (step,) = right.steps
+    given = {"x": codes((5, 6, 6))}
+    expected = execute(right, given)["y"]
+    read, write = step.read, step.write
+    for wrong in (
+        step.replace(read=read.replace(base=read.base + 1)),
+        step.replace(read=read.replace(pad_value=read.pad_value + 1)),
+        step.replace(read=read.replace(y=read.y.replace(size=5))),
+        step.replace(read=read.replace(x=read.x.replace(kernel_move=2))),
+        step.replace(read=read.replace(moves=(*read.moves[:5], 2))),
+        step.replace(write=write.replace(col=write.col + 1)),
+        step.replace(write=write.replace(first_lanes=0b10)),
+        step.replace(write=write.replace(group=1)),
+        step.replace(output=step.output.replace(odd=True, zero_point=9)),
+        step.replace(param_base=1),
+        step.replace(weight_base=1),
+    ):
+        try:
+            actual = execute(right.replace(steps=(wrong,)), given)["y"]
+        except AssertionError:
+            continue
+        assert not np.array_equal(actual, expected), wrong
