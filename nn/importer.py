@@ -12,6 +12,7 @@ from weft.nn.graph import Graph
 from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.operators import BY_NAME
 from weft.nn.passes import run_passes
+from weft.nn.simplify import simplify as simplified
 from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Real
 
 DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
@@ -20,8 +21,11 @@ QONNX = ("Quant", "BipolarQuant", "Trunc", "IntQuant", "FloatQuant")
 ACTIVATION_TYPES = ("float", "int8", "uint8")
 
 
-def import_model(path: str | Path) -> Graph:
+def import_model(path: str | Path, simplify: bool = True) -> Graph:
     """The integer graph of a statically quantised ONNX file.
+
+    simplify: leave out what no output depends on (``weft.nn.simplify``; every output bit stays).
+    Without it every tensor keeps the channels that it has in the file.
 
     Raises ModelError, and nothing else, for any file that cannot be taken as it is.
     """
@@ -42,7 +46,8 @@ def import_model(path: str | Path) -> Graph:
         _output(port, builder)
     if not builder.operators:
         raise ModelError(f"{path}: nothing to accelerate: no operator lies between Q and DQ")
-    return run_passes(builder.graph())
+    graph = run_passes(builder.graph())
+    return simplified(graph) if simplify else graph
 
 
 def _needed(model: OnnxModel) -> list[Node]:

@@ -44,7 +44,7 @@ def drop_identity_rescales(graph: Graph) -> Graph:
         source, target = graph.tensor(operator.input), graph.tensor(operator.output)
         same = source.replace(name="") == target.replace(name="")
         if same and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
-            graph = _bypass(graph, operator.output, operator.input)
+            graph = bypass(graph, operator.output, operator.input)
     return graph
 
 
@@ -68,7 +68,7 @@ def _swap(graph: Graph, reshape: Reshape, rescale: Rescale) -> Graph:
     operators: list[Operator] = []
     for operator in graph.operators:
         operators += [moved, behind] if operator is rescale else [operator]
-    return _with(graph, operators, (*graph.tensors, middle))
+    return with_operators(graph, operators, (*graph.tensors, middle))
 
 
 def merge_reshapes(graph: Graph) -> Graph:
@@ -79,10 +79,12 @@ def merge_reshapes(graph: Graph) -> Graph:
         source = _producer(graph, operator.input)
         if isinstance(source, Reshape):
             merged = operator.replace(input=source.input)
-            graph = _with(graph, [merged if op is operator else op for op in graph.operators])
+            graph = with_operators(
+                graph, [merged if op is operator else op for op in graph.operators]
+            )
             operator = merged
         if graph.tensor(operator.input).shape == graph.tensor(operator.output).shape:
-            graph = _bypass(graph, operator.output, operator.input)
+            graph = bypass(graph, operator.output, operator.input)
     return graph
 
 
@@ -101,7 +103,7 @@ def reshape_to_head(graph: Graph) -> Graph:
         moved = edge.replace(tensor=operator.output, steps=steps)
         inputs = tuple(moved if item is edge else item for item in graph.inputs)
         operators = [op for op in graph.operators if op is not operator]
-        graph = _with(graph.replace(inputs=inputs), operators)
+        graph = with_operators(graph.replace(inputs=inputs), operators)
     return graph
 
 
@@ -117,7 +119,7 @@ def reshape_to_tail(graph: Graph) -> Graph:
                 steps = (HostStep(kind="reshape", shape=shape), *steps)
             edge = edge.replace(tensor=operator.input, steps=steps)
         outputs.append(edge)
-    return _with(graph.replace(outputs=tuple(outputs)), graph.operators)
+    return with_operators(graph.replace(outputs=tuple(outputs)), graph.operators)
 
 
 def reshape_into_dense(graph: Graph) -> Graph:
@@ -136,7 +138,7 @@ def reshape_into_dense(graph: Graph) -> Graph:
                     window=Window(kernel=image[1:]),
                 )
         operators.append(operator)
-    return _with(graph, operators)
+    return with_operators(graph, operators)
 
 
 def drop_dead(graph: Graph) -> Graph:
@@ -148,7 +150,7 @@ def drop_dead(graph: Graph) -> Graph:
             kept.append(operator)
             needed |= set(operator.inputs)
     inputs = tuple(edge for edge in graph.inputs if edge.tensor in needed)
-    return _with(graph.replace(inputs=inputs), kept[::-1])
+    return with_operators(graph.replace(inputs=inputs), kept[::-1])
 
 
 # Order matters where a comment says so.
@@ -186,13 +188,13 @@ def _producer(graph: Graph, tensor: str) -> Operator | None:
     return next((op for op in graph.operators if op.output == tensor), None)
 
 
-def _bypass(graph: Graph, tensor: str, source: str) -> Graph:
+def bypass(graph: Graph, tensor: str, source: str) -> Graph:
     """Read ``source`` wherever ``tensor`` was read; its operator goes."""
     operators = [_reading(op, tensor, source) for op in graph.operators if op.output != tensor]
     outputs = tuple(
         edge.replace(tensor=source) if edge.tensor == tensor else edge for edge in graph.outputs
     )
-    return _with(graph.replace(outputs=outputs), operators)
+    return with_operators(graph.replace(outputs=outputs), operators)
 
 
 def _reading(operator: Operator, old: str, new: str) -> Operator:
@@ -206,7 +208,7 @@ def _reading(operator: Operator, old: str, new: str) -> Operator:
     return _replace(operator, **changes) if changes else operator
 
 
-def _with(graph: Graph, operators: object, tensors: object = None) -> Graph:
+def with_operators(graph: Graph, operators: object, tensors: object = None) -> Graph:
     """The graph with other operators; tensors that nobody writes any more are dropped."""
     ops = tuple(operators)  # pyright: ignore[reportArgumentType]
     written = {op.output for op in ops} | {edge.tensor for edge in graph.inputs}
