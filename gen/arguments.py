@@ -47,6 +47,9 @@ def _compile(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, help="ONNX file")
     command.add_argument("--board", required=True, help="board name, or path of a board file")
     command.add_argument("-o", "--output", type=Path, required=True, help="build directory")
+    command.add_argument(
+        "--no-simplify", action="store_true", help="keep constant and unused channels"
+    )
     command.add_argument("--lanes", type=positive, help="input channels per word")
     command.add_argument("--columns", type=positive, help="output channels per weight tile")
     command.add_argument("--requant-lanes", type=positive, help="results requantised per cycle")

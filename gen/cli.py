@@ -20,6 +20,7 @@ from weft.nn.errors import WeftError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import SUPPORTED
+from weft.nn.simplify import compare, simplify
 
 INTERRUPTED = 130
 
@@ -47,8 +48,11 @@ def _compile(args: argparse.Namespace) -> int:
     begin = time.perf_counter()
     check_folder(args.output)
     board = load_board(args.board)
-    graph = import_model(args.model)
-    log.print(f"imported {args.model}: {len(graph.operators)} operators, {graph.macs:,} MACs")
+    imported = import_model(args.model, simplify=False)
+    graph = imported if args.no_simplify else simplify(imported)
+    log.print(f"imported {args.model}: {len(imported.operators)} operators, {graph.macs:,} MACs")
+    if graph != imported:
+        log.print(f"{compare(imported, graph)}; every output bit is unchanged")
     target = Target(
         name=board.name,
         family=board.device.family,
@@ -71,7 +75,9 @@ def _compile(args: argparse.Namespace) -> int:
         "board": board.name,
         "lanes": chosen.engine.lanes,
         "columns": chosen.engine.columns,
-        "requant_lanes": chosen.engine.requant_lanes,
+        "array_requant": chosen.engine.array_requant,
+        "vector_requant": chosen.engine.vector_requant,
+        "vector_taps": chosen.engine.vector_taps,
         "seconds": round(time.perf_counter() - begin, 1),
     }
     hidden = ("steps", "notes")
@@ -128,11 +134,11 @@ def _explain(args: argparse.Namespace) -> int:
     table = Table(
         "step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles"
     )
-    for name in ("cycles", "floor"):
+    for name in ("begin", "end", "adds", "floor"):
         table.add_column(name, justify="right")
     table.add_column("bound by")
     for row in figures["steps"]:
-        names = ("name", "operator", "unit", "cycles", "floor", "bound")
+        names = ("name", "operator", "unit", "begin", "end", "cycles", "floor", "bound")
         table.add_row(*(str(row[name]) for name in names))
     out.print(table)
     return 0

@@ -1,5 +1,9 @@
 """From the plan's engine to the hardware's parameters, and to portable Verilog."""
 
+import contextlib
+import gc
+from collections.abc import Iterator
+
 from amaranth.back import verilog
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -16,11 +20,13 @@ IMAGE_DIR = "images"
 
 def engine_params(engine: Engine) -> EngineParams:
     """The hardware parameters of a plan's engine."""
-    memories = engine.memories
+    memories, styles = engine.memories, engine.styles
     return EngineParams(
         lanes=engine.lanes,
         columns=engine.columns,
-        requant_lanes=engine.requant_lanes,
+        array_requant=engine.array_requant,
+        vector_requant=engine.vector_requant,
+        vector_taps=engine.vector_taps,
         accumulator_bits=engine.accumulator_bits,
         weight_bits=engine.weight_bits,
         act_words=memories.act,
@@ -28,15 +34,17 @@ def engine_params(engine: Engine) -> EngineParams:
         vector_words=memories.vector,
         param_words=memories.param,
         program_words=memories.program,
-        array_multiplier=Multiplier(engine.array_multiplier.value),
-        vector_multiplier=Multiplier(engine.vector_multiplier.value),
-        requant_multiplier=Multiplier(engine.requant_multiplier.value),
+        array_multiplier=Multiplier(styles.array.value),
+        vector_multiplier=Multiplier(styles.vector.value),
+        requant_multiplier=Multiplier(styles.requant.value),
     )
 
 
 def registers(plan: Plan) -> tuple[int, int, int, int]:
     """Initial values of the host registers: place and size of inputs and outputs, in words."""
-    return (plan.inputs.base, plan.inputs.words, plan.outputs.base, plan.outputs.words)
+    bank = engine_params(plan.engine).act_address_bits
+    bases = [region.bank << bank | region.base for region in (plan.inputs, plan.outputs)]
+    return (bases[0], plan.inputs.words, bases[1], plan.outputs.words)
 
 
 class Top(wiring.Component):
@@ -111,6 +119,23 @@ def verilog_text(plan: Plan, *, baked: bool = True) -> str:
     component = EngineComponent(
         engine_params(plan.engine), registers(plan), IMAGE_DIR if baked else ""
     )
-    return verilog.convert(
-        Top(component), name=TOP, platform=CellLibrary(), strip_internal_attrs=True, emit_src=False
-    )
+    with _no_collection():
+        return verilog.convert(
+            Top(component),
+            name=TOP,
+            platform=CellLibrary(),
+            strip_internal_attrs=True,
+            emit_src=False,
+        )
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Amaranth makes millions of objects and keeps them: looking for garbage doubles its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

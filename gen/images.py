@@ -8,8 +8,9 @@ from amaranth.lib import data
 from weft.gen.hardware import engine_params, registers
 from weft.hw import step as layout
 from weft.hw.host import Image
-from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, chunk_lanes
-from weft.mapper.plan import Plan, Step
+from weft.hw.packed import FIELD_BITS
+from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams, Unit, chunk_lanes
+from weft.mapper.plan import Params, Plan, Step
 
 
 def program(plan: Plan) -> list[int]:
@@ -27,10 +28,14 @@ def front_fields(step: Step) -> dict[str, int]:
     """Values of the address generator's part of a step word."""
     read = step.read
     fields = {
+        "read_bank": read.bank,
         "act_base": read.base,
         "weight_base": step.weight_base,
         "pad_value": read.pad_value,
         "hold": step.loops.hold,
+        "lead": step.loops.lead,
+        "follow": int(step.follow is not None),
+        "need": step.follow.need if step.follow else 0,
         "height": read.y.size,
         "width": read.x.size,
         "y0": read.y.origin,
@@ -40,9 +45,9 @@ def front_fields(step: Step) -> dict[str, int]:
         "y_kernel_row": read.y.kernel_move,
         "x_kernel_col": read.x.kernel_move,
     }
-    for level, count, move in zip(layout.LEVELS, step.loops.counts, read.moves, strict=True):
+    for level, count in zip(layout.LEVELS[Unit.ARRAY], step.loops.counts, strict=True):
         fields[f"n_{level}"] = count
-        fields[f"act_{level}"] = move
+        fields[f"act_{level}"] = getattr(read.moves, level)
     return fields
 
 
@@ -50,16 +55,18 @@ def back_fields(step: Step, last: bool) -> dict[str, int]:
     """Values of the output path's part of a step word."""
     write, output = step.write, step.output
     return {
-        "unit": layout.Unit[step.unit.name].value,
+        "unit": Unit[step.unit.name].value,
         "vector_op": layout.VectorOp[step.vector_op.name].value,
         "last_step": int(last),
+        "rolling": int(output.rolling),
         "pair": int(output.pair),
         "odd": int(output.odd),
         "shared_params": int(output.shared),
         "param_base": step.param_base,
         "groups_per_tile": write.groups_per_tile,
-        "groups_per_pixel": write.groups_per_pixel,
+        "groups_last": write.groups_last,
         "first_lanes": write.first_lanes,
+        "write_bank": write.bank,
         "out_group": write.group,
         "out_word": write.base,
         "out_col": write.col,
@@ -90,20 +97,27 @@ def _chunks(part: data.StructLayout, values: dict[str, int]) -> list[int]:
     return [word >> CHUNK_BITS * i & (1 << CHUNK_BITS) - 1 for i in range(layout.chunks(part))]
 
 
-def parameters(plan: Plan) -> np.ndarray:
+def parameters(params: Params) -> np.ndarray:
     """Parameter memory as image chunks [words, 2 * R]: bias and shift, then factor, per lane."""
-    images = plan.images
-    low = (images.bias & 0xFFFFFFFF) | images.shift.astype(np.int64) << 32
-    return np.stack([low, images.factor], axis=2).reshape(len(low), -1)
+    low = (params.bias & 0xFFFFFFFF) | params.shift << 32
+    return np.stack([low, params.factor], axis=2).reshape(len(low), 2 * low.shape[1])
 
 
-def weight_chunks(words: np.ndarray, weight_bits: int) -> np.ndarray:
+def weight_chunks(words: np.ndarray, bits: int) -> np.ndarray:
     """Weights [..., lanes] as image chunks [..., lanes / chunk_lanes], the first lane lowest."""
     lanes = words.shape[-1]
-    size = chunk_lanes(lanes)
+    size = chunk_lanes(lanes, bits)
     split = words.reshape(*words.shape[:-1], lanes // size, size).astype(np.int64)
-    split &= (1 << weight_bits) - 1
-    return (split << weight_bits * np.arange(size)).sum(axis=-1)
+    split &= (1 << bits) - 1
+    return (split << bits * np.arange(size)).sum(axis=-1)
+
+
+def array_chunks(weights: np.ndarray, params: EngineParams) -> np.ndarray:
+    """The array's weights [..., N] as image chunks; packed pairs as one number each."""
+    if params.packed:
+        low, high = weights[..., 0::2].astype(np.int64), weights[..., 1::2].astype(np.int64)
+        weights = (high << FIELD_BITS) + low
+    return weight_chunks(weights, params.weight_fields[1])
 
 
 def image_writes(plan: Plan) -> np.ndarray:
@@ -113,9 +127,10 @@ def image_writes(plan: Plan) -> np.ndarray:
     chunks = {
         Image.REGISTER: np.array(registers(plan)).reshape(-1, 1),
         Image.PROGRAM: np.array(program(plan), dtype=np.int64).reshape(-1, 1),
-        Image.PARAM: parameters(plan),
+        Image.ARRAY_PARAM: parameters(images.array_params),
+        Image.VECTOR_PARAM: parameters(images.vector_params),
         Image.VECTOR: weight_chunks(images.vector, bits),
-        Image.WEIGHT: weight_chunks(images.weights, bits),
+        Image.WEIGHT: array_chunks(images.weights, params),
     }
     return np.concatenate([_addressed(image, c) for image, c in chunks.items()])
 
@@ -137,12 +152,14 @@ def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
     params = engine_params(plan.engine)
     images, bits = plan.images, params.weight_bits
     yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
-    yield "params.hex", _hex(parameters(plan), CHUNK_BITS)
-    chunk_bits = chunk_lanes(params.lanes) * bits
+    yield "array_params.hex", _hex(parameters(images.array_params), CHUNK_BITS)
+    yield "vector_params.hex", _hex(parameters(images.vector_params), CHUNK_BITS)
+    chunk_bits = chunk_lanes(params.vector_lanes, bits) * bits
     yield "vector.hex", _hex(weight_chunks(images.vector, bits), chunk_bits)
-    chunk_bits = chunk_lanes(params.columns) * bits
+    fields, field_bits = params.weight_fields
+    chunk_bits = chunk_lanes(fields, field_bits) * field_bits
     for k in range(params.lanes):
-        yield f"weights_{k}.hex", _hex(weight_chunks(images.weights[:, k], bits), chunk_bits)
+        yield f"weights_{k}.hex", _hex(array_chunks(images.weights[:, k], params), chunk_bits)
 
 
 def _hex(chunks: np.ndarray, chunk_bits: int) -> str:

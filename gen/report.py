@@ -14,7 +14,13 @@ def prediction(plan: Plan) -> dict[str, Any]:
     cycles = cost.cycles(plan)
     needs = predict(engine)
     lifetimes = [
-        Lifetime(tensor=b.tensor, words=b.words, first_step=b.first_step, last_step=b.last_step)
+        Lifetime(
+            tensor=b.tensor,
+            words=b.words,
+            bank=b.bank,
+            first_step=b.first_step,
+            last_step=b.last_step,
+        )
         for b in plan.buffers
     ]
     return {
@@ -26,22 +32,26 @@ def prediction(plan: Plan) -> dict[str, Any]:
         "ff": needs.ff,
         "dsp": needs.dsp,
         "bram": needs.bram,
-        "act_words": engine.memories.act,
-        "act_words_live": peak_live(lifetimes),
+        "act_words": list(engine.memories.act),
+        "act_words_live": [peak_live([x for x in lifetimes if x.bank == bank]) for bank in (0, 1)],
         "steps": _steps(plan),
         "notes": list(plan.notes),
     }
 
 
 def _steps(plan: Plan) -> list[dict[str, Any]]:
+    """One row per step: when it begins and ends, what it takes alone, what bounds it."""
     rows = []
     before = 0
-    for step, end in zip(plan.steps, cost.step_ends(plan.engine, plan.steps), strict=True):
+    for step, timing in zip(plan.steps, cost.timings(plan.engine, plan.steps), strict=True):
+        end = max(before, timing.end)
         rows.append(
             {
                 "name": step.name,
                 "operator": step.operator,
                 "unit": step.unit.value,
+                "begin": timing.begin,
+                "end": timing.end,
                 "cycles": end - before,
                 "floor": cost.floor_cycles(step),
                 "bound": step.bound,

@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.multiplier import Multiplier
-from weft.hw.params import ROW_LATENCY, EngineParams
+from weft.hw.packed import PackedMultiplier
+from weft.hw.params import ROW_LATENCY, EngineParams, Unit
 from weft.hw.ram import READ_LATENCY, Ram
 
 # A weight address leaves for row 0 so that its data meets the activation there.
@@ -16,7 +17,7 @@ class SystolicArray(wiring.Component):
     """Output-stationary sums of N columns over the taps of a tile.
 
     Row k works k cycles after row 0, so that partial sums flow down a column one register per row.
-    ``sums`` holds a tile's N results in the cycle ``array_latency`` after its last tap was issued.
+    ``sums`` holds a tile's N results in the cycle ``unit_latency`` after its last tap was issued.
 
     Members
     -------
@@ -37,7 +38,7 @@ class SystolicArray(wiring.Component):
                 "load_en": In(p.weight_chunks),
                 "load_row": In(range(max(2, p.lanes))),
                 "load_address": In(p.weight_address_bits),
-                "load_data": In(p.columns * p.weight_bits),
+                "load_data": In(p.weight_fields[0] * p.weight_fields[1]),
             }
         )
 
@@ -62,16 +63,17 @@ class SystolicArray(wiring.Component):
                 delayed = Signal(signed(8), name=f"act_{k}_{stage}")
                 m.d.sync += delayed.eq(act)
                 act = delayed
+            products = self._products(m, k, act, weights)
             partial = [
-                self._cell(m, k, n, act, weights[n], partial[n] if partial else None)
-                for n in range(p.columns)
+                self._add(m, k, n, product, partial[n] if partial else None)
+                for n, product in enumerate(products)
             ]
             next_address = Signal.like(self.address, name=f"address_{k + 1}")
             m.d.sync += next_address.eq(address)
             address = next_address
 
         first = self.first
-        for stage in range(p.array_latency - 1):
+        for stage in range(p.unit_latency(Unit.ARRAY) - 1):
             delayed = Signal(name=f"first_{stage}")
             m.d.sync += delayed.eq(first)
             first = delayed
@@ -81,10 +83,11 @@ class SystolicArray(wiring.Component):
 
     def _bank(self, m: Module, k: int, address: Signal) -> data.View:
         p = self.params
+        fields, bits = p.weight_fields
         ram = Ram(
-            width=p.columns * p.weight_bits,
+            width=fields * bits,
             depth=p.weight_words,
-            grain=p.columns * p.weight_bits // p.weight_chunks,
+            grain=fields * bits // p.weight_chunks,
             init_file=f"{self.image_dir}/weights_{k}.hex" if self.image_dir else "",
         )
         m.submodules[f"bank_{k}"] = ram
@@ -94,18 +97,30 @@ class SystolicArray(wiring.Component):
             ram.w_addr.eq(self.load_address),
             ram.w_data.eq(self.load_data),
         ]
-        return data.View(data.ArrayLayout(signed(p.weight_bits), p.columns), ram.r_data)
+        return data.View(data.ArrayLayout(signed(bits), fields), ram.r_data)
 
-    def _cell(
-        self, m: Module, k: int, n: int, act: Signal, weight: Signal, above: Signal | None
-    ) -> Signal:
-        """One multiply-accumulate; returns the partial sum below it."""
+    def _products(self, m: Module, k: int, act: Signal, weights: data.View) -> list[Signal]:
+        """A row's N products."""
         p = self.params
-        multiplier = Multiplier(signed(p.weight_bits), signed(8), p.array_multiplier)
-        m.submodules[f"mul_{k}_{n}"] = multiplier
-        m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(act)]
+        products = []
+        for field in range(p.weight_fields[0]):
+            if p.packed:
+                pair = PackedMultiplier()
+                m.submodules[f"mul_{k}_{field}"] = pair
+                m.d.comb += [pair.pair.eq(weights[field]), pair.act.eq(act)]
+                products += [pair.low, pair.high]
+            else:
+                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.array_multiplier)
+                m.submodules[f"mul_{k}_{field}"] = multiplier
+                m.d.comb += [multiplier.a.eq(weights[field]), multiplier.b.eq(act)]
+                products.append(multiplier.p)
+        return products
+
+    def _add(self, m: Module, k: int, n: int, product: Signal, above: Signal | None) -> Signal:
+        """The partial sum of column n below row k."""
+        p = self.params
         # k + 1 products of two full-range operands.
         bits = min(p.accumulator_bits, 8 + p.weight_bits + k.bit_length())
         below = Signal(signed(bits), name=f"partial_{k}_{n}")
-        m.d.sync += below.eq(multiplier.p if above is None else above + multiplier.p)
+        m.d.sync += below.eq(product if above is None else above + product)
         return below

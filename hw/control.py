@@ -1,55 +1,71 @@
-"""The step controller: fetches step words and starts each step when the one before has ended."""
+"""The step controller: fetches step words and starts each step as soon as it may run."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import CHUNK_BITS, EngineParams, bits_for
+from weft.hw.params import CHUNK_BITS, COUNT_BITS, EngineParams, Unit, bits_for
 from weft.hw.ram import READ_LATENCY, Ram
 from weft.hw.step import back_layout, chunks, front_layout
 
 
 class Control(wiring.Component):
-    """Runs the program: fetch a step, wait for the last result of the one before, start it.
+    """Runs the program. A step begins when its unit is idle and, unless it follows the step before
+    row by row, the other unit is idle, too. The next step is fetched as soon as one has begun.
 
-    The next step is fetched while the last results of the running one drain. ``front`` changes
-    during that fetch (the address generator is idle then); ``back`` changes only at ``start``.
-
-    Members
+    Members (those of a unit once for each: ``array_*``, ``vector_*``)
     -------
     go: begins the program. busy: high from the next cycle until the cycle of the last result.
-    start: pulse at which a step begins. issued: the sequencer issues the step's last tap.
-    done: the step's last result is written. load_*: writes program chunks.
+    start: pulse at which a unit's step begins. front, back: its step word, from that cycle on.
+    row_done, done: a row's, the step's last result is written. rows: rows written. running: a step
+    has begun and not ended. idle: no step, or its last result is being written. load_*: writes
+    program chunks.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
         self.front_layout, self.back_layout = front_layout(params), back_layout(params)
-        super().__init__(
-            {
-                "go": In(1),
-                "busy": Out(1),
-                "start": Out(1),
-                "issued": In(1),
-                "done": In(1),
-                "front": Out(self.front_layout),
-                "back": Out(self.back_layout),
-                "load_en": In(1),
-                "load_address": In(bits_for(params.program_words)),
-                "load_data": In(CHUNK_BITS),
+        ports: dict[str, object] = {
+            "go": In(1),
+            "busy": Out(1),
+            "load_en": In(1),
+            "load_address": In(bits_for(params.program_words)),
+            "load_data": In(CHUNK_BITS),
+        }
+        for name in _names():
+            ports |= {
+                f"{name}_start": Out(1),
+                f"{name}_front": Out(self.front_layout),
+                f"{name}_back": Out(self.back_layout),
+                f"{name}_row_done": In(1),
+                f"{name}_done": In(1),
+                f"{name}_rows": Out(COUNT_BITS),
+                f"{name}_idle": Out(1),
+                f"{name}_running": Out(1),
             }
-        )
+        super().__init__(ports)  # type: ignore[arg-type]
 
     go: Signal
     busy: Signal
-    start: Signal
-    issued: Signal
-    done: Signal
-    front: data.View
-    back: data.View
     load_en: Signal
     load_address: Signal
     load_data: Signal
+    array_start: Signal
+    array_front: data.View
+    array_back: data.View
+    array_row_done: Signal
+    array_done: Signal
+    array_rows: Signal
+    array_idle: Signal
+    array_running: Signal
+    vector_start: Signal
+    vector_front: data.View
+    vector_back: data.View
+    vector_row_done: Signal
+    vector_done: Signal
+    vector_rows: Signal
+    vector_idle: Signal
+    vector_running: Signal
 
     @property
     def step_chunks(self) -> int:
@@ -74,12 +90,18 @@ class Control(wiring.Component):
         # Chunks enter at the top, so the first one ends up at the bottom.
         word = Signal(self.step_chunks * CHUNK_BITS)
         split = chunks(self.front_layout) * CHUNK_BITS
-        m.d.comb += self.front.eq(word[:split])
+        front = data.View(self.front_layout, word[: self.front_layout.size])
+        back = data.View(self.back_layout, word[split : split + self.back_layout.size])
+        begin = Signal()
+        idle = {name: self._unit(m, name, begin, front, back) for name in _names()}
+        both = Signal()
+        own = Signal()
+        m.d.comb += [
+            both.eq(Cat(idle.values()).all()),
+            own.eq(Mux(back.unit == Unit.VECTOR.value, idle["vector"], idle["array"])),
+        ]
 
         count = Signal(range(self.step_chunks + READ_LATENCY))
-        pending = Signal()
-        with m.If(self.done):
-            m.d.sync += pending.eq(0)
         with m.FSM() as machine:
             with m.State("IDLE"):
                 m.d.sync += [pointer.eq(0), count.eq(0)]
@@ -93,17 +115,41 @@ class Control(wiring.Component):
                     m.d.sync += [count.eq(0), pointer.eq(pointer - 1)]
                     m.next = "READY"
             with m.State("READY"):
-                with m.If(~pending | self.done):
-                    m.d.comb += self.start.eq(1)
-                    m.d.sync += [pending.eq(1), self.back.eq(word[split:])]
-                    m.next = "ISSUE"
-            with m.State("ISSUE"):
-                with m.If(self.issued & self.back.last_step):
-                    m.next = "FINISH"
-                with m.Elif(self.issued):
+                with m.If(both | (own & front.follow)):
+                    m.d.comb += begin.eq(1)
                     m.next = "FETCH"
+                    with m.If(back.last_step):
+                        m.next = "FINISH"
             with m.State("FINISH"):
-                with m.If(self.done):
+                with m.If(both):
                     m.next = "IDLE"
         m.d.comb += self.busy.eq(~machine.ongoing("IDLE"))
         return m
+
+    def _unit(
+        self, m: Module, name: str, begin: Signal, front: data.View, back: data.View
+    ) -> Signal:
+        """A unit's step registers and progress; returns whether it is idle."""
+        done, row_done = getattr(self, f"{name}_done"), getattr(self, f"{name}_row_done")
+        start, rows = getattr(self, f"{name}_start"), getattr(self, f"{name}_rows")
+        idle = getattr(self, f"{name}_idle")
+        running = getattr(self, f"{name}_running")
+        m.d.comb += idle.eq(~running | done)
+        m.d.sync += start.eq(0)
+        with m.If(begin & (back.unit == Unit[name.upper()].value)):
+            m.d.sync += [
+                start.eq(1),
+                running.eq(1),
+                rows.eq(0),
+                getattr(self, f"{name}_front").eq(front),
+                getattr(self, f"{name}_back").eq(back),
+            ]
+        with m.Else():
+            m.d.sync += rows.eq(rows + row_done)
+            with m.If(done):
+                m.d.sync += running.eq(0)
+        return idle
+
+
+def _names() -> list[str]:
+    return [unit.name.lower() for unit in Unit]

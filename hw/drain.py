@@ -1,12 +1,12 @@
 """The drain: takes a tile's sums at once and hands them on R at a time, with their parameters."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import EngineParams
+from weft.hw.params import EngineParams, Unit
 from weft.hw.sequencer import FLAGS
-from weft.hw.step import Unit, back_layout
+from weft.hw.step import back_layout
 
 LOAD_DELAY = 2
 """Cycles from a tile's strobe to the cycle in which its sums are taken."""
@@ -14,55 +14,53 @@ LOAD_DELAY = 2
 GROUP = data.StructLayout(
     {
         "valid": 1,
-        "first": 1,  # group of its pixel
+        "first": 1,  # group of its tile
+        "first_tile": 1,  # ... of its pixel
+        "last_tile": 1,
         "first_col": 1,
         "first_row": 1,
-        "last": 1,  # group of the step
+        "row_done": 1,  # the row's last group
+        "done": 1,  # the step's last group
     }
 )
 
 
 class Drain(wiring.Component):
-    """Serialises N (array) or K (vector unit) sums into groups of R.
+    """Serialises a tile's sums, N (array) or K (vector unit) of them, into groups of R.
 
     A strobe on ``tile`` comes ``LOAD_DELAY`` cycles before the sums are valid; its first group
-    leaves on ``sums`` one cycle after they were taken, then one group per cycle.
+    leaves on ``group_sums`` one cycle after they were taken, then one group per cycle.
 
     Members
     -------
     tile: flags of the tile's last tap, ``active`` as the strobe. step: the output path's fields.
-    param_address: leaves so early that the parameters meet ``sums`` after a memory's latency.
-    group: what the groups are, in the cycle of ``sums``.
+    param_address: leaves so early that the parameters meet ``group_sums`` after a memory's latency.
+    group: what the groups are, in the cycle of ``group_sums``.
     """
 
-    def __init__(self, params: EngineParams):
-        self.params = p = params
-        acc = signed(p.accumulator_bits)
+    def __init__(self, params: EngineParams, unit: Unit):
+        self.params, self.unit = params, unit
+        acc = signed(params.accumulator_bits)
         super().__init__(
             {
                 "tile": In(FLAGS),
-                "unit": In(Unit),
-                "step": In(back_layout(p)),
-                "array_sums": In(data.ArrayLayout(acc, p.columns)),
-                "vector_sums": In(data.ArrayLayout(acc, p.lanes)),
-                "param_address": Out(p.param_address_bits),
-                "sums": Out(data.ArrayLayout(acc, p.requant_lanes)),
+                "step": In(back_layout(params)),
+                "sums": In(data.ArrayLayout(acc, params.tile_lanes(unit))),
+                "param_address": Out(params.param_address_bits),
+                "group_sums": Out(data.ArrayLayout(acc, params.requant(unit))),
                 "group": Out(GROUP),
             }
         )
 
     tile: data.View
-    unit: Signal
     step: data.View
-    array_sums: data.View
-    vector_sums: data.View
-    param_address: Signal
     sums: data.View
+    param_address: Signal
+    group_sums: data.View
     group: data.View
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p = self.params
         strobe = self.tile.active
 
         left = Signal.like(self.step.groups_per_tile)
@@ -73,45 +71,56 @@ class Drain(wiring.Component):
             m.d.sync += [left.eq(self.step.groups_per_tile), flags.eq(self.tile)]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-
-        with m.If(strobe & self.tile.first_tile):
-            m.d.sync += self.param_address.eq(self.step.param_base)
-        with m.Elif((left != 0) & ~self.step.shared_params):
-            m.d.sync += self.param_address.eq(self.param_address + 1)
+        self._address(m, strobe, left)
 
         group = Signal(GROUP)
+        row_done = (left == 1) & flags.last_tile & flags.last_col
         m.d.comb += [
             group.valid.eq(left != 0),
-            group.first.eq(fresh & flags.first_tile),
+            group.first.eq(fresh),
+            group.first_tile.eq(flags.first_tile),
+            group.last_tile.eq(flags.last_tile),
             group.first_col.eq(flags.first_col),
             group.first_row.eq(flags.first_row),
-            group.last.eq((left == 1) & flags.last_tile),
+            group.row_done.eq(row_done),
+            group.done.eq(row_done & flags.last_row),
         ]
         waiting = Signal(GROUP)
         m.d.sync += [waiting.eq(group), self.group.eq(waiting)]
-
         self._shift(m, strobe)
         return m
 
+    def _address(self, m: Module, strobe: Signal, left: Signal) -> None:
+        """Parameters follow the channels: tile by tile, from the start for each pixel."""
+        step, address = self.step, self.param_address
+        following = Signal.like(address)  # of the group after the present one
+        m.d.comb += following.eq(address + ((left != 0) & ~step.shared_params))
+        if self.unit is Unit.ARRAY:
+            m.d.sync += address.eq(following)
+            with m.If(strobe & self.tile.first_tile):
+                m.d.sync += address.eq(step.param_base)
+            return
+        tile = Signal.like(address)  # where the tile's parameters begin, for all columns of a row
+        with m.If(~strobe):
+            m.d.sync += address.eq(following)
+        with m.Elif(~self.tile.first_col):
+            m.d.sync += address.eq(tile)
+        with m.Elif(self.tile.first_tile):
+            m.d.sync += [address.eq(step.param_base), tile.eq(step.param_base)]
+        with m.Else():
+            m.d.sync += [address.eq(following), tile.eq(following)]
+
     def _shift(self, m: Module, strobe: Signal) -> None:
-        """The register of all sums; the array's and the vector unit's share it."""
         p = self.params
         load = Signal(LOAD_DELAY)
         m.d.sync += load.eq(strobe | (load << 1))
-        acc = signed(p.accumulator_bits)
-        held = Signal(data.ArrayLayout(acc, p.drain_lanes))
-        for i in range(p.drain_lanes):
-            array = self.array_sums[i] if i < p.columns else None
-            vector = self.vector_sums[i] if i < p.lanes else None
-            if array is None or vector is None:
-                taken = vector if array is None else array
-            else:
-                taken = Mux(self.unit == Unit.ARRAY, array, vector)
-            behind = i + p.requant_lanes
+        held = Signal(self.sums.shape())
+        lanes, step = p.tile_lanes(self.unit), p.requant(self.unit)
+        for i in range(lanes):
             with m.If(load[-1]):
-                m.d.sync += held[i].eq(taken)
-            if behind < p.drain_lanes:
+                m.d.sync += held[i].eq(self.sums[i])
+            if i + step < lanes:
                 with m.Else():
-                    m.d.sync += held[i].eq(held[behind])
-        for r in range(p.requant_lanes):
-            m.d.comb += self.sums[r].eq(held[r])
+                    m.d.sync += held[i].eq(held[i + step])
+        for r in range(step):
+            m.d.comb += self.group_sums[r].eq(held[r])

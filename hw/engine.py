@@ -1,24 +1,27 @@
-"""The engine: memories, address generator, array, vector unit and output path put together."""
+"""The engine: memories, address generators, array, vector unit and output paths put together."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft.hw.array import SystolicArray
 from weft.hw.control import Control
-from weft.hw.drain import GROUP, LOAD_DELAY, Drain
+from weft.hw.delay import delay
 from weft.hw.host import IMAGE_WRITE, Host, Image
-from weft.hw.params import CHUNK_BITS, EngineParams
+from weft.hw.output import OutputPath
+from weft.hw.params import EngineParams, Unit
 from weft.hw.ram import Ram
-from weft.hw.requantise import RequantiseLane
-from weft.hw.sequencer import FLAGS, Sequencer
-from weft.hw.step import Unit, param_layout
+from weft.hw.sequencer import Sequencer
 from weft.hw.vector import VectorUnit
-from weft.hw.writer import Writer
 
 
 class Engine(wiring.Component):
-    """Runs a program of steps over activation memory.
+    """Runs a program of steps over two banks of activation memory.
+
+    The array and the vector unit may work at the same time; the program sees to it that they then
+    read different banks and write different banks.
 
     Parameters: ``params``; ``registers``, the initial place of inputs and outputs (see ``Host``);
     ``image_dir``, where synthesised memories find their hex images ("" for none).
@@ -61,16 +64,13 @@ class Engine(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p = self.params
+        p, folder = self.params, self.image_dir
         m.submodules.host = host = Host(p, self.registers)
-        m.submodules.control = control = Control(p, self.image_dir)
-        m.submodules.sequencer = sequencer = Sequencer(p)
-        m.submodules.array = array = SystolicArray(p, self.image_dir)
-        m.submodules.vector = vector = VectorUnit(p, self.image_dir)
-        m.submodules.drain = drain = Drain(p)
-        m.submodules.writer = writer = Writer(p)
-        m.submodules.acts = acts = Ram(width=8 * p.lanes, depth=p.act_words, grain=8)
-
+        m.submodules.control = control = Control(p, folder)
+        m.submodules.array = array = SystolicArray(p, folder)
+        m.submodules.vector = vector = VectorUnit(p, folder)
+        banks = [Ram(width=8 * p.lanes, depth=p.act_words[b], grain=8) for b in (0, 1)]
+        m.submodules.acts_0, m.submodules.acts_1 = banks
         connect(m, flipped(self.i), host.i)
         connect(m, host.o, flipped(self.o))
         m.d.comb += [
@@ -80,96 +80,103 @@ class Engine(wiring.Component):
             host.busy.eq(control.busy),
             self.busy.eq(control.busy),
             self.cycles.eq(host.cycles),
-            sequencer.start.eq(control.start),
-            sequencer.step.eq(control.front),
-            control.issued.eq(sequencer.flags.last_tile),
-            control.done.eq(writer.done),
-            drain.step.eq(control.back),
-            writer.step.eq(control.back),
+            vector.op.eq(control.vector_back.vector_op),
+            vector.rolling.eq(control.vector_back.rolling),
         ]
-        lanes = self._read(m, host, control, sequencer, acts)
-        self._compute(m, control, sequencer, array, vector, drain, lanes)
-        self._write(m, host, control, drain, writer, acts)
-        self._load(m, host, control, array, vector)
+        sequencers, outputs = {}, {}
+        for unit, datapath in ((Unit.ARRAY, array), (Unit.VECTOR, vector)):
+            sequencers[unit] = self._sequencer(m, unit, control, datapath, banks)
+            outputs[unit] = self._output(m, unit, control, datapath, sequencers[unit])
+        self._banks(m, host, control, sequencers, outputs, banks)
+        self._load(m, host, control, array, vector, outputs)
         return m
 
-    def _read(self, m: Module, host, control, sequencer, acts) -> data.View:
-        """Activations of the issued tap, or its padding: valid ``ROW_LATENCY`` cycles later."""
-        p = self.params
-        address = Mux(control.busy, sequencer.act_address, host.read_address)
-        m.d.comb += [acts.r_addr.eq(address), host.read_data.eq(acts.r_data)]
-        inside = _delay(m, sequencer.inside, 1, "inside")
-        pad = control.front.pad_value
-        lanes = Signal(data.ArrayLayout(signed(8), p.lanes))
-        for k in range(p.lanes):
-            word = acts.r_data.word_select(k, 8)
-            m.d.sync += lanes[k].eq(Mux(inside, word, pad).as_signed())
-        return lanes
-
-    def _compute(self, m: Module, control, sequencer, array, vector, drain, lanes) -> None:
-        p = self.params
-        flags = sequencer.flags
-        unit = control.back.unit
-        address = _delay(m, sequencer.weight_address, 1, "weight_address")
+    def _sequencer(self, m: Module, unit: Unit, control: Any, datapath: Any, banks: list) -> Any:
+        """A unit's address generator, and the activations and weight address that it feeds."""
+        p, name = self.params, unit.name.lower()
+        other = Unit(1 - unit.value).name.lower()
+        sequencer = Sequencer(p, unit)
+        m.submodules[f"{name}_sequencer"] = sequencer
+        front = getattr(control, f"{name}_front")
+        inside = delay(m, sequencer.inside, 1, f"{name}_inside")
+        words = Array(bank.r_data for bank in banks)
+        word = Signal(8 * p.lanes, name=f"{name}_word")
+        lanes = Signal(data.ArrayLayout(signed(8), p.lanes), name=f"{name}_lanes")
         m.d.comb += [
-            array.lanes.eq(lanes),
-            vector.lanes.eq(lanes),
-            array.address.eq(address),
-            vector.address.eq(address),
-            array.first.eq(flags.first),
-            vector.first.eq(flags.first),
-            vector.op.eq(control.back.vector_op),
-            drain.unit.eq(unit),
-            drain.array_sums.eq(array.sums),
-            drain.vector_sums.eq(vector.sums),
+            sequencer.start.eq(getattr(control, f"{name}_start")),
+            sequencer.step.eq(front),
+            sequencer.other_rows.eq(getattr(control, f"{other}_rows")),
+            sequencer.other_done.eq(getattr(control, f"{other}_idle")),
+            word.eq(words[front.read_bank]),
+            datapath.lanes.eq(lanes),
+            datapath.address.eq(delay(m, sequencer.weight_address, 1, f"{name}_weight_address")),
+            datapath.first.eq(sequencer.flags.first),
         ]
-        tile = Signal(FLAGS)
-        m.d.comb += [tile.eq(flags), tile.active.eq(flags.active & flags.last)]
-        from_vector = _delay(m, tile, p.vector_latency - LOAD_DELAY, "vector_tile")
-        from_array = _delay(m, tile, p.array_latency - LOAD_DELAY, "array_tile")
-        m.d.comb += drain.tile.eq(Mux(unit == Unit.ARRAY, from_array, from_vector))
+        if unit is Unit.VECTOR:
+            m.d.comb += [
+                datapath.active.eq(sequencer.flags.active),
+                datapath.fresh.eq(sequencer.flags.fresh),
+            ]
+        for k in range(p.lanes):
+            act = Mux(inside, word.word_select(k, 8), front.pad_value)
+            m.d.sync += lanes[k].eq(act.as_signed())
+        return sequencer
 
-    def _write(self, m: Module, host, control, drain, writer, acts) -> None:
-        p, back = self.params, control.back
-        m.submodules.params = params = Ram(
-            width=p.param_chunks * CHUNK_BITS,
-            depth=p.param_words,
-            grain=CHUNK_BITS,
-            init_file=f"{self.image_dir}/params.hex" if self.image_dir else "",
-        )
-        self._params = params
-        m.d.comb += params.r_addr.eq(drain.param_address)
-        codes = []
-        for r in range(p.requant_lanes):
-            lane = RequantiseLane(p)
-            m.submodules[f"requantise_{r}"] = lane
-            m.d.comb += [
-                lane.acc.eq(drain.sums[r]),
-                lane.param.eq(params.r_data.word_select(r, param_layout().size)),
-                lane.pair.eq(back.pair),
-                lane.odd.eq(back.odd),
-                lane.multiplier.eq(back.multiplier),
-                lane.zero_point.eq(back.zero_point.as_signed()),
-                lane.low.eq(back.low.as_signed()),
-                lane.high.eq(back.high.as_signed()),
-            ]
-            codes.append(lane.code)
-        group = _delay(m, drain.group, p.requant_latency - 1, "group")
-        m.d.comb += writer.group.eq(group)
-        with m.If(control.busy):
-            m.d.comb += [
-                acts.w_en.eq(writer.enable),
-                acts.w_addr.eq(writer.word),
-                acts.w_data.eq(Cat(codes).replicate(p.groups_per_word)),
-            ]
-        with m.Else():
-            m.d.comb += [
-                acts.w_en.eq(host.write_en.replicate(p.lanes)),
-                acts.w_addr.eq(host.write_address),
-                acts.w_data.eq(host.write_data),
-            ]
+    def _output(
+        self, m: Module, unit: Unit, control: Any, datapath: Any, sequencer: Sequencer
+    ) -> OutputPath:
+        name = unit.name.lower()
+        init_file = f"{self.image_dir}/{name}_params.hex" if self.image_dir else ""
+        output = OutputPath(self.params, unit, init_file)
+        m.submodules[f"{name}_output"] = output
+        m.d.comb += [
+            output.flags.eq(sequencer.flags),
+            output.sums.eq(datapath.sums),
+            output.step.eq(getattr(control, f"{name}_back")),
+            getattr(control, f"{name}_row_done").eq(output.row_done),
+            getattr(control, f"{name}_done").eq(output.done),
+        ]
+        return output
 
-    def _load(self, m: Module, host, control, array, vector) -> None:
+    def _banks(
+        self, m: Module, host: Any, control: Any, sequencers: dict, outputs: dict, banks: list
+    ) -> None:
+        """Each bank's ports: the vector unit's while it has a step there, else the array's."""
+        p = self.params
+        array, vector = outputs[Unit.ARRAY], outputs[Unit.VECTOR]
+        running = control.vector_running
+        address = p.act_address_bits
+        read_bank = delay(m, host.read_address[address], 2, "host_bank")
+        m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
+        for b, bank in enumerate(banks):
+            vector_reads = running & (control.vector_front.read_bank == b)
+            vector_writes = running & (control.vector_back.write_bank == b)
+            array_enable = Mux(control.array_back.write_bank == b, array.enable, 0)
+            with m.If(control.busy):
+                m.d.comb += [
+                    bank.r_addr.eq(
+                        Mux(
+                            vector_reads,
+                            sequencers[Unit.VECTOR].act_address,
+                            sequencers[Unit.ARRAY].act_address,
+                        )
+                    ),
+                    bank.w_en.eq(Mux(vector_writes, vector.enable, array_enable)),
+                    bank.w_addr.eq(Mux(vector_writes, vector.word, array.word)),
+                    bank.w_data.eq(Mux(vector_writes, vector.codes, array.codes)),
+                ]
+            with m.Else():
+                chosen = host.write_en & (host.write_address[address] == b)
+                m.d.comb += [
+                    bank.r_addr.eq(host.read_address),
+                    bank.w_en.eq(chosen.replicate(p.lanes)),
+                    bank.w_addr.eq(host.write_address),
+                    bank.w_data.eq(host.write_data),
+                ]
+
+    def _load(
+        self, m: Module, host: Any, control: Any, array: Any, vector: Any, outputs: dict
+    ) -> None:
         """Image writes: memory select, then word, row (array only) and chunk, each of 2**n."""
         p = self.params
         address, chunk = self.image.address, self.image.data
@@ -178,7 +185,6 @@ class Engine(wiring.Component):
         for image, signal in chosen.items():
             m.d.comb += signal.eq(self.image_valid & (select == image.value))
 
-        param_word, param_chunk = _split(address, p.param_chunks)
         vector_word, vector_chunk = _split(address, p.vector_chunks)
         row_word, weight_chunk = _split(address, p.weight_chunks)
         weight_word, row = row_word[p.row_bits :], row_word[: p.row_bits]
@@ -189,9 +195,6 @@ class Engine(wiring.Component):
             control.load_en.eq(chosen[Image.PROGRAM]),
             control.load_address.eq(address),
             control.load_data.eq(chunk),
-            self._params.w_en.eq(_one_hot(param_chunk, chosen[Image.PARAM], p.param_chunks)),
-            self._params.w_addr.eq(param_word),
-            self._params.w_data.eq(chunk.replicate(p.param_chunks)),
             vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], p.vector_chunks)),
             vector.load_address.eq(vector_word),
             vector.load_data.eq(_spread(chunk, p.vector_chunks, len(vector.load_data))),
@@ -200,27 +203,26 @@ class Engine(wiring.Component):
             array.load_address.eq(weight_word),
             array.load_data.eq(_spread(chunk, p.weight_chunks, len(array.load_data))),
         ]
+        images = {Unit.ARRAY: Image.ARRAY_PARAM, Unit.VECTOR: Image.VECTOR_PARAM}
+        for unit, output in outputs.items():
+            word, part = _split(address, output.param_chunks)
+            m.d.comb += [
+                output.load_en.eq(_one_hot(part, chosen[images[unit]], output.param_chunks)),
+                output.load_address.eq(word),
+                output.load_data.eq(chunk),
+            ]
 
 
-def _delay(m: Module, value, cycles: int, name: str):
-    """The value some cycles later."""
-    for stage in range(cycles):
-        later = Signal(value.shape(), name=f"{name}_{stage}")
-        m.d.sync += later.eq(value)
-        value = later
-    return value
-
-
-def _split(address, n_chunks: int):
+def _split(address: Any, n_chunks: int) -> tuple[Any, Any]:
     """Word and chunk index of an image address."""
     bits = (n_chunks - 1).bit_length()
     return address[bits:], address[:bits]
 
 
-def _one_hot(index, enable, count: int):
+def _one_hot(index: Any, enable: Any, count: int) -> Any:
     return Cat(enable & (index == i) if count > 1 else enable for i in range(count))
 
 
-def _spread(chunk, n_chunks: int, width: int):
+def _spread(chunk: Any, n_chunks: int, width: int) -> Any:
     """The used part of a chunk on every place of a memory word."""
     return chunk[: width // n_chunks].replicate(n_chunks)

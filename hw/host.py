@@ -13,13 +13,14 @@ class Image(enum.Enum, shape=3):
 
     REGISTER = 0
     PROGRAM = 1
-    PARAM = 2
-    VECTOR = 3
-    WEIGHT = 4
+    ARRAY_PARAM = 2
+    VECTOR_PARAM = 3
+    VECTOR = 4
+    WEIGHT = 5
 
 
 class Register(enum.Enum, shape=2):
-    """Where inputs and outputs lie in activation memory, in words."""
+    """Where inputs and outputs lie in activation memory, in words; a base's top bit is its bank."""
 
     INPUT_BASE = 0
     INPUT_WORDS = 1
@@ -48,7 +49,7 @@ class Host(wiring.Component):
 
     def __init__(self, params: EngineParams, registers: tuple[int, int, int, int] = (0, 1, 0, 1)):
         self.params, self.registers = params, registers
-        address = params.act_address_bits
+        address = params.act_address_bits + 1  # the bank on top
         word = unsigned(8 * params.lanes)
         super().__init__(
             {
@@ -65,7 +66,7 @@ class Host(wiring.Component):
                 "read_data": In(word),
                 "register_en": In(1),
                 "register_index": In(Register),
-                "register_data": In(address + 1),
+                "register_data": In(address),
                 "cycles": Out(32),
             }
         )

@@ -10,12 +10,12 @@ from amaranth.hdl import (
     ShapeLike,
     Signal,
     Value,
-    unsigned,
 )
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
+from weft.hw.pair_add import PairAdd
 from weft.hw.params import Multiplier as Style
 from weft.hw.params import multiplier_latency
 
@@ -24,9 +24,9 @@ class Multiplier(wiring.Component):
     """``p = a * b``, a new pair every cycle.
 
     Parameters: shapes of ``a`` and ``b`` (at most 18 bits signed or 17 unsigned each, ``b`` at
-    most 16 bits for the LUT style) and the style. Members: ``a``, ``b``, ``p`` (as wide as both
-    together, signed if one of them is). ``latency`` is the number of cycles from operands to
-    product.
+    most 16 bits for the LUT style) and the style, DSP or LUT. Members: ``a``, ``b``, ``p`` (as
+    wide as both together, signed if one of them is). ``latency`` is the number of cycles from
+    operands to product.
     """
 
     def __init__(self, a: ShapeLike, b: ShapeLike, style: Style):
@@ -37,6 +37,8 @@ class Multiplier(wiring.Component):
         too_wide = any(shape.width + (not shape.signed) > 18 for shape in shapes)
         if too_wide or (style is Style.LUT and widths[1] > 16):
             raise ValueError(f"Multiplier: operands of {widths} bits are too wide for {style}")
+        if style is Style.PACKED:
+            raise ValueError("Multiplier: packed ones are PackedMultiplier's")
         self.latency = multiplier_latency(style, widths[1])
         product = Shape(sum(widths), signed=any(shape.signed for shape in shapes))
         super().__init__({"a": In(self.a_shape), "b": In(self.b_shape), "p": Out(product)})
@@ -68,38 +70,44 @@ class Multiplier(wiring.Component):
         return m
 
     def _adder_tree(self) -> Module:
-        """One register stage for the operands' partial products, then halve the rows per cycle."""
+        """Row pairs of the operands' partial products, then half as many sums with every cycle."""
         m = Module()
         a_bits, b_bits = self.a_shape.width, self.b_shape.width
-        top = b_bits - 1
-        rows: list[Value] = []
-        for i in range(b_bits):
-            # The top bit of a signed operand weighs negatively.
-            term = self.a.as_unsigned() & self.b[i].replicate(a_bits)
-            term = term.as_signed() if self.a_shape.signed else term
-            negative = self.b_shape.signed and i == top
-            shifted = _shift_left(-term if negative else term, i)
-            row = Signal(Shape.cast(shifted.shape()), name=f"row_{i}")
-            m.d.sync += row.eq(shifted)
-            rows.append(row)
-        stage = 1
-        while stage < self.latency:
-            sums = [_add(rows[i : i + 2]) for i in range(0, len(rows), 2)]
-            registers = []
-            for i, total in enumerate(sums):
-                register = Signal(Shape.cast(total.shape()), name=f"sum_{stage}_{i}")
-                m.d.sync += register.eq(total)
-                registers.append(register)
-            rows, stage = registers, stage + 1
-        (total,) = rows
+        width = a_bits + 3  # up to three times a, and a sign
+        sums: list[Value] = []
+        for i in range(0, b_bits, 2):
+            # The top bit of a signed operand weighs negatively: its row is the one subtracted.
+            negative = self.b_shape.signed and i + 2 >= b_bits
+            pair = PairAdd(width, subtract=negative)
+            m.submodules[f"rows_{i}"] = pair
+            alone = i + 1 == b_bits
+            low, high = self.a, Cat(Const(0, 1), self.a)
+            if self.a_shape.signed:
+                high = high.as_signed()
+            m.d.comb += [
+                pair.a.eq(low if alone else high),
+                pair.x.eq(self.b[i] if alone else self.b[i + 1]),
+            ]
+            if not alone:
+                m.d.comb += [pair.b.eq(low), pair.y.eq(self.b[i])]
+            sums.append(self._register(m, pair.s, f"rows_{i}"))
+        for stage in range(1, self.latency):
+            places = 2 << stage - 1
+            pairs = [sums[i : i + 2] for i in range(0, len(sums), 2)]
+            sums = [
+                self._register(m, _add(pair, places), f"sum_{stage}_{i}")
+                for i, pair in enumerate(pairs)
+            ]
+        (total,) = sums
         m.d.comb += self.p.eq(total)
         return m
 
+    def _register(self, m: Module, value: Value, name: str) -> Signal:
+        register = Signal(Shape.cast(value.shape()), name=name)
+        m.d.sync += register.eq(value)
+        return register
 
-def _add(pair: list[Value]) -> Value:
-    return pair[0] + pair[1] if len(pair) == 2 else pair[0]
 
-
-def _shift_left(value: Value, places: int) -> Value:
-    wide = Cat(Const(0, unsigned(places)), value) if places else value
-    return wide.as_signed() if Shape.cast(value.shape()).signed else wide.as_unsigned()
+def _add(pair: list[Value], places: int) -> Value:
+    """A sum and its upper neighbour, which weighs 2**places as much."""
+    return pair[0] + (pair[1] << places) if len(pair) == 2 else pair[0]

@@ -17,10 +17,12 @@ ROW_LATENCY = 3
 
 
 class Multiplier(Enum):
-    """How a multiplier is built: a DSP block or an adder tree in LUTs."""
+    """How multipliers are built: a DSP block each, an adder tree in LUTs, or (in the array only)
+    a DSP block for two columns."""
 
     DSP = "dsp"
     LUT = "lut"
+    PACKED = "packed"
 
 
 def bits_for(count: int) -> int:
@@ -28,9 +30,16 @@ def bits_for(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def chunk_lanes(n_lanes: int) -> int:
-    """Weights in one image chunk: the largest divisor of the lane count up to 4."""
-    return max(d for d in (1, 2, 3, 4) if n_lanes % d == 0)
+def chunk_lanes(n_lanes: int, bits: int) -> int:
+    """Fields of ``bits`` in one image chunk: the largest divisor of the lane count that fits."""
+    return max(d for d in range(1, CHUNK_BITS // bits + 1) if n_lanes % d == 0)
+
+
+class Unit(Enum):
+    """The two datapaths of an engine; each has an output path of its own."""
+
+    ARRAY = 0
+    VECTOR = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +47,25 @@ class EngineParams:
     """Shape of one engine.
 
     lanes: input channels per activation word (K). columns: output channels per weight tile (N).
-    requant_lanes: results requantised per cycle (R), a divisor of both. accumulator_bits: width of
-    the sums, 25 to 32. weight_bits: 8, or 9 for weights with zero points. The ``_words`` are memory
-    depths: activations (K bytes each), weight tiles (K x N each), vector weights (K each),
-    requantisation parameters (R channels each), program chunks (36 bits each).
+    array_requant, vector_requant: results that each unit requantises per cycle; the first divides
+    lanes and columns, the second the lanes. vector_taps: output columns that a lane of the vector
+    unit works on at once (T). accumulator_bits: width of the sums, 25 to 32. weight_bits: 8, or 9
+    for weights with zero points.
+
+    The ``_words`` are memory depths: activations in each of two banks (K bytes), weight tiles
+    (K x N), vector weights (T x K), requantisation parameters of the array's and of the vector
+    unit's output path, program chunks (36 bits).
     """
 
     lanes: int
     columns: int
-    requant_lanes: int
-    act_words: int
+    array_requant: int
+    vector_requant: int
+    vector_taps: int
+    act_words: tuple[int, int]
     weight_words: int
     vector_words: int
-    param_words: int
+    param_words: tuple[int, int]
     program_words: int
     accumulator_bits: int = 32
     weight_bits: int = 8
@@ -59,81 +74,133 @@ class EngineParams:
     requant_multiplier: Multiplier = Multiplier.DSP
 
     def __post_init__(self) -> None:
-        depths = ("act_words", "weight_words", "vector_words", "param_words", "program_words")
-        for name in ("lanes", "columns", "requant_lanes", *depths):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.lanes % self.requant_lanes or self.columns % self.requant_lanes:
+        counts = {
+            name: getattr(self, name)
+            for name in ("lanes", "columns", "array_requant", "vector_requant", "vector_taps")
+        }
+        counts |= {name: getattr(self, name) for name in ("weight_words", "vector_words")}
+        counts |= {"program_words": self.program_words}
+        counts |= {"act_words": min(self.act_words), "param_words": min(self.param_words)}
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, not {count}")
+        if self.lanes % self.array_requant or self.columns % self.array_requant:
             raise ValueError(
-                f"requant_lanes must divide lanes and columns: {self.requant_lanes} does not "
+                f"array_requant must divide lanes and columns: {self.array_requant} does not "
                 f"divide both {self.lanes} and {self.columns}"
+            )
+        if self.lanes % self.vector_requant:
+            raise ValueError(
+                f"vector_requant must divide lanes: {self.vector_requant} does not divide "
+                f"{self.lanes}"
             )
         if not 25 <= self.accumulator_bits <= 32:
             raise ValueError(f"accumulator_bits must be 25..32, not {self.accumulator_bits}")
         if self.weight_bits not in (8, 9):
             raise ValueError(f"weight_bits must be 8 or 9, not {self.weight_bits}")
+        for name in ("vector_multiplier", "requant_multiplier"):
+            if getattr(self, name) is Multiplier.PACKED:
+                raise ValueError(f"{name} cannot be packed: only the array's can")
+        if self.packed and (self.columns % 2 or self.weight_bits != 8):
+            raise ValueError(
+                "packed multipliers need an even number of columns and 8-bit weights, not "
+                f"{self.columns} columns and {self.weight_bits} bits"
+            )
         if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
             raise ValueError(
                 f"memories must take at most {IMAGE_ADDRESS_BITS - 3} bits of image address, "
                 f"not {self.image_word_bits}"
             )
 
+    def requant(self, unit: Unit) -> int:
+        """Results that a unit's output path requantises per cycle."""
+        return self.array_requant if unit is Unit.ARRAY else self.vector_requant
+
+    def tile_lanes(self, unit: Unit) -> int:
+        """Results that a unit hands to its output path at once."""
+        return self.columns if unit is Unit.ARRAY else self.lanes
+
+    def groups_per_word(self, unit: Unit) -> int:
+        """Result groups in an activation word."""
+        return self.lanes // self.requant(unit)
+
     @property
     def act_address_bits(self) -> int:
-        return bits_for(self.act_words)
+        """Address bits within a bank."""
+        return bits_for(max(self.act_words))
 
     @property
     def weight_address_bits(self) -> int:
-        """Width of the weight pointer, shared by the array's banks and the vector unit's."""
+        """Width of the weight pointer, for the array's banks and the vector unit's memory."""
         return max(bits_for(self.weight_words), bits_for(self.vector_words))
 
     @property
     def param_address_bits(self) -> int:
-        return bits_for(self.param_words)
+        return bits_for(max(self.param_words))
 
     @property
-    def groups_per_word(self) -> int:
-        """Groups of R lanes in an activation word."""
-        return self.lanes // self.requant_lanes
+    def group_bits(self) -> int:
+        """Bits of a group's place in a word."""
+        return bits_for(max(self.groups_per_word(unit) for unit in Unit))
 
     @property
-    def drain_lanes(self) -> int:
-        return max(self.lanes, self.columns)
+    def groups_per_tile_bits(self) -> int:
+        """Bits of the number of groups that leave a drain for one tile."""
+        return bits_for(max(self.tile_lanes(u) // self.requant(u) for u in Unit) + 1)
+
+    @property
+    def hold_bits(self) -> int:
+        """Bits of the idle cycles after a tile."""
+        return self.groups_per_tile_bits
+
+    @property
+    def max_requant(self) -> int:
+        return max(self.array_requant, self.vector_requant)
+
+    @property
+    def packed(self) -> bool:
+        """Whether two columns share a multiplier, and their weights a field of 18 bits."""
+        return self.array_multiplier is Multiplier.PACKED
+
+    @property
+    def weight_fields(self) -> tuple[int, int]:
+        """Number and bits of the fields in a word of a weight bank."""
+        return (self.columns // 2, 18) if self.packed else (self.columns, self.weight_bits)
 
     @property
     def weight_chunks(self) -> int:
         """Image chunks in one word of one weight bank."""
-        return self.columns // chunk_lanes(self.columns)
+        return self.weight_fields[0] // chunk_lanes(*self.weight_fields)
+
+    @property
+    def vector_lanes(self) -> int:
+        """Weights in one word of the vector unit's memory."""
+        return self.lanes * self.vector_taps
 
     @property
     def vector_chunks(self) -> int:
-        return self.lanes // chunk_lanes(self.lanes)
-
-    @property
-    def param_chunks(self) -> int:
-        return 2 * self.requant_lanes
-
-    @property
-    def image_word_bits(self) -> int:
-        """Address bits of the largest image: word, row (weights only), chunk."""
-        return max(
-            bits_for(self.weight_words) + self.row_bits + _log2(self.weight_chunks),
-            bits_for(self.vector_words) + _log2(self.vector_chunks),
-            bits_for(self.param_words) + _log2(self.param_chunks),
-            bits_for(self.program_words),
-        )
+        return self.vector_lanes // chunk_lanes(self.vector_lanes, self.weight_bits)
 
     @property
     def row_bits(self) -> int:
+        """Image address bits that select a weight bank."""
         return _log2(self.lanes)
 
     @property
-    def array_latency(self) -> int:
-        """Cycles from the issue of a tile's last tap to its load into the drain."""
-        return ROW_LATENCY + multiplier_latency(self.array_multiplier, 8) + self.lanes + 1
+    def image_word_bits(self) -> int:
+        """Address bits below the memory select that the largest image takes."""
+        return max(
+            bits_for(self.program_words),
+            bits_for(self.param_words[0]) + _log2(2 * self.array_requant),
+            bits_for(self.param_words[1]) + _log2(2 * self.vector_requant),
+            bits_for(self.vector_words) + _log2(self.vector_chunks),
+            bits_for(self.weight_words) + self.row_bits + _log2(self.weight_chunks),
+        )
 
-    @property
-    def vector_latency(self) -> int:
+    def unit_latency(self, unit: Unit) -> int:
+        """Cycles from the issue of a tile's last tap to its load into the drain."""
+        if unit is Unit.ARRAY:
+            return ROW_LATENCY + multiplier_latency(self.array_multiplier, 8) + self.lanes + 1
         return ROW_LATENCY + multiplier_latency(self.vector_multiplier, 8) + 1
 
     @property
@@ -146,7 +213,9 @@ def multiplier_latency(style: Multiplier, rows: int) -> int:
     """Cycles from operands to product; ``rows`` is the second operand's width up to 16."""
     if style is Multiplier.DSP:
         return 2
-    return 1 + (4 if rows > 8 else 3)
+    if style is Multiplier.PACKED:
+        return 4
+    return 4 if rows > 8 else 3
 
 
 def _log2(count: int) -> int:

@@ -1,45 +1,57 @@
 """The address generator: six nested loops, one tap a cycle, no multiplications."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import COUNT_BITS, EngineParams
-from weft.hw.step import LEVELS, front_layout
+from weft.hw.params import COUNT_BITS, EngineParams, Unit
+from weft.hw.step import COORDINATE_BITS, LEVELS, front_layout
 
 FLAGS = data.StructLayout(
     {
         "active": 1,  # a tap is issued in this cycle
         "first": 1,  # it is the first of its tile
-        "last": 1,  # it is the last of its tile
+        "emit": 1,  # it is the last of a tile that gives results
         "first_tile": 1,  # ... of the first tile of a pixel
-        "first_col": 1,  # ... of the first pixel of a row
+        "last_tile": 1,  # ... of the last tile of a pixel
+        "first_col": 1,  # ... of the first pixel of a row that gives results
+        "last_col": 1,  # ... of the last pixel of a row
         "first_row": 1,  # ... of the first row
-        "last_tile": 1,  # ... of the last tile of the step
+        "last_row": 1,  # ... of the last row
+        "fresh": 1,  # the tap belongs to the first pixel of a row, results or not
     }
 )
 
 
 class Sequencer(wiring.Component):
-    """Walks a step's loops: row, col, tile, kernel_row, kernel_col, word.
+    """Walks a step's loops in the order of its unit (``LEVELS``).
 
-    A pulse on ``start`` loads ``step``; the first tap is issued in the next cycle, then one per
-    cycle, with ``hold`` idle cycles between tiles. ``step`` must stay until ``running`` falls.
+    A pulse on ``start`` loads ``step``; the first tap is issued in the next cycle (two cycles later
+    for a step that follows), then one per cycle, with ``hold`` idle cycles between tiles. ``step``
+    must stay until the last tap is issued.
+
+    A step that follows issues a row only once the other unit's step has finished enough rows:
+    ``need`` of them, then ``y_row`` more for each row.
 
     Members
     -------
     act_address: word of the tap. inside: low where the tap falls into padding (valid one cycle
-    later, in the cycle of the memory's read). weight_address: counts taps, restarts at every pixel.
+    later, in the cycle of the memory's read). weight_address: restarts at every pixel (array), or
+    at every column of the same tile (vector unit). other_rows: rows that the other unit's step has
+    written. other_done: it has ended; high in the cycle before the start of a step that does not
+    follow. last: the step's last tap is issued.
     """
 
-    def __init__(self, params: EngineParams):
-        self.params = params
+    def __init__(self, params: EngineParams, unit: Unit):
+        self.params, self.unit = params, unit
         super().__init__(
             {
                 "start": In(1),
                 "step": In(front_layout(params)),
-                "running": Out(1),
+                "other_rows": In(COUNT_BITS),
+                "other_done": In(1),
                 "flags": Out(FLAGS),
+                "last": Out(1),
                 "act_address": Out(params.act_address_bits),
                 "weight_address": Out(params.weight_address_bits),
                 "inside": Out(1),
@@ -48,121 +60,187 @@ class Sequencer(wiring.Component):
 
     start: Signal
     step: data.View
-    running: Signal
+    other_rows: Signal
+    other_done: Signal
     flags: data.View
+    last: Signal
     act_address: Signal
     weight_address: Signal
     inside: Signal
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step = self.step
+        step, levels = self.step, LEVELS[self.unit]
         active = Signal()
 
         # ends[i]: loop i is in its last round. A tap advances loop i when all inside it end.
-        ends = Signal(len(LEVELS))
-        advance = Signal(len(LEVELS))
-        counters = [Signal(COUNT_BITS, name=f"left_{level}") for level in LEVELS]
-        for i, level in enumerate(LEVELS):
-            inner = ends[i + 1 :]
-            m.d.comb += advance[i].eq(active & inner.all() if len(inner) else active)
-            count = step[f"n_{level}"]
-            reload = self.start | (advance[i] & ends[i])
-            with m.If(reload):
-                m.d.sync += [counters[i].eq(count), ends[i].eq(count == 1)]
+        ends = Signal(len(levels))
+        advance = Signal(len(levels))
+        for i, name in enumerate(levels):
+            left = Signal(COUNT_BITS, name=f"left_{name}")
+            count = step[f"n_{name}"]
+            m.d.comb += advance[i].eq(active & ends[i + 1 :].all())
+            with m.If(self.start | (advance[i] & ends[i])):
+                m.d.sync += [left.eq(count), ends[i].eq(count == 1)]
             with m.Elif(advance[i]):
-                m.d.sync += [counters[i].eq(counters[i] - 1), ends[i].eq(counters[i] == 2)]
+                m.d.sync += [left.eq(left - 1), ends[i].eq(left == 2)]
 
         # The loop that a tap moves on: the innermost one that does not end. It takes its stride and
         # all inside it restart.
-        level = Signal(range(len(LEVELS)))
-        for i in range(len(LEVELS)):
+        level = Signal(range(len(levels)))
+        for i in range(len(levels)):
             with m.If(~ends[i]):
                 m.d.comb += level.eq(i)
 
-        strides = {name: step[f"act_{name}"] for name in LEVELS}
-        address = _walk(m, "act", self.start, active, level, step.act_base, strides)
+        walker = _Walker(m, levels, self.start, active, level)
+        strides = {name: step[f"act_{name}"] for name in levels}
+        m.d.comb += self.act_address.eq(walker.walk("act", step.act_base, strides))
         y_strides = {"row": step.y_row, "kernel_row": step.y_kernel_row}
-        y = _walk(m, "y", self.start, active, level, step.y0.as_signed(), y_strides)
+        y = walker.walk("y", step.y0.as_signed(), y_strides)
         x_strides = {"col": step.x_col, "kernel_col": step.x_kernel_col}
-        x = _walk(m, "x", self.start, active, level, step.x0.as_signed(), x_strides)
-        m.d.comb += self.act_address.eq(address)
+        x = walker.walk("x", step.x0.as_signed(), x_strides)
         # As unsigned numbers, negative coordinates are beyond every size.
         below = Cat(y.as_unsigned() < step.height, x.as_unsigned() < step.width)
         m.d.sync += self.inside.eq(below.all())
 
-        with m.If(self.start | (active & (level <= LEVELS.index("col")))):
-            m.d.sync += self.weight_address.eq(step.weight_base)
+        self._walk_weights(m, active, level)
+        tile_ends, row_ends = advance[2], advance[0]
+        opens = Signal()  # the tap to come opens a row
+        with m.If(self.start):
+            m.d.sync += opens.eq(1)
         with m.Elif(active):
-            m.d.sync += self.weight_address.eq(self.weight_address + 1)
-
-        tile_ends = Signal()
-        m.d.comb += tile_ends.eq(advance[2])
-        self._pace(m, active, tile_ends, ends.all())
+            m.d.sync += opens.eq(row_ends)
+        ready = self._wait(m, active & opens)
+        self._pace(m, active, tile_ends, row_ends, ends[0], opens, ready)
         self._flag(m, active, ends, tile_ends)
         return m
 
-    def _pace(self, m: Module, active: Signal, tile_ends: Signal, all_end: Value) -> None:
-        """When taps are issued: always, but for ``hold`` cycles after each tile."""
-        hold = Signal.like(self.step.hold)
-        with m.If(self.start):
-            m.d.sync += [self.running.eq(1), active.eq(1)]
-        with m.Elif(tile_ends & all_end):
-            m.d.sync += [self.running.eq(0), active.eq(0)]
-        with m.Elif(tile_ends):
-            m.d.sync += [hold.eq(self.step.hold), active.eq(self.step.hold == 0)]
-        with m.Elif(self.running):
-            m.d.sync += [hold.eq(hold - 1), active.eq(active | (hold == 1))]
+    def _walk_weights(self, m: Module, active: Signal, level: Signal) -> None:
+        """The array's tiles follow each other within a pixel; the vector unit's within a row."""
+        levels, base = LEVELS[self.unit], self.step.weight_base
+        address, tile = self.weight_address, Signal.like(self.weight_address)
+        with m.If(self.start | (active & (level == levels.index("row")))):
+            m.d.sync += [address.eq(base), tile.eq(base)]
+        with m.Elif(active & (level == levels.index("col"))):
+            m.d.sync += address.eq(tile)
+        with m.Elif(active):
+            m.d.sync += address.eq(address + 1)
+            if self.unit is Unit.VECTOR:
+                with m.If(level == levels.index("tile")):
+                    m.d.sync += tile.eq(address + 1)
 
-    def _flag(self, m: Module, active: Signal, ends: Signal, tile_ends: Signal) -> None:
-        first, first_tile, first_col, first_row = (Signal() for _ in range(4))
+    def _wait(self, m: Module, row_begins: Value) -> Signal:
+        """Whether the next row may be issued; settles two cycles after a row has begun."""
+        need = Signal(signed(COORDINATE_BITS))  # rows of the other step that the next row reads
+        free = Signal()
+        ready = Signal()
         with m.If(self.start):
-            m.d.sync += [s.eq(1) for s in (first, first_tile, first_col, first_row)]
+            m.d.sync += need.eq(self.step.need)
+        with m.Elif(row_begins):
+            m.d.sync += need.eq(need + self.step.y_row)
+        m.d.sync += free.eq((free & ~self.start) | ~self.step.follow | self.other_done)
+        m.d.sync += ready.eq(free | (self.other_rows >= need))
+        return ready
+
+    def _pace(
+        self,
+        m: Module,
+        active: Signal,
+        tile_ends: Value,
+        row_ends: Value,
+        last_row: Value,
+        opens: Signal,
+        ready: Signal,
+    ) -> None:
+        """When taps are issued: always, but for ``hold`` cycles after a tile and rows not ready."""
+        step = self.step
+        hold = Signal.like(step.hold)  # idle cycles still to come
+        settle = Signal()  # ``ready`` does not belong to the first row yet
+        waiting = Signal()
+        go = Signal()
+        m.d.comb += go.eq(~settle & (hold <= 1) & (ready | ~opens))
+        m.d.sync += settle.eq(self.start & step.follow)
+        with m.If(self.start):
+            m.d.sync += [active.eq(~step.follow), waiting.eq(step.follow), hold.eq(0)]
+        with m.Elif(row_ends & last_row):
+            m.d.sync += active.eq(0)
+        with m.Elif(tile_ends):
+            stop = (step.hold != 0) | (row_ends & ~ready)
+            m.d.sync += [hold.eq(step.hold), active.eq(~stop), waiting.eq(stop)]
+        with m.Elif(waiting):
+            m.d.sync += [active.eq(go), waiting.eq(~go)]
+            with m.If(hold != 0):
+                m.d.sync += hold.eq(hold - 1)
+
+    def _flag(self, m: Module, active: Signal, ends: Signal, tile_ends: Value) -> None:
+        levels, step = LEVELS[self.unit], self.step
+        tile, col = levels.index("tile"), levels.index("col")
+        outer, inner = min(tile, col), max(tile, col)
+        first, fresh, first_row, start_inner, start_outer = (
+            Signal(name=name) for name in ("first", "fresh", "first_row", "inner0", "outer0")
+        )
+        # Tiles that open a row (or, in the vector unit, a word of a row) may give no results.
+        lead = Signal.like(step.lead)
+        emits = Signal()
+        leads = self.unit is Unit.VECTOR
+        m.d.comb += emits.eq(tile_ends & (lead == 0) if leads else tile_ends)
+        with m.If(self.start):
+            m.d.sync += [s.eq(1) for s in (first, fresh, first_row, start_inner, start_outer)]
+            m.d.sync += lead.eq(step.lead)
         with m.Elif(active):
             m.d.sync += first.eq(tile_ends)
             with m.If(tile_ends):
-                m.d.sync += first_tile.eq(ends[2])
-                with m.If(ends[2]):
-                    m.d.sync += first_col.eq(ends[1])
-                    with m.If(ends[1]):
+                round_ends = ends[inner]
+                m.d.sync += [fresh.eq(round_ends), start_inner.eq(round_ends | ~emits)]
+                m.d.sync += lead.eq(Mux(round_ends, step.lead, Mux(lead == 0, 0, lead - 1)))
+                with m.If(round_ends):
+                    m.d.sync += start_outer.eq(ends[outer])
+                    with m.If(ends[outer]):
                         m.d.sync += first_row.eq(0)
+        starts = {inner: start_inner, outer: start_outer}
         m.d.comb += [
+            self.last.eq(tile_ends & ends.all()),
             self.flags.active.eq(active),
             self.flags.first.eq(first),
-            self.flags.last.eq(tile_ends),
-            self.flags.first_tile.eq(first_tile),
-            self.flags.first_col.eq(first_col),
+            self.flags.fresh.eq(fresh),
+            self.flags.emit.eq(emits),
+            self.flags.first_tile.eq(starts[tile]),
+            self.flags.last_tile.eq(ends[tile]),
+            self.flags.first_col.eq(starts[col]),
+            self.flags.last_col.eq(ends[col]),
             self.flags.first_row.eq(first_row),
-            self.flags.last_tile.eq(tile_ends & ends.all()),
+            self.flags.last_row.eq(ends[0]),
         ]
 
 
-def _walk(
-    m: Module,
-    name: str,
-    start: Signal,
-    active: Signal,
-    level: Signal,
-    origin: Value,
-    strides: dict[str, Value],
-) -> Signal:
-    """A position that moves by ``strides[loop]`` whenever that loop is the one that moves on.
+class _Walker:
+    """Positions that move with the loops."""
 
-    One base register per loop with a stride: the position at which its current round began. A loop
-    that moves on adds its stride to its base, and every loop inside restarts from there.
-    """
-    loops = {LEVELS.index(loop): stride for loop, stride in strides.items()}
-    bases = {i: Signal.like(origin, name=f"{name}_{LEVELS[i]}") for i in loops}
-    moved = Signal.like(origin, name=f"{name}_moved")
-    with m.Switch(level):
-        for i in range(len(LEVELS)):
-            outer = [bases[j] for j in loops if j <= i]
-            source = outer[-1] if outer else origin
-            with m.Case(i):
-                m.d.comb += moved.eq(source + loops[i] if i in loops else source)
-    for i, base in bases.items():
-        with m.If(start):
-            m.d.sync += base.eq(origin)
-        with m.Elif(active & (level <= i)):
-            m.d.sync += base.eq(moved)
-    return bases[max(bases)]
+    def __init__(
+        self, m: Module, levels: tuple[str, ...], start: Signal, active: Signal, level: Signal
+    ):
+        self.m, self.levels = m, levels
+        self.start, self.active, self.level = start, active, level
+
+    def walk(self, name: str, origin: Value, strides: dict[str, Value]) -> Signal:
+        """A position that moves by ``strides[loop]`` whenever that loop is the one that moves on.
+
+        One base register per loop with a stride: the position at which its current round began. A
+        loop that moves on adds its stride to its base, and every loop inside restarts from there.
+        """
+        m = self.m
+        loops = {i: strides[loop] for i, loop in enumerate(self.levels) if loop in strides}
+        bases = {i: Signal.like(origin, name=f"{name}_{self.levels[i]}") for i in loops}
+        moved = Signal.like(origin, name=f"{name}_moved")
+        with m.Switch(self.level):
+            for i in range(len(self.levels)):
+                outer = [bases[j] for j in loops if j <= i]
+                source = outer[-1] if outer else origin
+                with m.Case(i):
+                    m.d.comb += moved.eq(source + loops[i] if i in loops else source)
+        for i, base in bases.items():
+            with m.If(self.start):
+                m.d.sync += base.eq(origin)
+            with m.Elif(self.active & (self.level <= i)):
+                m.d.sync += base.eq(moved)
+        return bases[max(bases)]

@@ -1,22 +1,15 @@
 """The step word: what one loop nest needs to know, as it lies in program memory.
 
-A step is fetched in two parts: the *front* drives the address generator, the *back* the output
+A step is fetched in two parts: the *front* drives a unit's address generator, the *back* its output
 path. Each part fills whole program chunks of 36 bits, lowest bits first.
 """
 
 from amaranth.lib import data, enum
 
-from weft.hw.params import CHUNK_BITS, COUNT_BITS, EngineParams, bits_for
+from weft.hw.params import CHUNK_BITS, COUNT_BITS, EngineParams, Unit
 
 COORDINATE_BITS = COUNT_BITS + 2
 """Signed coordinates: a padded position, from -4096 to twice the largest size."""
-
-
-class Unit(enum.Enum, shape=2):
-    """Where the multiply-accumulates happen, or what the vector unit does instead."""
-
-    ARRAY = 0
-    VECTOR = 1
 
 
 class VectorOp(enum.Enum, shape=2):
@@ -28,8 +21,11 @@ class VectorOp(enum.Enum, shape=2):
     PAIR = 3  # first word to the low 16 bits, second word above them
 
 
-LEVELS = ("row", "col", "tile", "kernel_row", "kernel_col", "word")
-"""The loops of a step, outermost first."""
+LEVELS = {
+    Unit.ARRAY: ("row", "col", "tile", "kernel_row", "kernel_col", "word"),
+    Unit.VECTOR: ("row", "tile", "col", "kernel_row", "kernel_col", "word"),
+}
+"""The loops of a step, outermost first. The vector unit rolls along a row before the next word."""
 
 
 def front_layout(p: EngineParams) -> data.StructLayout:
@@ -37,13 +33,20 @@ def front_layout(p: EngineParams) -> data.StructLayout:
 
     ``n_*``: loop counts. ``act_*``: how far the activation address moves at each loop. ``y0, x0``:
     first coordinate, ``y_row`` and ``y_kernel_row`` its moves; a word outside ``height`` x
-    ``width`` reads as ``pad_value``. ``hold``: idle cycles after each tile.
+    ``width`` reads as ``pad_value``. ``hold``: idle cycles after each tile. ``lead``: tiles at the
+    start of a row that give no result. ``follow``: rows wait for rows of the other unit's step,
+    ``need`` for the first one, ``y_row`` more for each further one.
     """
+    address = p.act_address_bits
     fields: dict[str, object] = {
-        "act_base": p.act_address_bits,
+        "read_bank": 1,
+        "act_base": address,
         "weight_base": p.weight_address_bits,
         "pad_value": 8,
-        "hold": bits_for(p.drain_lanes + 1),
+        "hold": p.hold_bits,
+        "lead": COUNT_BITS,
+        "follow": 1,
+        "need": COORDINATE_BITS,
         "height": COUNT_BITS + 1,
         "width": COUNT_BITS + 1,
         "y0": COORDINATE_BITS,
@@ -53,31 +56,34 @@ def front_layout(p: EngineParams) -> data.StructLayout:
         "y_kernel_row": COUNT_BITS,
         "x_kernel_col": COUNT_BITS,
     }
-    fields |= {f"n_{level}": COUNT_BITS for level in LEVELS}
-    fields |= {f"act_{level}": p.act_address_bits for level in LEVELS}
+    fields |= {f"n_{level}": COUNT_BITS for level in LEVELS[Unit.ARRAY]}
+    fields |= {f"act_{level}": address for level in LEVELS[Unit.ARRAY]}
     return data.StructLayout(fields)  # type: ignore[arg-type]
 
 
 def back_layout(p: EngineParams) -> data.StructLayout:
     """Fields of the output path's part.
 
-    Groups are R channels. ``groups_per_tile`` leave the drain, ``groups_per_pixel`` are written;
-    ``first_lanes`` masks the first group of a pixel. ``pair``: the accumulator holds two operands.
-    ``odd``: ties round to odd. ``multiplier``: factor of the upper operand of a pair.
+    Groups are R channels. ``groups_per_tile`` leave the drain; of a pixel's last tile only
+    ``groups_last`` are written; ``first_lanes`` masks the first group of a pixel. ``pair``: the
+    accumulator holds two operands. ``rolling``: sums move on to the next output column. ``odd``:
+    ties round to odd. ``multiplier``: factor of the upper operand of a pair.
     """
     return data.StructLayout(
         {
-            "unit": Unit,
-            "vector_op": VectorOp,
+            "unit": 1,
             "last_step": 1,
+            "vector_op": VectorOp,
+            "rolling": 1,
             "pair": 1,
             "odd": 1,
             "shared_params": 1,
             "param_base": p.param_address_bits,
-            "groups_per_tile": bits_for(p.drain_lanes // p.requant_lanes + 1),
-            "groups_per_pixel": COUNT_BITS,
-            "first_lanes": p.requant_lanes,
-            "out_group": bits_for(p.groups_per_word),
+            "groups_per_tile": p.groups_per_tile_bits,
+            "groups_last": p.groups_per_tile_bits,
+            "first_lanes": p.max_requant,
+            "write_bank": 1,
+            "out_group": p.group_bits,
             "out_word": p.act_address_bits,
             "out_col": p.act_address_bits,
             "out_row": p.act_address_bits,

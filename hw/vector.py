@@ -1,11 +1,12 @@
-"""The vector unit: K lanes, each with its own accumulator (depthwise, pools, pairs)."""
+"""The vector unit: K lanes, each with its own accumulators (depthwise, pools, pairs)."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.delay import delay
 from weft.hw.multiplier import Multiplier
-from weft.hw.params import EngineParams
+from weft.hw.params import EngineParams, Unit, multiplier_latency
 from weft.hw.ram import Ram
 from weft.hw.step import VectorOp
 
@@ -16,13 +17,18 @@ PAIR_SHIFT = 16
 class VectorUnit(wiring.Component):
     """Accumulates each lane over the taps of a tile as ``op`` says.
 
-    ``sums`` holds the K results in the cycle ``vector_latency`` after the last tap was issued.
+    With ``rolling``, a lane works on T neighbouring output columns at once: every word is
+    multiplied by T weights, the sums move on by one column with every tile, and each word of a row
+    is read once. Otherwise (and for all but MAC) only the first of the T sums is used.
+
+    ``sums`` holds the K results in the cycle ``unit_latency`` after a tile's last tap was issued.
 
     Members
     -------
     lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
-    weights (for MAC), one cycle after its issue. first: marks a tile's first tap, at its issue.
-    load_*: writes chunks of the weight memory.
+    weights (for MAC), one cycle after its issue. active: a tap is issued; without it the sums stay
+    as they are. first: marks a tile's first tap, fresh: and the sums are all new, both at its
+    issue. load_*: writes chunks of the weight memory.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
@@ -31,20 +37,26 @@ class VectorUnit(wiring.Component):
         super().__init__(
             {
                 "op": In(VectorOp),
+                "rolling": In(1),
                 "lanes": In(data.ArrayLayout(signed(8), p.lanes)),
                 "address": In(p.weight_address_bits),
+                "active": In(1),
                 "first": In(1),
+                "fresh": In(1),
                 "sums": Out(data.ArrayLayout(signed(p.accumulator_bits), p.lanes)),
                 "load_en": In(p.vector_chunks),
                 "load_address": In(p.weight_address_bits),
-                "load_data": In(p.lanes * p.weight_bits),
+                "load_data": In(p.vector_lanes * p.weight_bits),
             }
         )
 
     op: Signal
+    rolling: Signal
     lanes: data.View
     address: Signal
+    active: Signal
     first: Signal
+    fresh: Signal
     sums: data.View
     load_en: Signal
     load_address: Signal
@@ -53,10 +65,11 @@ class VectorUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self.params
+        width = p.vector_lanes * p.weight_bits
         ram = Ram(
-            width=p.lanes * p.weight_bits,
+            width=width,
             depth=p.vector_words,
-            grain=p.lanes * p.weight_bits // p.vector_chunks,
+            grain=width // p.vector_chunks,
             init_file=f"{self.image_dir}/vector.hex" if self.image_dir else "",
         )
         m.submodules.weights = ram
@@ -66,37 +79,48 @@ class VectorUnit(wiring.Component):
             ram.w_addr.eq(self.load_address),
             ram.w_data.eq(self.load_data),
         ]
-        weights = data.View(data.ArrayLayout(signed(p.weight_bits), p.lanes), ram.r_data)
+        row = data.ArrayLayout(signed(p.weight_bits), p.lanes)
+        weights = data.View(data.ArrayLayout(row, p.vector_taps), ram.r_data)
 
-        first = self.first
-        for stage in range(p.vector_latency - 1):
-            delayed = Signal(name=f"first_{stage}")
-            m.d.sync += delayed.eq(first)
-            first = delayed
+        cycles = p.unit_latency(Unit.VECTOR) - 1
+        roll = Signal()
+        clear = Signal()
+        m.d.comb += [
+            roll.eq(self.first & self.rolling & ~self.fresh),
+            clear.eq(self.first & ~roll),
+        ]
+        roll = delay(m, roll, cycles, "roll")
+        clear = delay(m, clear, cycles, "clear")
+        active = delay(m, self.active, cycles, "active")
         for k in range(p.lanes):
-            self._lane(m, k, weights[k], first)
+            taps = [weights[t][k] for t in range(p.vector_taps)]
+            self._lane(m, k, taps, active, roll, clear)
         return m
 
-    def _lane(self, m: Module, k: int, weight: Signal, first: Signal) -> None:
-        multiplier = Multiplier(
-            signed(self.params.weight_bits), signed(8), self.params.vector_multiplier
-        )
-        m.submodules[f"mul_{k}"] = multiplier
-        m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(self.lanes[k])]
-        act = self.lanes[k]
-        for stage in range(multiplier.latency):
-            delayed = Signal(signed(8), name=f"act_{k}_{stage}")
-            m.d.sync += delayed.eq(act)
-            act = delayed
-        total = self.sums[k]
-        with m.Switch(self.op):
+    def _lane(
+        self, m: Module, k: int, weights: list, active: Signal, roll: Signal, clear: Signal
+    ) -> None:
+        p = self.params
+        products = []
+        for t, weight in enumerate(weights):
+            multiplier = Multiplier(signed(p.weight_bits), signed(8), p.vector_multiplier)
+            m.submodules[f"mul_{k}_{t}"] = multiplier
+            m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(self.lanes[k])]
+            products.append(multiplier.p)
+        latency = multiplier_latency(p.vector_multiplier, 8)
+        act = delay(m, self.lanes[k], latency, f"act_{k}")
+        totals = [self.sums[k]]
+        totals += [Signal.like(totals[0], name=f"sum_{k}_{t}") for t in range(1, len(weights))]
+        first, later = totals[0], [*totals[1:], 0]
+        # Sums that roll outlive their tile: the idle cycles behind it must not touch them.
+        with m.If(active), m.Switch(self.op):
             with m.Case(VectorOp.MAC):
-                m.d.sync += total.eq(multiplier.p + Mux(first, 0, total))
+                for total, after, product in zip(totals, later, products, strict=True):
+                    kept = Mux(clear, 0, Mux(roll, after, total))
+                    m.d.sync += total.eq(kept + product)
             with m.Case(VectorOp.SUM):
-                m.d.sync += total.eq(act + Mux(first, 0, total))
+                m.d.sync += first.eq(act + Mux(clear, 0, first))
             with m.Case(VectorOp.MAX):
-                m.d.sync += total.eq(Mux(first | (act > total), act, total))
+                m.d.sync += first.eq(Mux(clear | (act > first), act, first))
             with m.Case(VectorOp.PAIR):
-                m.d.sync += total.eq(Mux(first, act, total + (act << PAIR_SHIFT)))
-
-
+                m.d.sync += first.eq(Mux(clear, act, first + (act << PAIR_SHIFT)))

@@ -16,6 +16,7 @@ class Lifetime:
 
     tensor: str
     words: int
+    bank: int
     first_step: int
     last_step: int
 
@@ -28,15 +29,25 @@ def peak_live(lifetimes: list[Lifetime]) -> int:
     """Words live at the busiest step: no allocation can do with fewer."""
     steps = {lifetime.first_step for lifetime in lifetimes}
     return max(
-        sum(x.words for x in lifetimes if x.first_step <= step <= x.last_step) for step in steps
+        (sum(x.words for x in lifetimes if x.first_step <= step <= x.last_step) for step in steps),
+        default=0,
     )
 
 
 def allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
-    """An offset for each buffer; buffers that live at one time do not overlap.
+    """An offset in its bank for each buffer; buffers that live at one time do not overlap."""
+    return tuple(
+        buffer for bank in (0, 1) for buffer in _allocate([x for x in lifetimes if x.bank == bank])
+    )
+
+
+def _allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
+    """One bank's buffers.
 
     First fit by size gives a start; where it exceeds the live peak, CP-SAT looks for better.
     """
+    if not lifetimes:
+        return ()
     offsets = _first_fit(lifetimes)
     peak = _peak(lifetimes, offsets)
     if peak > peak_live(lifetimes):
@@ -45,6 +56,7 @@ def allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
         Buffer(
             tensor=x.tensor,
             words=x.words,
+            bank=x.bank,
             offset=offset,
             first_step=x.first_step,
             last_step=x.last_step,

@@ -1,18 +1,20 @@
 """From a graph to a plan, on a given engine: folding, lowering, allocation, memory depths."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from weft.mapper import cost
 from weft.mapper import fold as folding
-from weft.mapper.allocate import Lifetime, allocate
-from weft.mapper.lower import Program, lower
+from weft.mapper.allocate import Lifetime, allocate, peak_live
+from weft.mapper.banks import Parity, follows
+from weft.mapper.lower import lower
 from weft.mapper.memory_layout import port_words
-from weft.mapper.plan import Buffer, Engine, Memories, Plan, Port, Region
+from weft.mapper.plan import Buffer, Engine, Follow, Memories, Plan, Port, Region, Step, Unit
+from weft.mapper.program import Place, Program
 from weft.mapper.target import Target
-from weft.nn.errors import ModelError
+from weft.mapper.widths import Widths, widths_of
 from weft.nn.graph import Graph, HostEdge, Rescale, Scaling
 
 INPUTS, OUTPUTS = "(inputs)", "(outputs)"
@@ -34,8 +36,14 @@ class Stored:
 def store(graph: Graph, lanes: int, level: int) -> Stored:
     """Fold each input as far as ``level`` says and it helps; lay the ports out one by one."""
     tensors = {tensor.name: tensor for tensor in graph.tensors}
-    operators = list(_copied_outputs(graph, tensors))
-    edges = tuple(_output_edge(graph, edge) for edge in graph.outputs)
+    copies = _copies(graph)
+    operators = list(graph.operators)
+    for name, copy in copies.items():
+        tensors[copy] = tensors[name].replace(name=copy)
+        operators.append(Rescale(name=copy, output=copy, input=name, scaling=_one()))
+    edges = tuple(
+        edge.replace(tensor=copies.get(edge.tensor, edge.tensor)) for edge in graph.outputs
+    )
     folds = {}
     for edge in _unique(graph.inputs):
         ways = folding.options(graph, edge.tensor, lanes)
@@ -59,26 +67,23 @@ def _unique(edges: tuple[HostEdge, ...]) -> list[HostEdge]:
     return list({edge.tensor: edge for edge in edges}.values())
 
 
-def _copied_outputs(graph: Graph, tensors: dict):
-    """All operators, and a copy for each network output that is also a network input."""
-    yield from graph.operators
+def _copies(graph: Graph) -> dict[str, str]:
+    """Names for copies of the network outputs that are also network inputs."""
     given = {edge.tensor for edge in graph.inputs}
-    one = Scaling(mantissa=np.array([1 << 23]), shift=np.array([23]))
-    for name in dict.fromkeys(edge.tensor for edge in graph.outputs):
-        if name in given:
-            copy = _copy_name(name)
-            tensors[copy] = tensors[name].replace(name=copy)
-            yield Rescale(name=copy, output=copy, input=name, scaling=one)
+    taken = {tensor.name for tensor in graph.tensors}
+    copies = {}
+    for edge in graph.outputs:
+        if edge.tensor in given and edge.tensor not in copies:
+            copy = f"{edge.tensor}/copy"
+            while copy in taken:
+                copy += "/copy"
+            copies[edge.tensor] = copy
+            taken.add(copy)
+    return copies
 
 
-def _output_edge(graph: Graph, edge: HostEdge) -> HostEdge:
-    if edge.tensor in {given.tensor for given in graph.inputs}:
-        return edge.replace(tensor=_copy_name(edge.tensor))
-    return edge
-
-
-def _copy_name(name: str) -> str:
-    return f"{name}/copy"
+def _one() -> Scaling:
+    return Scaling(mantissa=np.array([1 << 23]), shift=np.array([23]))
 
 
 def _ports(graph: Graph, edges, lanes: int, folds: dict) -> tuple[Port, ...]:
@@ -94,64 +99,127 @@ def _ports(graph: Graph, edges, lanes: int, folds: dict) -> tuple[Port, ...]:
     return tuple(ports)
 
 
-def _region(buffer: Buffer, ports: tuple[Port, ...]) -> Region:
-    return Region(base=buffer.offset, words=buffer.words, ports=ports)
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A plan without addresses and memory contents: enough to know its cycles and resources."""
+
+    stored: Stored
+    engine: Engine
+    steps: tuple[Step, ...]
+    buffers: tuple[Buffer, ...]
 
 
 def build(graph: Graph, target: Target, engine: Engine, level: int) -> Plan:
     """The plan of a network on an engine whose memory depths and widths are still open.
 
-    Raises ModelError where an operator exceeds what the engine's counters can hold.
+    Raises ModelError where an operator exceeds what the engine's counters or sums can hold.
     """
     stored = store(graph, engine.lanes, level)
-    _, spans = _lower_all(stored.graph, engine, lambda name: 0)
-    buffers = allocate(_lifetimes(stored, spans, engine))
-    by_name = {buffer.tensor: buffer for buffer in buffers}
-    inputs, outputs = (
-        _region(by_name[INPUTS], stored.inputs),
-        _region(by_name[OUTPUTS], stored.outputs),
-    )
-    bases = {buffer.tensor: buffer.offset for buffer in buffers}
-    for region in (inputs, outputs):
-        bases |= {port.edge.tensor: region.base + port.offset for port in region.ports}
-    program, _ = _lower_all(stored.graph, engine, bases.__getitem__)
-    if program.accumulator_bits > 32:
-        raise ModelError(
-            f"{graph.name}: sums of {program.accumulator_bits} bits exceed the 32-bit accumulators"
-        )
-    memories = Memories(
-        act=max(buffer.offset + buffer.words for buffer in buffers),
-        weight=max(1, program.weight_words),
-        vector=max(1, program.vector_words),
-        param=max(1, program.param_words),
-        program=1,
-    )
-    engine = engine.replace(
-        memories=memories,
-        accumulator_bits=program.accumulator_bits,
-        weight_bits=max(program.weight_bits, engine.weight_bits),
-    )
-    chunks = len(program.steps) * cost.step_chunks(engine)
-    engine = engine.replace(memories=memories.replace(program=chunks))
-    return Plan(
-        network=graph.name,
-        target=target,
-        engines=(engine,),
-        steps=tuple(program.steps),
+    return complete(draft(stored, engine, widths_of(graph)), target)
+
+
+def draft(stored: Stored, engine: Engine, widths: Widths) -> Draft:
+    """Steps, banks, buffers and memory depths. Raises ModelError as ``build`` does."""
+    program, spans = _lower_all(stored.graph, engine, lambda name: Place())
+    region_of = {port.edge.tensor: INPUTS for port in stored.inputs}
+    region_of |= {port.edge.tensor: OUTPUTS for port in stored.outputs}
+    parity = Parity()
+    following = follows(stored.graph, program.steps, spans, region_of, parity)
+    lifetimes = _lifetimes(stored, spans, engine, following)
+    buffers = allocate(_place_banks(lifetimes, parity))
+    return Draft(
+        stored=stored,
+        engine=_fitted(engine, program, buffers, widths),
+        steps=_followed(program, following),
         buffers=buffers,
+    )
+
+
+def complete(draft: Draft, target: Target) -> Plan:
+    """The draft's plan: its buffers' addresses in the steps, and what the memories hold."""
+    stored = draft.stored
+    by_name = {buffer.tensor: buffer for buffer in draft.buffers}
+    inputs, outputs = (
+        Region(
+            bank=by_name[name].bank,
+            base=by_name[name].offset,
+            words=by_name[name].words,
+            ports=ports,
+        )
+        for name, ports in ((INPUTS, stored.inputs), (OUTPUTS, stored.outputs))
+    )
+    places = {x.tensor: Place(bank=x.bank, base=x.offset) for x in draft.buffers}
+    for region in (inputs, outputs):
+        places |= {
+            port.edge.tensor: Place(bank=region.bank, base=region.base + port.offset)
+            for port in region.ports
+        }
+    program, _ = _lower_all(stored.graph, draft.engine, places.__getitem__)
+    following = {i: step.follow for i, step in enumerate(draft.steps) if step.follow}
+    return Plan(
+        network=stored.graph.name,
+        target=target,
+        engines=(draft.engine,),
+        steps=_followed(program, following),
+        buffers=draft.buffers,
         inputs=inputs,
         outputs=outputs,
         images=program.images(),
-        macs=graph.macs,
-        notes=graph.notes,
+        macs=stored.graph.macs,
+        notes=stored.graph.notes,
     )
 
 
+def _followed(program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
+    return tuple(
+        step.replace(follow=following[i]) if i in following else step
+        for i, step in enumerate(program.steps)
+    )
+
+
+def _fitted(
+    engine: Engine, program: Program, buffers: tuple[Buffer, ...], widths: Widths
+) -> Engine:
+    """The engine with the widths and memory depths that a program needs."""
+    ends = [max((x.offset + x.words for x in buffers if x.bank == b), default=1) for b in (0, 1)]
+    params = [max(1, program.param_words[unit]) for unit in Unit]
+    memories = Memories(
+        act=(ends[0], ends[1]),
+        weight=max(1, program.weight_words),
+        vector=max(1, program.vector_words),
+        param=(params[0], params[1]),
+    )
+    engine = engine.replace(
+        memories=memories,
+        accumulator_bits=widths.accumulator,
+        weight_bits=max(widths.weight, engine.weight_bits),
+    )
+    chunks = len(program.steps) * cost.step_chunks(engine)
+    return engine.replace(memories=memories.replace(program=chunks))
+
+
+def _place_banks(lifetimes: list[Lifetime], parity: Parity) -> list[Lifetime]:
+    """A bank for every buffer: as demanded within a group, and groups where they add least."""
+    groups: dict[str, list[tuple[Lifetime, int]]] = {}
+    for lifetime in lifetimes:
+        root, bit = parity.find(lifetime.tensor)
+        groups.setdefault(root, []).append((lifetime, bit))
+    placed: list[Lifetime] = []
+    for members in sorted(groups.values(), key=lambda g: -sum(x.words for x, _ in g)):
+        ways = [[*placed, *(replace(x, bank=bit ^ flip) for x, bit in members)] for flip in (0, 1)]
+        placed = min(ways, key=lambda way: (_peaks(way), ways.index(way)))
+    return placed
+
+
+def _peaks(lifetimes: list[Lifetime]) -> int:
+    return sum(peak_live([x for x in lifetimes if x.bank == bank]) for bank in (0, 1))
+
+
 def _lower_all(
-    graph: Graph, engine: Engine, base: Callable[[str], int]
+    graph: Graph, engine: Engine, place: Callable[[str], Place]
 ) -> tuple[Program, dict[str, tuple[int, int]]]:
     """The program, and first and last step of each operator by its output tensor."""
-    program = Program(graph=graph, engine=engine, base=base)
+    program = Program(graph=graph, engine=engine, place=place)
     spans = {}
     for operator in graph.operators:
         first = len(program.steps)
@@ -160,7 +228,13 @@ def _lower_all(
     return program, spans
 
 
-def _lifetimes(stored: Stored, spans: dict[str, tuple[int, int]], engine: Engine) -> list[Lifetime]:
+def _lifetimes(
+    stored: Stored,
+    spans: dict[str, tuple[int, int]],
+    engine: Engine,
+    following: dict[int, Follow],
+) -> list[Lifetime]:
+    """Lifetimes, banks still open. What a step reads last stays while the next runs beside it."""
     graph = stored.graph
     end = max(last for _, last in spans.values()) + 1
     reads: dict[str, int] = {}
@@ -172,12 +246,14 @@ def _lifetimes(stored: Stored, spans: dict[str, tuple[int, int]], engine: Engine
     lifetimes = [
         Lifetime(
             tensor=INPUTS,
+            bank=0,
             words=sum(port_words(port, engine.lanes) for port in stored.inputs),
             first_step=-1,
             last_step=max(reads.get(name, -1) for name in given),
         ),
         Lifetime(
             tensor=OUTPUTS,
+            bank=0,
             words=max(port.offset + port_words(port, engine.lanes) for port in stored.outputs),
             first_step=min(spans[name][0] for name in wanted),
             last_step=end,
@@ -190,12 +266,16 @@ def _lifetimes(stored: Stored, spans: dict[str, tuple[int, int]], engine: Engine
             lifetimes.append(
                 Lifetime(
                     tensor=tensor.name,
+                    bank=0,
                     words=height * width * engine.words(channels),
                     first_step=first,
                     last_step=max(last, reads.get(tensor.name, last)),
                 )
             )
-    return lifetimes
+    return [
+        replace(x, last_step=x.last_step + 1) if x.last_step + 1 in following else x
+        for x in lifetimes
+    ]
 
 
 def shared_engine(plans: Sequence[Plan]) -> Engine:
@@ -205,15 +285,22 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
     simulation) for several networks.
     """
     engines = [plan.engine for plan in plans]
-    kinds = {(e.lanes, e.columns, e.requant_lanes) for e in engines}
-    if len(kinds) != 1:
-        raise ValueError(f"plans for different engines cannot share one: {sorted(kinds)}")
-    fields = ("act", "weight", "vector", "param", "program")
-    depths = {name: max(getattr(e.memories, name) for e in engines) for name in fields}
+    open_engines = [
+        e.replace(memories=Memories(), accumulator_bits=25, weight_bits=8) for e in engines
+    ]
+    if any(e != open_engines[0] for e in open_engines):
+        raise ValueError("plans for different engines cannot share one")
+    depths = [e.memories for e in engines]
+    memories = Memories(
+        act=(max(x.act[0] for x in depths), max(x.act[1] for x in depths)),
+        weight=max(x.weight for x in depths),
+        vector=max(x.vector for x in depths),
+        param=(max(x.param[0] for x in depths), max(x.param[1] for x in depths)),
+    )
     engine = engines[0].replace(
-        memories=Memories(**depths),
+        memories=memories,
         accumulator_bits=max(e.accumulator_bits for e in engines),
         weight_bits=max(e.weight_bits for e in engines),
     )
     steps = max(len(plan.steps) for plan in plans) * cost.step_chunks(engine)
-    return engine.replace(memories=Memories(**depths | {"program": steps}))
+    return engine.replace(memories=memories.replace(program=steps))

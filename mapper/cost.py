@@ -5,6 +5,7 @@ compares the prediction with the cycles counted in hardware.
 """
 
 import math
+from dataclasses import dataclass
 
 from weft.mapper.plan import Engine, Plan, Step, Style, Unit
 
@@ -14,29 +15,35 @@ ROW_LATENCY = 3
 FETCH_LATENCY = 3
 # Width of a program word.
 CHUNK_BITS = 36
+# From a row's last write until a step that follows may issue: counter, comparison.
+ROW_SEEN = 2
+# Cycles that the comparison for the next row takes: a row that follows must be as long.
+MIN_FOLLOW_CYCLES = 3
 
 
 def multiplier_latency(style: Style, rows: int) -> int:
     """Cycles of a multiplier whose second operand has up to 8 or 16 bits."""
     if style is Style.DSP:
         return 2
-    return 5 if rows > 8 else 4
+    if style is Style.PACKED:
+        return 4
+    return 4 if rows > 8 else 3
 
 
 def unit_latency(engine: Engine, unit: Unit) -> int:
     """Cycles from the issue of a tile's last tap until its sums are complete."""
     if unit is Unit.ARRAY:
-        return ROW_LATENCY + multiplier_latency(engine.array_multiplier, 8) + engine.lanes + 1
-    return ROW_LATENCY + multiplier_latency(engine.vector_multiplier, 8) + 1
+        return ROW_LATENCY + multiplier_latency(engine.styles.array, 8) + engine.lanes + 1
+    return ROW_LATENCY + multiplier_latency(engine.styles.vector, 8) + 1
 
 
 def requant_latency(engine: Engine) -> int:
     """Cycles from a group's leaving the drain to its write."""
-    return 8 + multiplier_latency(engine.requant_multiplier, 16)
+    return 8 + multiplier_latency(engine.styles.requant, 16)
 
 
 def issue_cycles(step: Step) -> int:
-    """Cycles from a step's first tap to its last, both included."""
+    """Cycles of a step's taps and holds when no row has to wait."""
     loops = step.loops
     return (loops.n_tiles - 1) * (loops.taps + loops.hold) + loops.taps
 
@@ -49,33 +56,74 @@ def bits_for(count: int) -> int:
 def step_chunks(engine: Engine) -> int:
     """Program words of one step: the fields of ``weft.hw.step``, front and back."""
     memories = engine.memories
-    act = bits_for(memories.act)
+    act = bits_for(max(memories.act))
     weight = bits_for(max(memories.weight, memories.vector))
-    drain = max(engine.lanes, engine.columns)
-    groups = engine.lanes // engine.requant_lanes
-    front = 7 * act + weight + bits_for(drain + 1) + 182
-    back = 3 * act + bits_for(memories.param) + bits_for(drain // engine.requant_lanes + 1)
-    back += engine.requant_lanes + bits_for(groups) + 76
+    tile = max(engine.tile_lanes(unit) // engine.requant(unit) for unit in Unit)
+    groups = max(engine.lanes // engine.requant(unit) for unit in Unit)
+    front = 7 * act + weight + bits_for(tile + 1) + 210
+    back = 3 * act + bits_for(max(memories.param)) + 2 * bits_for(tile + 1)
+    back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 65
     return math.ceil(front / CHUNK_BITS) + math.ceil(back / CHUNK_BITS)
 
 
-def step_ends(engine: Engine, steps: tuple[Step, ...]) -> list[int]:
-    """Cycle of each step's last write, counted from the accepted start."""
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Cycles, counted from the accepted start: a step's begin, and the last write of each row."""
+
+    begin: int
+    rows: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """The step's last write."""
+        return self.rows[-1]
+
+
+def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
+    """When every step and row of a program ends."""
     fetch = FETCH_LATENCY + step_chunks(engine)
-    ends = []
-    start = fetch
-    for step in steps:
-        issued = start + issue_cycles(step)
+    result: list[Timing] = []
+    ends = dict.fromkeys(Unit, 0)
+    for i, step in enumerate(steps):
+        begin = (result[-1].begin if result else 0) + fetch
+        waits_for = (step.unit,) if step.follow else tuple(Unit)
+        begin = max(begin, *(ends[unit] for unit in waits_for))
+        before = result[-1] if step.follow else None
+        rows = _rows(step, begin, before)
         drain = unit_latency(engine, step.unit) + step.write.groups_per_tile
-        end = issued + drain + requant_latency(engine)
-        ends.append(end)
-        start = max(issued + fetch, end)
+        drain += requant_latency(engine)
+        result.append(Timing(begin=begin, rows=tuple(row + drain for row in rows)))
+        ends[step.unit] = result[i].end
+    return result
+
+
+def _rows(step: Step, begin: int, before: Timing | None) -> list[int]:
+    """Cycles in which the last tap of each row is issued."""
+    loops = step.loops
+    if before is None:
+        pitch = loops.cols * loops.tiles * (loops.taps + loops.hold)
+        first = begin + 1 + loops.row_cycles
+        return [first + row * pitch for row in range(loops.rows)]
+    assert step.follow is not None
+    assert loops.row_cycles >= MIN_FOLLOW_CYCLES
+    ends: list[int] = []
+    ready = begin + 3
+    for row in range(loops.rows):
+        need = min(step.follow.need + row * step.read.y.move, len(before.rows))
+        seen = before.rows[need - 1] + ROW_SEEN if need > 0 else 0
+        ends.append(max(ready, seen) + loops.row_cycles)
+        ready = ends[-1] + loops.hold
     return ends
 
 
 def cycles(plan: Plan) -> int:
     """Cycles of one inference, from the accepted start to the last output word written."""
-    return step_ends(plan.engine, plan.steps)[-1]
+    return program_cycles(plan.engine, plan.steps)
+
+
+def program_cycles(engine: Engine, steps: tuple[Step, ...]) -> int:
+    """Cycles of a program, from the accepted start to its last write."""
+    return max(timing.end for timing in timings(engine, steps))
 
 
 def floor_cycles(step: Step) -> int:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from weft.mapper.plan import Params
 from weft.nn.graph import Scaling
 
 BIAS_OFFSET = 1 << 15
@@ -24,17 +25,43 @@ def array_weights(weight: np.ndarray, lanes: int, columns: int, first: int) -> n
     return split.transpose(0, 4, 5, 2, 3, 1).reshape(-1, lanes, columns)
 
 
-def vector_weights(weight: np.ndarray, lanes: int) -> np.ndarray:
-    """Depthwise [C, 1, kh, kw] as words [input word * tap, K]."""
+def vector_weights(weight: np.ndarray, lanes: int, taps: int) -> np.ndarray:
+    """Depthwise [C, 1, kh, kw] as words [input word * tap, T * K] of which T = 0 alone is used."""
+    words = _by_word(weight, lanes)
+    flat = words.transpose(0, 2, 3, 1).reshape(-1, lanes)
+    return np.pad(flat, ((0, 0), (0, (taps - 1) * lanes)))
+
+
+def rolling_weights(weight: np.ndarray, lanes: int, taps: int, stride: int) -> np.ndarray:
+    """Depthwise [C, 1, kh, kw] for sums that roll along a row: [input word, row, column, T * K].
+
+    A tile brings ``stride`` columns, the last of which ends the window of output 0; sum t belongs
+    to output t and sees the columns ``t * stride`` further left in its window.
+    """
+    words = _by_word(weight, lanes)
+    n_words, _, kh, kw = words.shape
+    rolled = np.zeros((n_words, kh, stride, taps, lanes), dtype=np.int16)
+    for phase in range(stride):
+        for tap in range(taps):
+            col = kw - stride + phase - tap * stride
+            if 0 <= col < kw:
+                rolled[:, :, phase, tap] = words[:, :, :, col].transpose(0, 2, 1)
+    return rolled.reshape(-1, taps * lanes)
+
+
+def _by_word(weight: np.ndarray, lanes: int) -> np.ndarray:
+    """[C, 1, kh, kw] as [word, K, kh, kw], unused lanes zero."""
     channels, _, kh, kw = weight.shape
     words = -(-channels // lanes)
     padded = np.zeros((words * lanes, kh, kw), dtype=np.int16)
     padded[:channels] = weight[:, 0]
-    return padded.reshape(words, lanes, kh, kw).transpose(0, 2, 3, 1).reshape(-1, lanes)
+    return padded.reshape(words, lanes, kh, kw)
 
 
 def dense(weight: np.ndarray, groups: int) -> np.ndarray:
     """A grouped convolution's weights [C_out, C_in / groups, kh, kw] as those of a dense one."""
+    if groups == 1:
+        return weight
     n_out, per_group, kh, kw = weight.shape
     full = np.zeros((n_out, per_group * groups, kh, kw), dtype=np.int16)
     outs = n_out // groups
@@ -64,19 +91,17 @@ def encode_scaling(scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
     return np.array(factors, dtype=np.int64), np.array(codes, dtype=np.int64)
 
 
-def param_groups(
-    bias: np.ndarray, scaling: Scaling, first: int, requant_lanes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bias, factor and shift code [words, R] of consecutive channels after ``first`` empty ones."""
+def param_groups(bias: np.ndarray, scaling: Scaling, first: int, lanes: int) -> Params:
+    """Parameter words of consecutive channels, ``lanes`` to a word, after ``first`` empty ones."""
     factor, code = encode_scaling(scaling)
     n = len(bias)
-    words = -(-(first + n) // requant_lanes)
+    words = -(-(first + n) // lanes)
     rows = []
     for values in (bias + BIAS_OFFSET, factor, code):
-        padded = np.zeros(words * requant_lanes, dtype=np.int64)
+        padded = np.zeros(words * lanes, dtype=np.int64)
         padded[first : first + n] = np.broadcast_to(values, n)
-        rows.append(padded.reshape(words, requant_lanes))
-    return rows[0], rows[1], rows[2]
+        rows.append(padded.reshape(words, lanes))
+    return Params(bias=rows[0], factor=rows[1], shift=rows[2])
 
 
 def accumulator_range(weight: np.ndarray, bias: np.ndarray) -> int:

@@ -32,33 +32,44 @@ class Style(enum.Enum):
 
     DSP = "dsp"
     LUT = "lut"
+    PACKED = "packed"  # two columns of the array to a DSP block; weights in -127..127
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Styles(Value):
+    """What the multipliers of the array, the vector unit and the output paths are built from."""
+
+    array: Style = Style.DSP
+    vector: Style = Style.DSP
+    requant: Style = Style.DSP
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memories(Value):
-    """Depths in words: activations (K bytes), weight tiles (K x N), vector weights (K), parameters
-    (R channels), program (36 bits)."""
+    """Depths in words: activations of both banks (K bytes), weight tiles (K x N), vector weights
+    (T x K), parameters of the array's and the vector unit's output path, program (36 bits)."""
 
-    act: int
-    weight: int
-    vector: int
-    param: int
-    program: int
+    act: tuple[int, int] = (1, 1)
+    weight: int = 1
+    vector: int = 1
+    param: tuple[int, int] = (1, 1)
+    program: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Engine(Value):
-    """One sequenced datapath: K lanes, N columns, R requantisation lanes and its memories."""
+    """Two datapaths, an array of K lanes and N columns and a vector unit of K lanes with T taps,
+    each with an output path that requantises so many results per cycle, and their memories."""
 
     lanes: int
     columns: int
-    requant_lanes: int
-    accumulator_bits: int
-    weight_bits: int
-    array_multiplier: Style
-    vector_multiplier: Style
-    requant_multiplier: Style
-    memories: Memories
+    array_requant: int
+    vector_requant: int
+    vector_taps: int = 1
+    accumulator_bits: int = 25
+    weight_bits: int = 8
+    styles: Styles = Styles()
+    memories: Memories = Memories()
 
     @property
     def multipliers(self) -> int:
@@ -69,10 +80,22 @@ class Engine(Value):
         """Activation words of one pixel."""
         return math.ceil(channels / self.lanes)
 
+    def requant(self, unit: Unit) -> int:
+        """Results that a unit's output path requantises per cycle."""
+        return self.array_requant if unit is Unit.ARRAY else self.vector_requant
+
+    def tile_lanes(self, unit: Unit) -> int:
+        """Results that a unit hands to its output path at once."""
+        return self.columns if unit is Unit.ARRAY else self.lanes
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Loops(Value):
-    """Counts of the six nested loops, outermost first, and idle cycles after each tile."""
+    """Counts of the six nested loops, and idle cycles after each tile.
+
+    The array nests rows, cols, tiles, kernel_rows, kernel_cols, words; the vector unit tiles before
+    cols, of which the first ``lead`` give no results.
+    """
 
     rows: int
     cols: int
@@ -81,6 +104,7 @@ class Loops(Value):
     kernel_cols: int
     words: int
     hold: int
+    lead: int = 0
 
     @property
     def taps(self) -> int:
@@ -93,8 +117,13 @@ class Loops(Value):
         return self.rows * self.cols * self.tiles
 
     @property
+    def row_cycles(self) -> int:
+        """Cycles from a row's first tap to its last, both included."""
+        return (self.cols * self.tiles - 1) * (self.taps + self.hold) + self.taps
+
+    @property
     def counts(self) -> tuple[int, ...]:
-        """The six loop counts."""
+        """The six loop counts, in the array's order."""
         return (
             self.rows,
             self.cols,
@@ -103,6 +132,18 @@ class Loops(Value):
             self.kernel_cols,
             self.words,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moves(Value):
+    """How far an activation address moves, in words, at each loop."""
+
+    row: int = 0
+    col: int = 0
+    tile: int = 0
+    kernel_row: int = 0
+    kernel_col: int = 0
+    word: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,8 +163,9 @@ class Axis(Value):
 class Read(Value):
     """Where a step's activations come from: word address of its first tap and move per loop."""
 
+    bank: int
     base: int  # words; may be negative or beyond the buffer where padding begins
-    moves: tuple[int, int, int, int, int, int]
+    moves: Moves
     y: Axis
     x: Axis
     pad_value: int
@@ -131,14 +173,19 @@ class Read(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Write(Value):
-    """Where results go. Groups are R channels; ``first_lanes`` masks a pixel's first group."""
+    """Where results go. Groups are as many channels as the unit requantises per cycle.
 
+    Of a pixel's last tile only ``groups_last`` groups are written; ``first_lanes`` masks a pixel's
+    first group.
+    """
+
+    bank: int
     base: int  # word of the first pixel's first group
     group: int  # its place in that word
     col: int  # words from a pixel to the next
     row: int  # words from a row to the next
-    groups_per_pixel: int
     groups_per_tile: int
+    groups_last: int
     first_lanes: int
 
 
@@ -153,6 +200,17 @@ class Output(Value):
     pair: bool = False
     odd: bool = False
     multiplier: int = 0  # factor of a pair's second operand
+    rolling: bool = False  # the vector unit's sums move on by a column with each tile
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Follow(Value):
+    """A step that runs beside the step before it, on the other unit, and reads its rows.
+
+    need: rows that its first row reads; each further row reads ``Axis.move`` of y more.
+    """
+
+    need: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,6 +227,7 @@ class Step(Value):
     output: Output
     weight_base: int
     param_base: int
+    follow: Follow | None = None
 
     @property
     def bound(self) -> str:
@@ -184,6 +243,7 @@ class Buffer(Value):
 
     tensor: str
     words: int
+    bank: int
     offset: int
     first_step: int
     last_step: int
@@ -222,24 +282,34 @@ class Port(Value):
 class Region(Value):
     """Consecutive words through which all inputs, or all outputs, pass."""
 
+    bank: int
     base: int
     words: int
     ports: tuple[Port, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Params(Value):
+    """A parameter memory: int64 [words, R] each; bias with 2**15 added, shift s places the binary
+    point at bit 24 + 8 s."""
+
+    bias: np.ndarray
+    factor: np.ndarray
+    shift: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Images(Value):
     """Contents of the weight and parameter memories.
 
-    weights: int16 [words, K, N]; vector: int16 [words, K]; bias: int64, factor: int64, shift: int8,
-    each [words, R] (bias with 2**15 added; shift s places the binary point at bit 24 + 8 s).
+    weights: int16 [words, K, N]; vector: int16 [words, T * K], tap by tap; the parameters of either
+    unit's output path.
     """
 
     weights: np.ndarray
     vector: np.ndarray
-    bias: np.ndarray
-    factor: np.ndarray
-    shift: np.ndarray
+    array_params: Params
+    vector_params: Params
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from weft.mapper.cost import bits_for, multiplier_latency, requant_latency, step_chunks
-from weft.mapper.plan import Engine, Style
+from weft.mapper.plan import Engine, Style, Unit
 from weft.nn.value import Value
 
 
@@ -22,27 +22,30 @@ class Resources(Value):
     bram: int
 
 
+BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+"""Width and depth of one DP16KD."""
+
+BLOCK_COST, LUT_RAM_COST = 128, 4
+"""What yosys weighs a DP16KD and a TRELLIS_DPR16X4 (16 words of 4 bits) at when it chooses."""
+
+
 def block_rams(width: int, depth: int, grain: int) -> int:
-    """18-Kbit block RAMs of a memory with one write and one read port; 0 for one in LUTs.
+    """18-Kbit block RAMs of a memory with one write and one read port; 0 where LUTs are cheaper.
 
     A write enable belongs to 9 bits, so 8-bit grains leave every ninth bit unused.
     """
-    if depth <= 32:
-        return 0
     used = width // 8 * 9 if grain == 8 else width
-    shapes = (
-        ((36, 512), (18, 1024), (9, 2048))
-        if grain == 8
-        else ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
-    )
-    return min(math.ceil(used / w) * math.ceil(depth / d) for w, d in shapes)
+    shapes = BLOCK_SHAPES[:3] if grain == 8 else BLOCK_SHAPES
+    blocks = min(math.ceil(used / w) * math.ceil(depth / d) for w, d in shapes)
+    in_luts = LUT_RAM_COST * math.ceil(depth / 16) * math.ceil(width / 4)
+    return 0 if in_luts < BLOCK_COST * blocks else blocks
 
 
 def predict(engine: Engine) -> Resources:
     """Resources of the engine on ECP5."""
-    k, n, r = engine.lanes, engine.columns, engine.requant_lanes
+    k, n, t = engine.lanes, engine.columns, engine.vector_taps
     acc, memories = engine.accumulator_bits, engine.memories
-    drain = max(k, n)
+    address = bits_for(max(memories.act))
     words = 36 * step_chunks(engine)
 
     lut, ff, dsp = _multipliers(engine)
@@ -50,39 +53,45 @@ def predict(engine: Engine) -> Resources:
     lut += n * psum + n * acc * 2  # partial sums, accumulators
     ff += n * psum + n * acc
     ff += 8 * k * (k - 1) // 2 + k * bits_for(max(memories.weight, memories.vector))  # skew
-    lut += k * acc * 3
-    ff += k * (acc + 8 * multiplier_latency(engine.vector_multiplier, 8))
-    lut += drain * acc * (2 if k == n else 1)  # drain
-    ff += drain * acc
-    lut += r * (2 * acc + 420)  # requantise lanes
-    ff += r * (6 * acc + 330)
-    lut += 8 * k * 3 + 420 + 4 * bits_for(memories.act) * 7
-    ff += words + words // 3 + 16 * k + 420 + 12 * (requant_latency(engine) + k)
+    lut += int(k * acc * (3.7 + 3.9 * t))  # vector sums
+    ff += k * (t * acc + 8 * multiplier_latency(engine.styles.vector, 8))
+    lut += (k + n) * acc  # drains
+    ff += (k + n) * acc
+    lanes = engine.array_requant + engine.vector_requant
+    lut += lanes * (2 * acc + 420)
+    ff += lanes * (6 * acc + 330)
+    lut += 2 * (8 * k * 3 + 770 + 28 * address)
+    ff += 3 * words + 16 * k * t + 2 * (16 * k + 260 + 12 * (requant_latency(engine) + k))
 
-    bram = block_rams(8 * k, memories.act, 8)
-    chunk = max(d for d in (1, 2, 3, 4) if n % d == 0) * engine.weight_bits
-    bram += k * block_rams(n * engine.weight_bits, memories.weight, chunk)
-    chunk = max(d for d in (1, 2, 3, 4) if k % d == 0) * engine.weight_bits
-    bram += block_rams(k * engine.weight_bits, memories.vector, chunk)
-    bram += block_rams(72 * r, memories.param, 36)
+    bram = sum(block_rams(8 * k, depth, 8) for depth in memories.act)
+    bram += k * block_rams(n * engine.weight_bits, memories.weight, 36)
+    bram += block_rams(t * k * engine.weight_bits, memories.vector, 36)
+    for unit in Unit:
+        depth = memories.param[0 if unit is Unit.ARRAY else 1]
+        bram += block_rams(72 * engine.requant(unit), depth, 36)
     bram += block_rams(36, memories.program, 36)
     return Resources(lut=lut, ff=ff, dsp=dsp, bram=bram)
 
 
 def _multipliers(engine: Engine) -> tuple[int, int, int]:
     """LUTs, flip-flops and DSPs of all multipliers."""
-    k, n, r = engine.lanes, engine.columns, engine.requant_lanes
-    upper = engine.accumulator_bits - 16
+    k, n = engine.lanes, engine.columns
+    lanes = engine.array_requant + engine.vector_requant
+    styles, upper = engine.styles, engine.accumulator_bits - 16
     lut = ff = dsp = 0
     for style, count, a_bits, b_bits in (
-        (engine.array_multiplier, k * n, engine.weight_bits, 8),
-        (engine.vector_multiplier, k, engine.weight_bits, 8),
-        (engine.requant_multiplier, 2 * r, 16, 16),
-        (engine.requant_multiplier, 2 * r, 16, upper),
+        (styles.array, k * n, engine.weight_bits, 8),
+        (styles.vector, k * engine.vector_taps, engine.weight_bits, 8),
+        (styles.requant, 2 * lanes, 16, 16),
+        (styles.requant, 2 * lanes, 16, upper),
     ):
         if style is Style.DSP:
             dsp += count
+        elif style is Style.PACKED:
+            dsp += count // 2
+            lut += count // 2 * 75
+            ff += count // 2 * 94
         else:
-            lut += count * int(a_bits * b_bits * 2.3)
-            ff += count * int(a_bits * b_bits * 2.0)
+            lut += count * int(a_bits * b_bits * 1.15)
+            ff += count * int(a_bits * b_bits * 1.33)
     return lut, ff, dsp

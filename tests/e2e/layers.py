@@ -1,6 +1,7 @@
 """Seeded random networks of one layer (or a few), over everything that a layer can vary in."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from weft.nn.graph import (
     Graph,
     HostEdge,
     MaxPool,
-    Operator,
     Rescale,
     Scaling,
     Tensor,
@@ -37,6 +37,9 @@ KINDS = (
     "rescale",
     "concat",
     "residual",
+    "separable",
+    "perceptron",
+    "stack",
 )
 
 
@@ -45,9 +48,10 @@ class Layers:
     """A network under construction."""
 
     rng: np.random.Generator
-    wide_weights: bool
+    wide_weights: bool  # with zero points: 9 bits
+    packable: bool = False  # none is -128, so that two share a multiplier
     tensors: list[Tensor] = field(default_factory=list)
-    operators: list[Operator] = field(default_factory=list)
+    operators: list[Any] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
 
     def pick(self, values):
@@ -83,12 +87,15 @@ class Layers:
     def window(self, source: Tensor, max_kernel: int = 4) -> Window:
         """A window that fits the image, with any stride, dilation and asymmetric padding."""
         while True:
-            kernel = tuple(int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
+            kh, kw = (int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
+            sy, sx = (int(s) for s in self.rng.integers(1, 4, 2))
+            top, left, bottom, right = (int(self.rng.integers(0, k)) for k in (kh, kw, kh, kw))
+            dy, dx = (int(self.pick((1, 1, 1, 2))) for _ in range(2))
             window = Window(
-                kernel=kernel,
-                stride=tuple(int(s) for s in self.rng.integers(1, 4, 2)),
-                pads=tuple(int(self.rng.integers(0, k)) for k in kernel * 2),
-                dilation=tuple(int(self.pick((1, 1, 1, 2))) for _ in range(2)),
+                kernel=(kh, kw),
+                stride=(sy, sx),
+                pads=(top, left, bottom, right),
+                dilation=(dy, dx),
             )
             if min(window.output_size(*source.shape[1:])) >= 1:
                 return window
@@ -107,7 +114,7 @@ class Layers:
         limit = 255 if self.wide_weights else 127
         shape = (n_out, n_in // groups, *window.kernel)
         weight = self.rng.integers(-limit, limit + 1, shape).astype(np.int16)
-        if not self.wide_weights and self.rng.random() < 0.3:
+        if not (self.wide_weights or self.packable) and self.rng.random() < 0.3:
             weight[self.rng.random(shape) < 0.1] = -128
         weight[self.rng.random(n_out) < 0.05] = 0
         taps = weight[0].size
@@ -133,16 +140,16 @@ class Layers:
         output = self.tensor(a.shape)
         shift = int(self.pick(POINTS))
         limit = min(shift + 1, 31)
-        factors = tuple(int(2.0**e) for e in self.rng.uniform(limit - 6, limit, 2))
-        if self.rng.random() < 0.3:
-            factors = (1 << shift - 1,) * 2 if shift <= 31 else (1 << 30, 1 << 29)  # ties
+        first, second = (int(2.0**e) for e in self.rng.uniform(limit - 6, limit, 2))
+        if self.rng.random() < 0.3:  # ties
+            first, second = (1 << shift - 1,) * 2 if shift <= 31 else (1 << 30, 1 << 29)
         self.operators.append(
             Add(
                 name=f"add{len(self.operators)}",
                 output=output.name,
                 a=a.name,
                 b=b.name,
-                multipliers=factors,
+                multipliers=(first, second),
                 shift=shift,
                 **self.clamp(),
             )
@@ -235,9 +242,9 @@ def _edge(tensor: str) -> HostEdge:
     return HostEdge(name=tensor, tensor=tensor, shape=(1,), dtype="int8", steps=())
 
 
-def random_network(seed: int, *, wide_weights: bool = False) -> Graph:
-    """Network number ``seed``; wide_weights: with weight zero points, so 9 bits."""
-    layers = Layers(rng=np.random.default_rng(seed), wide_weights=wide_weights)
+def random_network(seed: int, *, wide_weights: bool = False, packable: bool = False) -> Graph:
+    """Network number ``seed``; its weights in -128..127, -255..255 or (packable) -127..127."""
+    layers = Layers(rng=np.random.default_rng(seed), wide_weights=wide_weights, packable=packable)
     kind = KINDS[seed % len(KINDS)]
     output = globals()[f"_{kind}"](layers)
     return layers.graph(f"{kind}-{seed}", [output])
@@ -298,3 +305,31 @@ def _residual(layers: Layers) -> Tensor:
     same = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
     inner = layers.conv(source, int(layers.pick(CHANNELS)), 1, same)
     return layers.average_pool(layers.add(source, layers.conv(inner, channels, 1, same)))
+
+
+def _separable(layers: Layers) -> Tensor:
+    """Depthwise and pointwise convolutions in turn, which the two units run side by side."""
+    tensor = layers.image()
+    for _ in range(3):
+        window = layers.window(tensor, 3)
+        tensor = layers.conv(tensor, tensor.shape[0], tensor.shape[0], window)
+        pointwise = Window(kernel=(1, 1))
+        tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, pointwise)
+    return layers.max_pool(tensor) if layers.rng.random() < 0.5 else tensor
+
+
+def _perceptron(layers: Layers) -> Tensor:
+    """Fully connected layers, each of which reads what the one before still writes."""
+    tensor = layers.input((int(layers.pick((*CHANNELS, 100, 128))), 1, 1))
+    for _ in range(4):
+        tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, Window(kernel=(1, 1)))
+    return tensor
+
+
+def _stack(layers: Layers) -> Tensor:
+    """Convolutions one after the other, on images from large to tiny."""
+    tensor = layers.image()
+    for _ in range(3):
+        window = layers.window(tensor, 3)
+        tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, window)
+    return tensor

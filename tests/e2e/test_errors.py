@@ -42,7 +42,7 @@ def model(tmp_path: Path) -> Path:
 def good_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
     path = small_net().save(folder)
-    words = ["--lanes", "4", "--columns", "4", "--requant-lanes", "4"]
+    words = ["--lanes", "4", "--columns", "4", "--requant-lanes", "2"]
     assert (
         main(["compile", f"{path}", "--board", "ulx3s-25f", "-o", f"{folder / 'b'}", *words]) == 0
     )
@@ -232,7 +232,8 @@ def test_odd_sizes_work(model: Path, tmp_path: Path, capsys: Captured) -> None:
         == 0
     )
     found = json.loads(capsys.readouterr().out)
-    assert (found["lanes"], found["columns"], found["requant_lanes"]) == (3, 7, 1)
+    sizes = ("lanes", "columns", "array_requant")
+    assert [found[name] for name in sizes] == [3, 7, 1]
 
 
 def test_output_folder(shell: Shell, model: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.e2e.layers import random_network
 
+from tests.e2e.layers import random_network
 from weft.gen.build_dir import CELLS
 from weft.gen.data import random_inputs
 from weft.gen.hardware import verilog_text
@@ -14,7 +14,7 @@ from weft.gen.images import image_writes
 from weft.mapper import cost
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
-from weft.mapper.plan import Engine, Memories, Plan, Style
+from weft.mapper.plan import Engine, Plan, Style, Styles
 from weft.mapper.target import Target
 from weft.nn.graph import Graph
 from weft.nn.reference import run
@@ -31,42 +31,48 @@ class Shape:
 
     lanes: int
     columns: int
-    requant_lanes: int
+    array_requant: int
+    vector_requant: int
+    taps: int = 1
     style: Style = Style.DSP
     wide_weights: bool = False
+    packed: bool = False
     layers: int = 80
 
     def __str__(self) -> str:
-        parts = [f"k{self.lanes}n{self.columns}r{self.requant_lanes}", self.style.value]
-        return "-".join(parts + ["w9"] * self.wide_weights)
+        parts = [f"k{self.lanes}n{self.columns}", f"r{self.array_requant}-{self.vector_requant}"]
+        style = "packed" if self.packed else self.style.value
+        return "-".join([*parts, f"t{self.taps}", style] + ["w9"] * self.wide_weights)
 
     def engine(self) -> Engine:
         """The engine, its memories still open."""
         return Engine(
             lanes=self.lanes,
             columns=self.columns,
-            requant_lanes=self.requant_lanes,
-            accumulator_bits=25,
-            weight_bits=8,
-            array_multiplier=self.style,
-            vector_multiplier=self.style,
-            requant_multiplier=self.style,
-            memories=Memories(act=1, weight=1, vector=1, param=1, program=1),
+            array_requant=self.array_requant,
+            vector_requant=self.vector_requant,
+            vector_taps=self.taps,
+            styles=Styles(
+                array=Style.PACKED if self.packed else self.style,
+                vector=self.style,
+                requant=self.style,
+            ),
         )
 
 
 SHAPES = (
-    Shape(8, 4, 2, layers=104),
-    Shape(16, 16, 4, layers=104),
-    Shape(3, 6, 3, Style.LUT, layers=65),
-    Shape(4, 5, 1, wide_weights=True, layers=65),
+    Shape(8, 4, 2, 4, taps=3, layers=96),
+    Shape(16, 16, 4, 2, taps=2, packed=True, layers=96),
+    Shape(3, 6, 3, 1, style=Style.LUT, layers=64),
+    Shape(4, 5, 1, 4, taps=3, wide_weights=True, layers=64),
 )
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_random_layers(shape: Shape, tmp_path: Path) -> None:
     graphs = [
-        random_network(seed, wide_weights=shape.wide_weights) for seed in range(shape.layers)
+        random_network(seed, wide_weights=shape.wide_weights, packable=shape.packed)
+        for seed in range(shape.layers)
     ]
     plans = [
         build(graph, TARGET, shape.engine(), FOLD_LEVELS[seed % len(FOLD_LEVELS)])
@@ -76,8 +82,10 @@ def test_random_layers(shape: Shape, tmp_path: Path) -> None:
     plans = [plan.replace(engines=(engine,)) for plan in plans]
     simulator = Simulator(sources=_sources(plans[0], tmp_path), lanes=shape.lanes, workdir=tmp_path)
     codes = [random_inputs(graph, 2, seed) for seed, graph in enumerate(graphs)]
-    jobs = [_job(plan, code, stalls=seed % 5 == 0) for seed, (plan, code) in
-            enumerate(zip(plans, codes, strict=True))]
+    jobs = [
+        _job(plan, code, stalls=seed % 5 == 0)
+        for seed, (plan, code) in enumerate(zip(plans, codes, strict=True))
+    ]
     results = simulator.run(jobs)
     wrong = [
         line

@@ -56,15 +56,17 @@ def written(graph: Graph, made: Plan, tmp_path_factory: pytest.TempPathFactory) 
 def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
     assert sorted(contents(written)) == [
         "graph.json",
-        "images/params.hex",
+        "images/array_params.hex",
         "images/program.hex",
         "images/vector.hex",
+        "images/vector_params.hex",
         "images/weights_0.hex",
         "images/weights_1.hex",
         "manifest.json",
         "plan.json",
         "report.json",
         "rtl/cells/weft_mul.v",
+        "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
         "rtl/weft_top.v",
     ]
@@ -73,6 +75,7 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
     assert [path.relative_to(written).as_posix() for path in build.sources] == [
         "rtl/weft_top.v",
         "rtl/cells/weft_mul.v",
+        "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
     ]
     assert written.stat().st_mode & 0o777 == 0o755

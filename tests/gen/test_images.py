@@ -9,18 +9,35 @@ from amaranth.lib import data
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, engine
 from weft.gen.hardware import engine_params, registers
-from weft.gen.images import back_fields, front_fields, hex_files, image_writes, program
+from weft.gen.images import (
+    array_chunks,
+    back_fields,
+    front_fields,
+    hex_files,
+    image_writes,
+    program,
+)
 from weft.hw import step as layout
 from weft.hw.host import Image
+from weft.hw.packed import FIELD_BITS
 from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS
 from weft.mapper.build import build
-from weft.mapper.plan import Plan, Step
-from weft.nn.graph import Window
+from weft.mapper.plan import Follow, Plan, Step, Style, Styles
+from weft.nn.graph import Conv, Window
 
-ENGINES = [(1, 1, 1), (4, 8, 2), (6, 3, 3), (5, 7, 1), (12, 6, 6), (3, 16, 1)]
+Sizes = tuple[int, ...]
+ENGINES: list[Sizes] = [
+    (1, 1, 1, 1, 1),
+    (4, 8, 2, 4, 3),
+    (6, 3, 3, 1, 2),
+    (5, 7, 1, 5, 1),
+    (12, 6, 6, 2, 1),
+    (3, 16, 1, 3, 4),
+]
+"""Lanes, columns, results of the array and of the vector unit per cycle, taps."""
 
 
-def network(sizes: tuple[int, int, int], wide_weights: bool = False) -> Plan:
+def network(sizes: Sizes, wide_weights: bool = False, style: Style = Style.DSP) -> Plan:
     """A plan with array, vector and pair steps; 9-bit weights if wanted."""
     layers = Layers(rng=np.random.default_rng(sum(sizes)), wide_weights=wide_weights)
     same = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
@@ -29,13 +46,25 @@ def network(sizes: tuple[int, int, int], wide_weights: bool = False) -> Plan:
     mixed = layers.conv(deep, 9, 1, same)
     summed = layers.add(source, layers.conv(mixed, 5, 1, Window(kernel=(1, 1))))
     output = layers.concat([summed, layers.max_pool(summed.replace(name=summed.name))][:1] * 2)
-    return build(layers.graph("n", [output, layers.tensors[-2]]), ENDLESS, engine(*sizes), 0)
+    layers.operators[:] = [
+        op.replace(weight=np.maximum(op.weight, -127)) if isinstance(op, Conv) else op
+        for op in layers.operators
+    ]
+    machine = engine(*sizes).replace(styles=Styles(array=style))
+    return build(layers.graph("n", [output, layers.tensors[-2]]), ENDLESS, machine, 0)
 
 
-@pytest.fixture(params=[*((s, False) for s in ENGINES), ((4, 4, 2), True)], ids=str, scope="module")
+CASES = [
+    *((sizes, False, Style.DSP) for sizes in ENGINES),
+    ((4, 4, 2, 1, 3), True, Style.DSP),
+    ((4, 8, 2, 4, 3), False, Style.PACKED),
+    ((3, 2, 1, 1, 1), False, Style.PACKED),
+]
+
+
+@pytest.fixture(params=CASES, ids=str, scope="module")
 def plan(request: pytest.FixtureRequest) -> Plan:
-    sizes, wide = request.param
-    return network(sizes, wide)
+    return network(*request.param)
 
 
 def unpacked(part: data.StructLayout, words: list[int]) -> dict[str, int]:
@@ -74,37 +103,94 @@ def lanes_of(word: int, count: int, bits: int) -> list[int]:
     return [signed(word >> i * bits & (1 << bits) - 1, bits) for i in range(count)]
 
 
+PARAMS = ("array_params.hex", "vector_params.hex")
+
+
+def array_lanes(plan: Plan, word: int) -> list[int]:
+    """The N weights of a word of a bank; a packed pair is one number, the first one lowest."""
+    machine = plan.engine
+    if machine.styles.array is not Style.PACKED:
+        return lanes_of(word, machine.columns, machine.weight_bits)
+    weights = []
+    for pair in lanes_of(word, machine.columns // 2, 18):
+        low = signed(pair & 0xFF, 8)
+        assert (pair - low) % (1 << FIELD_BITS) == 0
+        weights += [low, pair - low >> FIELD_BITS]
+    return weights
+
+
 def test_hex_files_are_the_arrays(plan: Plan) -> None:
     files = dict(hex_files(plan))
     machine, images = plan.engine, plan.images
-    bits = machine.weight_bits
-    names = ["program.hex", "params.hex", "vector.hex"]
+    names = ["program.hex", *PARAMS, "vector.hex"]
     assert list(files) == names + [f"weights_{k}.hex" for k in range(machine.lanes)]
     assert rows(files["program.hex"]) == program(plan)
     for k in range(machine.lanes):
-        found = [lanes_of(w, machine.columns, bits) for w in rows(files[f"weights_{k}.hex"])]
+        found = [array_lanes(plan, word) for word in rows(files[f"weights_{k}.hex"])]
         np.testing.assert_array_equal(found, images.weights[:, k])
-    found = [lanes_of(word, machine.lanes, bits) for word in rows(files["vector.hex"])]
+    n_vector = machine.vector_taps * machine.lanes
+    found = [lanes_of(w, n_vector, machine.weight_bits) for w in rows(files["vector.hex"])]
     np.testing.assert_array_equal(found, images.vector)
-    for word, (bias, factor, shift) in enumerate(
-        zip(images.bias, images.factor, images.shift, strict=True)
-    ):
-        value = rows(files["params.hex"])[word]
-        for r in range(machine.requant_lanes):
-            lane = value >> 2 * CHUNK_BITS * r
-            assert signed(lane & 0xFFFFFFFF, 32) == bias[r]
-            assert lane >> 32 & 7 == shift[r]
-            assert lane >> CHUNK_BITS & 0xFFFFFFFF == factor[r]
+    for name, params in zip(PARAMS, (images.array_params, images.vector_params), strict=True):
+        lines = rows(files[name])
+        assert len(lines) == len(params.bias)
+        for value, bias, factor, shift in zip(
+            lines, params.bias, params.factor, params.shift, strict=True
+        ):
+            for r in range(len(bias)):
+                lane = value >> 2 * CHUNK_BITS * r
+                assert signed(lane & 0xFFFFFFFF, 32) == bias[r]
+                assert lane >> 32 & 7 == shift[r]
+                assert lane >> CHUNK_BITS & 0xFFFFFFFF == factor[r]
+
+
+def test_each_output_path_has_parameters_of_its_own_width() -> None:
+    made = network((12, 6, 6, 2, 1))
+    images = made.images
+    assert images.array_params.bias.shape[1] == 6
+    assert images.vector_params.bias.shape[1] == 2
+    assert len(images.array_params.bias) == made.engine.memories.param[0]
+    assert len(images.vector_params.bias) == made.engine.memories.param[1]
+
+
+@pytest.mark.parametrize("low", [-127, -1, 0, 1, 127])
+@pytest.mark.parametrize("high", [-127, -1, 0, 1, 127])
+def test_packed_pairs_are_one_number(low: int, high: int) -> None:
+    """18 bits, two to a chunk, of which the multiplier's sums can be taken apart again."""
+    params = engine_params(network((3, 4, 1, 1, 1), style=Style.PACKED).engine)
+    words = np.array([[low, high, 0, 0], [0, 0, low, high]], dtype=np.int16)
+    number = ((high << FIELD_BITS) + low) & (1 << 18) - 1
+    assert array_chunks(words, params).tolist() == [[number], [number << 18]]
+
+
+def test_plain_columns_are_one_field_each() -> None:
+    params = engine_params(network((3, 4, 1, 1, 1)).engine)
+    words = np.array([[1, -1, 2, -128]], dtype=np.int16)
+    assert array_chunks(words, params).tolist() == [[0x80_02_FF_01]]
+
+
+def test_vector_words_hold_the_taps_one_after_the_other() -> None:
+    """T x K weights: all lanes of sum 0 first."""
+    made = network((4, 8, 2, 4, 3))
+    (word, *_) = rows(dict(hex_files(made))["vector.hex"])
+    first = made.images.vector[0]
+    assert len(first) == 12
+    for tap, lane in np.ndindex(3, 4):
+        assert signed(word >> 8 * (tap * 4 + lane) & 0xFF, 8) == first[tap * 4 + lane]
+    assert len({tuple(first[4 * tap : 4 * tap + 4]) for tap in range(3)}) == 3
 
 
 def test_hex_lines_have_the_width_of_the_memory(plan: Plan) -> None:
+    machine = plan.engine
+    column = 9 if machine.styles.array is Style.PACKED else machine.weight_bits
     widths = {
         "program.hex": CHUNK_BITS,
-        "params.hex": 2 * CHUNK_BITS * plan.engine.requant_lanes,
-        "vector.hex": plan.engine.lanes * plan.engine.weight_bits,
+        "array_params.hex": 2 * CHUNK_BITS * machine.array_requant,
+        "vector_params.hex": 2 * CHUNK_BITS * machine.vector_requant,
+        "vector.hex": machine.vector_taps * machine.lanes * machine.weight_bits,
     }
     for name, text in hex_files(plan):
-        bits = widths.get(name, plan.engine.columns * plan.engine.weight_bits)
+        bits = widths.get(name, machine.columns * column)
         assert {len(line) for line in text.splitlines()} == {-(-bits // 4)}, name
 
 
@@ -114,6 +200,7 @@ def test_empty_memories_have_one_word() -> None:
     made = build(layers.graph("r", [output]), ENDLESS, engine(4, 4), 0)
     files = dict(hex_files(made))
     assert files["vector.hex"] == files["weights_0.hex"] == "00000000\n"
+    assert files["array_params.hex"] == "0" * 18 + "\n"
 
 
 def memories(plan: Plan) -> Iterator[tuple[Image, tuple[int, ...], int]]:
@@ -122,7 +209,8 @@ def memories(plan: Plan) -> Iterator[tuple[Image, tuple[int, ...], int]]:
     chunks = {
         Image.REGISTER: (0, 0),
         Image.PROGRAM: (0, 0),
-        Image.PARAM: (0, (params.param_chunks - 1).bit_length()),
+        Image.ARRAY_PARAM: (0, (2 * params.array_requant - 1).bit_length()),
+        Image.VECTOR_PARAM: (0, (2 * params.vector_requant - 1).bit_length()),
         Image.VECTOR: (0, (params.vector_chunks - 1).bit_length()),
         Image.WEIGHT: (params.row_bits, (params.weight_chunks - 1).bit_length()),
     }
@@ -144,9 +232,10 @@ def test_image_writes_fill_the_same_memories(plan: Plan) -> None:
     assert addresses.max() < 1 << IMAGE_ADDRESS_BITS
     bits = {
         Image.PROGRAM: CHUNK_BITS,
-        Image.PARAM: CHUNK_BITS,
-        Image.VECTOR: machine.lanes * machine.weight_bits // params.vector_chunks,
-        Image.WEIGHT: machine.columns * machine.weight_bits // params.weight_chunks,
+        Image.ARRAY_PARAM: CHUNK_BITS,
+        Image.VECTOR_PARAM: CHUNK_BITS,
+        Image.VECTOR: params.vector_lanes * machine.weight_bits // params.vector_chunks,
+        Image.WEIGHT: int(np.prod(params.weight_fields)) // params.weight_chunks,
     }
     found: dict[str, dict[int, int]] = {}
     host = {}
@@ -155,7 +244,12 @@ def test_image_writes_fill_the_same_memories(plan: Plan) -> None:
             host[word] = value
             continue
         assert value < 1 << bits[image]
-        name = {Image.PROGRAM: "program", Image.PARAM: "params", Image.VECTOR: "vector"}
+        name = {
+            Image.PROGRAM: "program",
+            Image.ARRAY_PARAM: "array_params",
+            Image.VECTOR_PARAM: "vector_params",
+            Image.VECTOR: "vector",
+        }
         memory = found.setdefault(f"{name.get(image, f'weights_{row}')}.hex", {})
         memory[word] = memory.get(word, 0) | value << chunk * bits[image]
     assert host == dict(enumerate(registers(plan)))
@@ -175,7 +269,7 @@ OVERFLOWS = [
 
 @pytest.mark.parametrize(("field", "value"), OVERFLOWS)
 def test_fields_do_not_overflow_silently(field: str, value: int) -> None:
-    made = network((4, 8, 2))
+    made = network((4, 8, 2, 4, 3))
     step = made.steps[0]
     wrong = step.replace(output=step.output.replace(**{field: value}))
     bits = 32 if field == "multiplier" else 8
@@ -183,7 +277,7 @@ def test_fields_do_not_overflow_silently(field: str, value: int) -> None:
 
 
 def test_counts_do_not_overflow_silently() -> None:
-    made = network((4, 8, 2))
+    made = network((4, 8, 2, 4, 3))
     step = made.steps[0]
     read, write = step.read, step.write
     for wrong, text in (
@@ -194,7 +288,10 @@ def test_counts_do_not_overflow_silently() -> None:
         (step.replace(read=read.replace(x=read.x.replace(move=4096))), "x_col: 4096 does not fit"),
         (step.replace(read=read.replace(x=read.x.replace(size=-1))), "width: -1 does not fit"),
         (step.replace(write=write.replace(group=2)), "out_group: 2 does not fit 1"),
-        (step.replace(write=write.replace(first_lanes=4)), "first_lanes: 4 does not fit 2"),
+        (step.replace(write=write.replace(bank=2)), "write_bank: 2 does not fit 1"),
+        (step.replace(read=read.replace(bank=2)), "read_bank: 2 does not fit 1"),
+        (step.replace(follow=Follow(need=1 << 14)), "need: 16384 does not fit 14"),
+        (step.replace(write=write.replace(first_lanes=16)), "first_lanes: 16 does not fit 4"),
         (step.replace(param_base=1 << 20), "param_base: 1048576 does not fit"),
         (step.replace(weight_base=-1), "weight_base: -1 does not fit"),
     ):
@@ -208,9 +305,9 @@ def _refused(made: Plan, wrong: Step, text: str) -> None:
 
 def test_addresses_wrap_around_the_memory() -> None:
     """Padding begins before the buffer: addresses are counted modulo the memory's size."""
-    made = network((4, 8, 2))
-    step = made.steps[0]
-    assert step.read.base < 0
+    made = network((4, 8, 2, 4, 3))
+    step = made.steps[0].replace(read=made.steps[0].read.replace(base=-5))
     part = layout.front_layout(engine_params(made.engine))
-    found = unpacked(part, program(made)[: layout.chunks(part)])
-    assert found["act_base"] == step.read.base % (1 << part["act_base"].width)
+    words = program(made.replace(steps=(step, *made.steps[1:])))
+    found = unpacked(part, words[: layout.chunks(part)])
+    assert found["act_base"] == (1 << part["act_base"].width) - 5

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mapper.support import ENDLESS, conv_graph
 from tests.mapper.test_lower import dag
-from weft.mapper.plan import Engine, Loops, Plan, Style, Unit
+from weft.mapper.plan import Loops, Plan, Style, Styles, Unit
 from weft.mapper.search import plan
 from weft.nn.graph import Graph, Scaling, Tensor, Window
 
@@ -88,15 +88,8 @@ def test_from_json_refuses_other_data() -> None:
 
 
 def test_enums_are_words() -> None:
-    loops = Loops(rows=1, cols=2, tiles=3, kernel_rows=1, kernel_cols=1, words=1, hold=0)
+    loops = Loops(rows=1, cols=2, tiles=3, kernel_rows=1, kernel_cols=1, words=1, hold=0, lead=2)
     assert Loops.from_json(loops.to_json()) == loops
     with pytest.raises(ValueError, match="'vacuum' is not a valid Style"):
-        Engine.from_json(
-            {
-                **dict.fromkeys(("lanes", "columns", "requant_lanes"), 1),
-                **dict.fromkeys(("accumulator_bits", "weight_bits"), 25),
-                **{f"{unit}_multiplier": "vacuum" for unit in ("array", "vector", "requant")},
-                "memories": dict.fromkeys(("act", "weight", "vector", "param", "program"), 1),
-            }
-        )
-    assert Style("dsp") is Style.DSP
+        Styles.from_json({**Styles().to_json(), "vector": "vacuum"})
+    assert Style("packed") is Style.PACKED

@@ -1,8 +1,10 @@
 """Cycle-exact stimulus and response, shared by the unit tests of components."""
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from amaranth.lib import data
 from amaranth.sim import Simulator
 
 from weft.hw.params import EngineParams
@@ -10,11 +12,13 @@ from weft.hw.params import EngineParams
 SMALL = {
     "lanes": 4,
     "columns": 4,
-    "requant_lanes": 2,
-    "act_words": 64,
+    "array_requant": 2,
+    "vector_requant": 2,
+    "vector_taps": 1,
+    "act_words": (64, 64),
     "weight_words": 16,
     "vector_words": 16,
-    "param_words": 16,
+    "param_words": (16, 16),
     "program_words": 64,
 }
 
@@ -40,6 +44,11 @@ def simulate(dut: Any, *benches: Callable[[Any], Any]) -> None:
     for bench in benches:
         sim.add_testbench(bench)
     sim.run()
+
+
+def mix(rng: random.Random, layout: data.StructLayout, **values: int) -> dict[str, int]:
+    """Random values of a layout's fields, but for those given."""
+    return {str(name): rng.getrandbits(field.width) for name, field in layout} | values
 
 
 def play(

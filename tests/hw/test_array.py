@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.hw.support import pack, play, small_params
+from tests.hw.support import play, small_params
+from weft.gen.images import array_chunks
 from weft.hw.array import WEIGHT_ISSUE, SystolicArray
-from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier
+from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier, Unit
 
 # (lanes, columns, weight bits, accumulator bits, multiplier)
 CASES = [
@@ -17,6 +18,9 @@ CASES = [
     (3, 2, 9, 32, Multiplier.DSP),
     (8, 5, 9, 25, Multiplier.DSP),
     (2, 8, 8, 28, Multiplier.LUT),
+    (1, 2, 8, 25, Multiplier.PACKED),
+    (4, 6, 8, 25, Multiplier.PACKED),
+    (5, 8, 8, 32, Multiplier.PACKED),
 ]
 NAMES = [f"{k}x{n}-w{w}-a{a}-{style.value}" for k, n, w, a, style in CASES]
 
@@ -26,7 +30,8 @@ def params_of(case: tuple[int, int, int, int, Multiplier]) -> EngineParams:
     return small_params(
         lanes=lanes,
         columns=columns,
-        requant_lanes=1,
+        array_requant=1,
+        vector_requant=1,
         weight_words=11,
         weight_bits=weight_bits,
         accumulator_bits=accumulator_bits,
@@ -35,27 +40,36 @@ def params_of(case: tuple[int, int, int, int, Multiplier]) -> EngineParams:
 
 
 def weights_of(rng: np.random.Generator, p: EngineParams) -> np.ndarray:
-    """[words, K, N]: lowest, highest, zero, one, and random words."""
-    half = 1 << p.weight_bits - 1
-    weights = rng.integers(-half, half, (p.weight_words, p.lanes, p.columns))
-    for word, value in enumerate((-half, half - 1, 0, 1)):
+    """[words, K, N]: lowest, highest, zero, one, alternating and random words."""
+    low, high = limits(p)
+    weights = rng.integers(low, high + 1, (p.weight_words, p.lanes, p.columns))
+    for word, value in enumerate((low, high, 0, 1)):
         weights[word] = value
+    weights[4, :, 0::2], weights[4, :, 1::2] = low, high
+    weights[5, :, 0::2], weights[5, :, 1::2] = high, low
     return weights
+
+
+def limits(p: EngineParams) -> tuple[int, int]:
+    """Lowest and highest weight."""
+    half = 1 << p.weight_bits - 1
+    return (1 - half if p.packed else -half), half - 1
 
 
 def loads(dut: SystolicArray, weights: np.ndarray) -> list[tuple[Any, list[int]]]:
     """Writes of all weights, one chunk a cycle, with junk on the places of the other chunks."""
     p = dut.params
     rng = random.Random(5)
-    width = p.columns * p.weight_bits
+    width = len(dut.load_data)
     chunk = width // p.weight_chunks
+    images = array_chunks(weights, p)
+    assert images.shape == (*weights.shape[:2], p.weight_chunks)
     ports: tuple[list[int], ...] = ([], [], [], [])
     for address, row in np.ndindex(weights.shape[:2]):
-        word = pack(weights[address, row].tolist(), p.weight_bits)
-        for c in range(p.weight_chunks):
+        for c, data in enumerate(images[address, row].tolist()):
             mask = (1 << chunk) - 1 << c * chunk
-            junk = rng.getrandbits(width) & ~mask
-            for port, value in zip(ports, (1 << c, row, address, word & mask | junk), strict=True):
+            word = rng.getrandbits(width) & ~mask | data << c * chunk
+            for port, value in zip(ports, (1 << c, row, address, word), strict=True):
                 port.append(value)
     ports[0].append(0)
     signals = (dut.load_en, dut.load_row, dut.load_address, dut.load_data)
@@ -66,7 +80,7 @@ def run(p: EngineParams, weights: np.ndarray, tiles: list[np.ndarray], words: li
         gaps: list[int]) -> None:  # fmt: skip
     """tiles: int8 [taps, K] each; words: weight word of each tap; gaps: idle cycles after a tile.
 
-    Compares the sums ``array_latency`` cycles after each tile's last tap.
+    Compares the sums ``unit_latency`` cycles after each tile's last tap.
     """
     dut = SystolicArray(p)
     loading = loads(dut, weights)
@@ -79,7 +93,9 @@ def run(p: EngineParams, weights: np.ndarray, tiles: list[np.ndarray], words: li
         addresses += [*chosen, *[1] * gap]
         lanes += [*taps.tolist(), *[idle] * gap]
         # Idle cycles are taps like any other to the array, so a tile is complete only at its end.
-        due[t + len(taps) - 1 + p.array_latency] = np.einsum("tk,tkn->n", taps, weights[chosen])
+        due[t + len(taps) - 1 + p.unit_latency(Unit.ARRAY)] = np.einsum(
+            "tk,tkn->n", taps, weights[chosen]
+        )
         t += len(taps) + gap
     firsts.append(1)  # what follows a tile does not reach its sums
     inputs = [*loading, (dut.first, firsts), (dut.address, addresses), (dut.lanes, lanes)]
@@ -109,12 +125,21 @@ def test_extreme_tiles(case: tuple[int, int, int, int, Multiplier]) -> None:
     most = ((1 << 24) - 1) // (p.lanes << p.weight_bits + 6)
     for n in (1, 2, min(most, 260)):
         for act in (-128, 127):
-            for word in (0, 1):
+            for word in (0, 1, 4, 5):
                 tiles.append(np.full((n, p.lanes), act))
                 words.append([word] * n)
     run(p, weights, tiles, words, [0] * len(tiles))
 
 
 def test_latency() -> None:
-    """Three cycles to the lanes, two (DSP) or four (LUT) per product, one per row, one to add."""
-    assert [params_of(case).array_latency for case in CASES] == [7, 12, 9, 14, 10]
+    """Three cycles to the lanes, two to four per product, one per row, one to add."""
+    latencies = [params_of(case).unit_latency(Unit.ARRAY) for case in CASES]
+    assert latencies == [7, 11, 9, 14, 9, 9, 12, 13]
+
+
+def test_a_packed_pair_is_one_field() -> None:
+    """The upper weight above 10 bits, and one less where the lower one is negative."""
+    p = params_of((1, 2, 8, 25, Multiplier.PACKED))
+    pairs = np.array([[[3, 5]], [[-3, 5]], [[127, -127]], [[-127, -127]], [[0, -1]]])
+    values = [3 + 5 * 1024, 5 * 1024 - 3, 127 - 127 * 1024, -127 - 127 * 1024, -1024]
+    assert array_chunks(pairs, p).ravel().tolist() == [v & (1 << 18) - 1 for v in values]

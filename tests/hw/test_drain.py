@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.hw.support import play, small_params
+from tests.hw.support import mix, play, small_params
 from weft.hw.drain import GROUP, LOAD_DELAY, Drain
-from weft.hw.params import EngineParams
+from weft.hw.params import EngineParams, Unit
 from weft.hw.ram import READ_LATENCY
 from weft.hw.sequencer import FLAGS
-from weft.hw.step import Unit
 
 PARAM_BASE = 5
+NAMES = [str(name) for name, _ in GROUP]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,99 +22,120 @@ class Case:
 
     lanes: int
     columns: int
-    requant_lanes: int
+    requant: int
     unit: Unit
     groups: int
     tiles: int
     shared: bool = False
-    gap: int = 0  # idle cycles beyond the groups' own
+    gap: int = 0  # idle cycles at most beyond the groups' own
+
+    def __str__(self) -> str:
+        shape = f"{self.lanes}x{self.columns}r{self.requant}"
+        return f"{self.unit.name}-{shape}-g{self.groups}t{self.tiles}-gap{self.gap}"
 
     def params(self) -> EngineParams:
-        names = ("lanes", "columns", "requant_lanes")
-        return small_params(**{n: getattr(self, n) for n in names}, param_words=64)
+        """The other unit's output path has another width."""
+        requant = [self.requant, 1] if self.unit is Unit.ARRAY else [1, self.requant]
+        return small_params(
+            lanes=self.lanes,
+            columns=self.columns,
+            array_requant=requant[0],
+            vector_requant=requant[1],
+            param_words=(64, 50),
+        )
 
 
 CASES = [
-    Case(lanes=4, columns=4, requant_lanes=2, unit=Unit.ARRAY, groups=2, tiles=3),
-    Case(lanes=4, columns=4, requant_lanes=4, unit=Unit.ARRAY, groups=1, tiles=2),
-    Case(lanes=4, columns=4, requant_lanes=4, unit=Unit.VECTOR, groups=1, tiles=1),
-    Case(lanes=8, columns=4, requant_lanes=2, unit=Unit.VECTOR, groups=4, tiles=2),
-    Case(lanes=8, columns=4, requant_lanes=2, unit=Unit.ARRAY, groups=2, tiles=4, gap=1),
-    Case(lanes=2, columns=6, requant_lanes=1, unit=Unit.ARRAY, groups=6, tiles=2),
-    Case(lanes=2, columns=6, requant_lanes=1, unit=Unit.VECTOR, groups=2, tiles=3, gap=3),
-    Case(lanes=2, columns=6, requant_lanes=1, unit=Unit.ARRAY, groups=4, tiles=1, gap=7),
-    Case(lanes=4, columns=4, requant_lanes=1, unit=Unit.VECTOR, groups=4, tiles=2, shared=True),
-    Case(lanes=1, columns=1, requant_lanes=1, unit=Unit.VECTOR, groups=1, tiles=3, shared=True),
+    Case(lanes=4, columns=4, requant=2, unit=Unit.ARRAY, groups=2, tiles=3),
+    Case(lanes=4, columns=4, requant=4, unit=Unit.ARRAY, groups=1, tiles=2),
+    Case(lanes=4, columns=4, requant=4, unit=Unit.VECTOR, groups=1, tiles=1),
+    Case(lanes=4, columns=8, requant=4, unit=Unit.VECTOR, groups=1, tiles=3),
+    Case(lanes=8, columns=4, requant=2, unit=Unit.VECTOR, groups=4, tiles=2),
+    Case(lanes=8, columns=4, requant=2, unit=Unit.ARRAY, groups=2, tiles=4, gap=1),
+    Case(lanes=2, columns=6, requant=1, unit=Unit.ARRAY, groups=6, tiles=2),
+    Case(lanes=2, columns=6, requant=1, unit=Unit.VECTOR, groups=2, tiles=3, gap=3),
+    Case(lanes=2, columns=6, requant=1, unit=Unit.ARRAY, groups=4, tiles=1, gap=7),
+    Case(lanes=4, columns=4, requant=1, unit=Unit.VECTOR, groups=4, tiles=2, shared=True),
+    Case(lanes=4, columns=4, requant=1, unit=Unit.VECTOR, groups=3, tiles=3, gap=2),
+    Case(lanes=1, columns=1, requant=1, unit=Unit.VECTOR, groups=1, tiles=3, shared=True),
 ]
 
 ROWS, COLS = 2, 3
 
 
-def tiles_of(case: Case) -> list[dict[str, int]]:
-    """Flags of every tile of a step of 2 x 3 pixels."""
-    tiles = []
-    for row in range(ROWS):
-        for col in range(COLS):
-            for tile in range(case.tiles):
-                last = (row, col, tile) == (ROWS - 1, COLS - 1, case.tiles - 1)
-                flags = {"first_tile": tile == 0, "first_col": col == 0, "first_row": row == 0}
-                tiles.append({name: int(on) for name, on in flags.items()} | {"last_tile": last})
-    return tiles
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.unit.name}-{case.groups}")
-def test_groups(case: Case) -> None:
-    dut = Drain(case.params())
-    rng = random.Random(2)
-    r = case.requant_lanes
-    sums = {Unit.ARRAY: dut.array_sums, Unit.VECTOR: dut.vector_sums}
-    sizes = {Unit.ARRAY: case.columns, Unit.VECTOR: case.lanes}
-
-    def values(unit: Unit) -> list[int]:
-        return [rng.randrange(-(1 << 31), 1 << 31) for _ in range(sizes[unit])]
-
-    tiles = tiles_of(case)
-    period = case.groups + case.gap
-    n_cycles = period * len(tiles) + LOAD_DELAY + case.groups + 4
-    # Whatever is not a strobe or a tile's sums is junk, which must not get through.
-    strobes: list[dict[str, int]] = [
-        {name: rng.getrandbits(1) for name, _ in FLAGS} | {"active": 0} for _ in range(n_cycles)
+def tiles_of(case: Case, cols: int) -> list[tuple[int, dict[str, int]]]:
+    """(tile, flags) of every tile of a step of 2 x cols pixels, in the order of the unit."""
+    order = [(col, tile) for tile in range(case.tiles) for col in range(cols)]
+    if case.unit is Unit.ARRAY:
+        order.sort()
+    return [
+        (
+            tile,
+            {
+                "first_tile": int(tile == 0),
+                "last_tile": int(tile == case.tiles - 1),
+                "first_col": int(col == 0),
+                "last_col": int(col == cols - 1),
+                "first_row": int(row == 0),
+                "last_row": int(row == ROWS - 1),
+            },
+        )
+        for row in range(ROWS)
+        for col, tile in order
     ]
-    feeds = {unit: [values(unit) for _ in range(n_cycles)] for unit in Unit}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("cols", [1, COLS])
+def test_groups(case: Case, cols: int) -> None:
+    dut = Drain(case.params(), case.unit)
+    rng = random.Random(2)
+    r = case.requant
+    tiles = tiles_of(case, cols) * 2  # the second step starts from its own flags alone
+    starts = [0]
+    for _ in tiles:
+        starts.append(starts[-1] + case.groups + rng.randint(0, case.gap))
+    n_cycles = starts[-1] + LOAD_DELAY + case.groups + 4
+    # Whatever is not a strobe or a tile's sums is junk, which must not get through.
+    strobes = [mix(rng, FLAGS, active=0) for _ in range(n_cycles)]
+    n_sums = len(dut.sums)
+    assert n_sums == (case.columns if case.unit is Unit.ARRAY else case.lanes)
+    feed = [[rng.randrange(-(1 << 31), 1 << 31) for _ in range(n_sums)] for _ in strobes]
     expected: dict[int, dict[str, Any]] = {}
-    for i, flags in enumerate(tiles):
-        t = i * period
-        strobes[t] = {"active": 1, "first": 0, "last": 1, **flags}
-        taken = feeds[case.unit][t + LOAD_DELAY]
+    for t, (tile, flags) in zip(starts, tiles, strict=False):
+        strobes[t] = mix(rng, FLAGS, active=1, **flags)
+        taken = feed[t + LOAD_DELAY]
         for g in range(case.groups):
-            place = i % case.tiles * case.groups + g
+            ends = g == case.groups - 1 and flags["last_tile"] and flags["last_col"]
             expected[t + LOAD_DELAY + 1 + g] = {
+                "valid": 1,
                 "sums": taken[g * r : (g + 1) * r],
-                "first": g == 0 and flags["first_tile"],
+                "first": g == 0,
+                "first_tile": flags["first_tile"],
+                "last_tile": flags["last_tile"],
                 "first_col": flags["first_col"],
                 "first_row": flags["first_row"],
-                "last": g == case.groups - 1 and flags["last_tile"],
-                "param": PARAM_BASE + (0 if case.shared else place),
+                "row_done": ends,
+                "done": ends and flags["last_row"],
+                "param": PARAM_BASE + (0 if case.shared else tile * case.groups + g),
             }
     step = {
         "groups_per_tile": case.groups,
         "param_base": PARAM_BASE,
         "shared_params": int(case.shared),
     }
-    inputs = [(dut.tile, strobes), (dut.unit, [case.unit]), (dut.step, [step])]
-    inputs += [(sums[unit], feed) for unit, feed in feeds.items()]
-    names = [name for name, _ in GROUP]
-    flags_out = [dut.group[name] for name in names]
-    rows = play(dut, inputs, [dut.param_address, *flags_out, *dut.sums], n_cycles)
+    inputs = [(dut.tile, strobes), (dut.step, [step]), (dut.sums, feed)]
+    flags_out = [dut.group[name] for name in NAMES]
+    rows = play(dut, inputs, [dut.param_address, *flags_out, *dut.group_sums], n_cycles)
     for t, (_address, *rest) in enumerate(rows):
-        group = dict(zip(names, rest[: len(names)], strict=True))
-        assert group.pop("valid") == (t in expected), f"cycle {t}"
-        assert not group["last"] or t in expected, f"cycle {t}"
+        group = dict(zip(NAMES, rest[: len(NAMES)], strict=True))
         if t in expected:
-            got = {"sums": rest[len(names) :], **group, "param": rows[t - READ_LATENCY][0]}
+            got = {"sums": rest[len(NAMES) :], **group, "param": rows[t - READ_LATENCY][0]}
             assert got == expected[t], f"cycle {t}"
+        else:
+            assert [group[name] for name in ("valid", "row_done", "done")] == [0, 0, 0], t
 
 
 def test_latency() -> None:
-    """The delay that the engine's pipelines of flags leave out."""
+    """The delay that the output path's pipeline of flags leaves out."""
     assert LOAD_DELAY == 2

@@ -16,16 +16,18 @@ from weft.hw.ram import READ_LATENCY, Ram
 
 LANES = 2
 ACT_WORDS = 64
+DEPTHS = (5, ACT_WORDS)  # addresses are as wide as the larger bank's
+BANK_1 = ACT_WORDS
 BEYOND = 0xDEAD
 """A word offered behind the last one: it must stay outside until the next inference."""
 
 
 class Bench(wiring.Component):
-    """A host with the activation memory that the engine gives it."""
+    """A host with the activation memory that the engine gives it: the bank on top."""
 
     def __init__(self, params: EngineParams, registers: tuple[int, int, int, int]):
         self.host = Host(params, registers)
-        self.ram = Ram(width=8 * params.lanes, depth=params.act_words)
+        self.ram = Ram(width=8 * params.lanes, depth=2 * ACT_WORDS)
         super().__init__({})
 
     def elaborate(self, platform: object) -> Module:
@@ -53,11 +55,11 @@ def infer(registers: list[tuple[int, int, int, int]], busy: list[int], often: fl
 
     The outputs overlap the inputs or hold what ran before, so the words show where they come from.
     """
-    params = small_params(lanes=LANES, act_words=ACT_WORDS)
+    params = small_params(lanes=LANES, act_words=DEPTHS)
     dut = Bench(params, registers[0])
     host = dut.host
     rng = random.Random(seed)
-    memory = [0] * ACT_WORDS
+    memory = [0] * 2 * ACT_WORDS
     inputs = [[rng.getrandbits(8 * LANES) for _ in range(words)] for _, words, _, _ in registers]
     received: list[list[int]] = []
     counts: list[int] = []
@@ -156,7 +158,18 @@ def infer(registers: list[tuple[int, int, int, int]], busy: list[int], often: fl
 @pytest.mark.parametrize("often", [0, 0.3, 0.9])
 @pytest.mark.parametrize(
     "place",
-    [(0, 1, 0, 1), (0, 7, 0, 7), (3, 20, 10, 13), (5, 1, 0, 64), (0, 64, 63, 1), (40, 9, 44, 5)],
+    [
+        (0, 1, 0, 1),
+        (0, 7, 0, 7),
+        (3, 20, 10, 13),
+        (5, 1, 0, 64),
+        (0, 64, 63, 1),
+        (40, 9, 44, 5),
+        (BANK_1, 64, BANK_1, 64),
+        (BANK_1 + 3, 8, 2, 9),
+        (60, 4, BANK_1 + 63, 1),
+        (1, 9, BANK_1 + 7, 3),
+    ],
     ids=str,
 )
 def test_inferences(place: tuple[int, int, int, int], often: float) -> None:
@@ -167,13 +180,19 @@ def test_inferences(place: tuple[int, int, int, int], often: float) -> None:
 
 @pytest.mark.parametrize("often", [0, 0.5])
 def test_registers_can_be_rewritten(often: float) -> None:
-    places = [(0, 8, 0, 8), (10, 8, 4, 14), (2, 12, 0, 30), (0, 8, 0, 8)]
-    assert infer(places, [5, 6, 7, 8], often) == [5, 6, 7, 8]
+    places = [
+        (0, 8, 0, 8),
+        (10, 8, 4, 14),
+        (BANK_1 + 2, 12, 0, 30),
+        (0, 8, BANK_1, 15),
+        (0, 8, 0, 8),
+    ]
+    assert infer(places, [5, 6, 7, 8, 9], often) == [5, 6, 7, 8, 9]
 
 
 def test_output_rate() -> None:
     """A ready sink gets a word every ``READ_LATENCY + 2`` cycles."""
-    dut = Bench(small_params(lanes=LANES, act_words=ACT_WORDS), (0, 1, 0, 9))
+    dut = Bench(small_params(lanes=LANES, act_words=DEPTHS), (0, 1, 0, 9))
     host = dut.host
     valid: list[int] = []
 
@@ -194,8 +213,16 @@ def test_output_rate() -> None:
 
 def test_memory_map() -> None:
     """Numbers that generated images and drivers depend on."""
-    assert [i.value for i in (Image.REGISTER, Image.PROGRAM, Image.PARAM)] == [0, 1, 2]
-    assert [i.value for i in (Image.VECTOR, Image.WEIGHT)] == [3, 4]
+    assert [image.name for image in sorted(Image, key=lambda image: image.value)] == [
+        "REGISTER",
+        "PROGRAM",
+        "ARRAY_PARAM",
+        "VECTOR_PARAM",
+        "VECTOR",
+        "WEIGHT",
+    ]
+    assert [image.value for image in Image] == list(range(6))
+    assert [register.value for register in Register] == list(range(4))
     assert [r.name for r in sorted(Register, key=lambda r: r.value)] == [
         "INPUT_BASE",
         "INPUT_WORDS",

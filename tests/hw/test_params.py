@@ -9,27 +9,30 @@ import pytest
 from tests.hw.support import small_params
 from weft.gen.hardware import engine_params
 from weft.hw import params as hw
+from weft.hw.packed import LATENCY
 from weft.hw.step import back_layout, chunks, front_layout, param_layout
 from weft.mapper import cost
-from weft.mapper.plan import Engine, Memories, Style, Unit
+from weft.mapper.plan import Engine, Memories, Style, Styles, Unit
 
+# (lanes, columns, array_requant, vector_requant, vector_taps)
 SHAPES = [
-    (1, 1, 1),
-    (2, 6, 2),
-    (4, 4, 2),
-    (6, 3, 3),
-    (8, 8, 1),
-    (16, 16, 4),
-    (16, 32, 16),
-    (9, 3, 3),
+    (1, 1, 1, 1, 1),
+    (2, 6, 2, 1, 3),
+    (4, 4, 2, 4, 2),
+    (6, 3, 3, 2, 1),
+    (8, 8, 1, 8, 3),
+    (16, 16, 4, 2, 2),
+    (16, 32, 16, 4, 3),
+    (9, 3, 3, 9, 4),
 ]
 DEPTHS = [
-    Memories(act=1, weight=1, vector=1, param=1, program=1),
-    Memories(act=2, weight=2, vector=3, param=2, program=5),
-    Memories(act=1024, weight=1032, vector=64, param=129, program=100),
-    Memories(act=1025, weight=4, vector=4096, param=128, program=1000),
-    Memories(act=65536, weight=8192, vector=8193, param=4097, program=4096),
+    Memories(),
+    Memories(act=(2, 1), weight=2, vector=3, param=(2, 1), program=5),
+    Memories(act=(1024, 3), weight=1032, vector=64, param=(129, 2), program=100),
+    Memories(act=(7, 1025), weight=4, vector=4096, param=(128, 130), program=1000),
+    Memories(act=(65536, 65536), weight=8192, vector=8193, param=(4097, 1), program=4096),
 ]
+MULTIPLIERS = (Style.DSP, Style.LUT)
 
 
 def engines() -> list[Engine]:
@@ -38,54 +41,61 @@ def engines() -> list[Engine]:
         Engine(
             lanes=lanes,
             columns=columns,
-            requant_lanes=requant_lanes,
-            accumulator_bits=25,
-            weight_bits=8,
-            array_multiplier=array,
-            vector_multiplier=vector,
-            requant_multiplier=requant,
+            array_requant=array_requant,
+            vector_requant=vector_requant,
+            vector_taps=taps,
+            styles=Styles(array=array, vector=vector, requant=requant),
             memories=memories,
         )
-        for lanes, columns, requant_lanes in SHAPES
-        for array, vector, requant in product(Style, repeat=3)
+        for lanes, columns, array_requant, vector_requant, taps in SHAPES
+        for array, vector, requant in product(Style, MULTIPLIERS, MULTIPLIERS)
         for memories in DEPTHS
+        if array is not Style.PACKED or columns % 2 == 0
     ]
+
+
+def step_chunks(engine: Engine) -> int:
+    p = engine_params(engine)
+    return chunks(front_layout(p)) + chunks(back_layout(p))
 
 
 def test_latencies_equal_the_cycle_model() -> None:
     for engine in engines():
         p = engine_params(engine)
-        assert cost.unit_latency(engine, Unit.ARRAY) == p.array_latency
-        assert cost.unit_latency(engine, Unit.VECTOR) == p.vector_latency
+        for unit in Unit:
+            assert cost.unit_latency(engine, unit) == p.unit_latency(hw.Unit[unit.name])
+            assert engine.requant(unit) == p.requant(hw.Unit[unit.name])
+            assert engine.tile_lanes(unit) == p.tile_lanes(hw.Unit[unit.name])
         assert cost.requant_latency(engine) == p.requant_latency
 
 
 def test_step_sizes_equal_the_cycle_model() -> None:
     seen = set()
     for engine in engines():
-        p = engine_params(engine)
-        n_chunks = chunks(front_layout(p)) + chunks(back_layout(p))
-        assert cost.step_chunks(engine) == n_chunks
-        seen.add(n_chunks)
+        assert cost.step_chunks(engine) == step_chunks(engine)
+        seen.add(cost.step_chunks(engine))
     assert len(seen) > 2
 
 
-def test_step_sizes_over_all_widths() -> None:
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_step_sizes_over_all_widths(shape: tuple[int, int, int, int, int]) -> None:
     """Each depth's power of two on its own: the sum of widths crosses every chunk boundary."""
-    base = engines()[0]
+    names = ("lanes", "columns", "array_requant", "vector_requant", "vector_taps")
+    base = Engine(**dict(zip(names, shape, strict=True)))
     for name in ("act", "weight", "vector", "param"):
-        for bits in range(17):
+        for bits in range(13):
             for depth in {1 << bits, (1 << bits) + 1}:
-                memories = DEPTHS[0].replace(**{name: depth})
-                engine = base.replace(memories=memories)
-                p = engine_params(engine)
-                n_chunks = chunks(front_layout(p)) + chunks(back_layout(p))
-                assert cost.step_chunks(engine) == n_chunks, memories
+                pairs = [(depth, 1), (1, depth)] if name in ("act", "param") else [depth]
+                for value in pairs:
+                    memories = DEPTHS[0].replace(**{name: value})
+                    engine = base.replace(memories=memories)
+                    assert cost.step_chunks(engine) == step_chunks(engine), memories
 
 
 def test_constants_equal_the_cycle_model() -> None:
     assert cost.ROW_LATENCY == hw.ROW_LATENCY
     assert cost.CHUNK_BITS == hw.CHUNK_BITS
+    assert [unit.name for unit in hw.Unit] == [unit.name for unit in Unit]
     for style, rows in product(Style, range(1, 17)):
         assert cost.multiplier_latency(style, rows) == hw.multiplier_latency(
             hw.Multiplier(style.value), rows
@@ -94,29 +104,55 @@ def test_constants_equal_the_cycle_model() -> None:
         assert cost.bits_for(count) == hw.bits_for(count)
 
 
+def test_packed_latency() -> None:
+    assert hw.multiplier_latency(hw.Multiplier.PACKED, 8) == LATENCY == 4
+
+
 def test_parameters_of_a_channel_fill_two_chunks() -> None:
     assert param_layout().size == 2 * hw.CHUNK_BITS
     assert param_layout()["factor"].offset == hw.CHUNK_BITS
 
 
 @pytest.mark.parametrize(
-    ("lanes", "chunk"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 3), (8, 4), (9, 3), (14, 2)]
-)
-def test_chunk_lanes(lanes: int, chunk: int) -> None:
-    assert hw.chunk_lanes(lanes) == chunk
-    assert chunk * 9 <= hw.CHUNK_BITS
-    p = small_params(lanes=lanes, columns=2 * lanes, requant_lanes=1)
-    assert p.vector_chunks == lanes // chunk
-    assert p.weight_chunks * hw.chunk_lanes(2 * lanes) == 2 * lanes
+    ("fields", "bits", "chunk"),
+    [(1, 9, 1), (2, 9, 2), (3, 9, 3), (4, 9, 4), (5, 9, 1), (6, 9, 3), (8, 9, 4), (9, 9, 3),
+     (14, 9, 2), (8, 8, 4), (1, 18, 1), (2, 18, 2), (3, 18, 1), (16, 18, 2)],
+)  # fmt: skip
+def test_chunk_lanes(fields: int, bits: int, chunk: int) -> None:
+    assert hw.chunk_lanes(fields, bits) == chunk
+    assert chunk * bits <= hw.CHUNK_BITS
+
+
+def test_chunks_of_a_weight_word() -> None:
+    p = small_params(lanes=6, columns=8, vector_taps=3)
+    assert (p.weight_fields, p.weight_chunks) == ((8, 8), 2)
+    assert (p.vector_lanes, p.vector_chunks) == (18, 6)
+    p = small_params(columns=6, weight_bits=9, vector_taps=2)
+    assert (p.weight_fields, p.weight_chunks) == ((6, 9), 2)
+    assert (p.vector_lanes, p.vector_chunks) == (8, 2)
+    p = small_params(columns=6, array_multiplier=hw.Multiplier.PACKED)
+    assert (p.weight_fields, p.weight_chunks) == ((3, 18), 3)
+    p = small_params(columns=8, array_multiplier=hw.Multiplier.PACKED)
+    assert (p.weight_fields, p.weight_chunks) == ((4, 18), 2)
 
 
 def test_derived_numbers() -> None:
-    p = small_params(lanes=16, columns=8, requant_lanes=4, act_words=1025, weight_words=100)
-    assert (p.act_address_bits, p.weight_address_bits, p.param_address_bits) == (11, 7, 4)
-    assert (p.groups_per_word, p.drain_lanes, p.param_chunks, p.row_bits) == (4, 16, 8, 4)
-    assert (p.weight_chunks, p.vector_chunks, p.image_word_bits) == (2, 4, 12)
-    wide = small_params(vector_words=5000)
-    assert wide.weight_address_bits == 13  # the pointer reaches the deeper of both memories
+    p = small_params(
+        lanes=16, columns=8, array_requant=4, vector_requant=2, vector_taps=3,
+        act_words=(1025, 5), weight_words=100, param_words=(3, 17),
+    )  # fmt: skip
+    assert (p.act_address_bits, p.weight_address_bits, p.param_address_bits) == (11, 7, 5)
+    assert [p.requant(unit) for unit in hw.Unit] == [4, 2]
+    assert [p.tile_lanes(unit) for unit in hw.Unit] == [8, 16]
+    assert [p.groups_per_word(unit) for unit in hw.Unit] == [4, 8]
+    assert (p.group_bits, p.groups_per_tile_bits, p.hold_bits, p.max_requant) == (3, 4, 4, 4)
+    assert (p.row_bits, p.weight_chunks, p.vector_chunks, p.image_word_bits) == (4, 2, 12, 12)
+    assert small_params(act_words=(5, 1025)).act_address_bits == 11
+    assert small_params(vector_words=5000).weight_address_bits == 13
+
+
+PACKED = hw.Multiplier.PACKED
+NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weights, not"
 
 
 @pytest.mark.parametrize(
@@ -124,24 +160,45 @@ def test_derived_numbers() -> None:
     [
         ({"lanes": 0}, "lanes must be at least 1, not 0"),
         ({"columns": 0}, "columns must be at least 1, not 0"),
-        ({"requant_lanes": 0}, "requant_lanes must be at least 1, not 0"),
-        ({"act_words": 0}, "act_words must be at least 1, not 0"),
+        ({"array_requant": 0}, "array_requant must be at least 1, not 0"),
+        ({"vector_requant": 0}, "vector_requant must be at least 1, not 0"),
+        ({"vector_taps": 0}, "vector_taps must be at least 1, not 0"),
+        ({"act_words": (0, 4)}, "act_words must be at least 1, not 0"),
+        ({"act_words": (4, 0)}, "act_words must be at least 1, not 0"),
         ({"weight_words": -1}, "weight_words must be at least 1, not -1"),
         ({"vector_words": 0}, "vector_words must be at least 1, not 0"),
-        ({"param_words": 0}, "param_words must be at least 1, not 0"),
+        ({"param_words": (1, 0)}, "param_words must be at least 1, not 0"),
+        ({"param_words": (-2, 1)}, "param_words must be at least 1, not -2"),
         ({"program_words": 0}, "program_words must be at least 1, not 0"),
         (
-            {"requant_lanes": 3},
-            "requant_lanes must divide lanes and columns: 3 does not divide both 4 and 4",
+            {"array_requant": 3},
+            "array_requant must divide lanes and columns: 3 does not divide both 4 and 4",
         ),
         (
-            {"lanes": 8, "requant_lanes": 8},
-            "requant_lanes must divide lanes and columns: 8 does not divide both 8 and 4",
+            {"lanes": 8, "array_requant": 8},
+            "array_requant must divide lanes and columns: 8 does not divide both 8 and 4",
         ),
+        (
+            {"columns": 8, "array_requant": 8},
+            "array_requant must divide lanes and columns: 8 does not divide both 4 and 8",
+        ),
+        ({"vector_requant": 3}, "vector_requant must divide lanes: 3 does not divide 4"),
+        ({"columns": 8, "vector_requant": 8}, "vector_requant must divide lanes: 8 does not "
+                                              "divide 4"),
         ({"accumulator_bits": 24}, "accumulator_bits must be 25..32, not 24"),
         ({"accumulator_bits": 33}, "accumulator_bits must be 25..32, not 33"),
         ({"weight_bits": 7}, "weight_bits must be 8 or 9, not 7"),
         ({"weight_bits": 10}, "weight_bits must be 8 or 9, not 10"),
+        ({"vector_multiplier": PACKED}, "vector_multiplier cannot be packed: only the array's can"),
+        (
+            {"requant_multiplier": PACKED},
+            "requant_multiplier cannot be packed: only the array's can",
+        ),
+        (
+            {"array_multiplier": PACKED, "columns": 3, "array_requant": 1},
+            f"{NOT_PACKED} 3 columns and 8 bits",
+        ),
+        ({"array_multiplier": PACKED, "weight_bits": 9}, f"{NOT_PACKED} 4 columns and 9 bits"),
         (
             {"weight_words": (1 << 19) + 1},
             "memories must take at most 21 bits of image address, not 22",
@@ -151,15 +208,19 @@ def test_derived_numbers() -> None:
             "memories must take at most 21 bits of image address, not 22",
         ),
         (
-            {"param_words": (1 << 20) + 1},
+            {"param_words": ((1 << 20) + 1, 1)},
             "memories must take at most 21 bits of image address, not 23",
+        ),
+        (
+            {"param_words": (1, (1 << 19) + 1)},
+            "memories must take at most 21 bits of image address, not 22",
         ),
         (
             {"program_words": (1 << 21) + 1},
             "memories must take at most 21 bits of image address, not 22",
         ),
     ],
-)
+)  # fmt: skip
 def test_errors(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         small_params(**changes)
@@ -170,9 +231,10 @@ def test_errors(changes: dict[str, Any], message: str) -> None:
     [
         ("weight_words", 1 << 19),  # of 4 rows of one chunk
         ("vector_words", 1 << 21),  # of one chunk
-        ("param_words", 1 << 19),  # of 4 chunks
+        ("param_words", (1 << 19, 1)),  # of 4 chunks
+        ("param_words", (1, 1 << 19)),
         ("program_words", 1 << 21),
     ],
 )
-def test_deepest_memories(memory: str, depth: int) -> None:
+def test_deepest_memories(memory: str, depth: Any) -> None:
     assert small_params(**{memory: depth}).image_word_bits == hw.IMAGE_ADDRESS_BITS - 3

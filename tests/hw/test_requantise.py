@@ -13,7 +13,9 @@ from weft.mapper.pack import BIAS_OFFSET, POINTS, encode_scaling
 from weft.nn.graph import Scaling
 from weft.nn.numerics import requantise, round_scaled
 
-CONFIGURATIONS = [(bits, style) for bits in (25, 28, 32) for style in Multiplier]
+CONFIGURATIONS = [
+    (bits, style) for bits in (25, 28, 32) for style in (Multiplier.DSP, Multiplier.LUT)
+]
 
 # (zero point, low, high, odd): even and odd zero points, full and clamped ranges.
 OUTPUTS = [

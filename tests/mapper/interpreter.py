@@ -1,15 +1,20 @@
-"""A model of the engine in a few lines of NumPy: executes the steps of a plan, tap by tap.
+"""A model of the engine in a few lines of NumPy: executes the steps of a plan, row by row.
 
 It follows the plan's own description of reads, writes and images (``weft.mapper.plan``), not the
 operators they came from, and it is strict: whatever hardware would do silently (an address outside
-the memory, a sum too wide, a step that reads what it writes) is an error here.
+the memory, a word that nobody wrote, a sum too wide, a row that reads what is not there yet) is an
+error here. Steps run in program order; ``clock.Clock`` checks that with the planned times this
+comes to the same as running them side by side.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
+from tests.mapper.clock import Clock
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
 from weft.mapper.pack import BIAS_OFFSET, POINTS
-from weft.mapper.plan import Plan, Step, Unit, VectorOp
+from weft.mapper.plan import Images, Params, Plan, Step, Unit, VectorOp
 from weft.nn.numerics import round_scaled
 
 
@@ -19,122 +24,168 @@ def execute(plan: Plan, codes: dict[str, np.ndarray], seed: int = 0) -> dict[str
     words = pack_inputs(plan.inputs, codes, engine.lanes)
     assert words.shape[1] == plan.inputs.words
     rng = np.random.default_rng(seed)
-    memory = rng.integers(-128, 128, (len(words), engine.memories.act, engine.lanes), np.int8)
-    memory[:, plan.inputs.base : plan.inputs.base + plan.inputs.words] = words
-    for step in plan.steps:
-        _run(plan, step, memory)
-    region = plan.outputs
-    return unpack_outputs(region, memory[:, region.base : region.base + region.words])
+    banks = [
+        rng.integers(-128, 128, (len(words), depth, engine.lanes), np.int8)
+        for depth in engine.memories.act
+    ]
+    given, wanted = plan.inputs, plan.outputs
+    assert given.base + given.words <= engine.memories.act[given.bank]
+    banks[given.bank][:, given.base : given.base + given.words] = words
+    clock = Clock(plan)
+    for index in range(len(plan.steps)):
+        _Run(plan, index, banks, clock).run()
+    words = banks[wanted.bank][:, wanted.base : wanted.base + wanted.words]
+    assert words.shape[1] == wanted.words
+    clock.read_outputs()
+    return unpack_outputs(wanted, words)
 
 
-def _run(plan: Plan, step: Step, memory: np.ndarray) -> None:
-    """One step; its results are written after all of its reads, as long as they do not meet."""
-    read_words: set[int] = set()
-    written: list[tuple[int, int, np.ndarray]] = []
-    for row in range(step.loops.rows):
-        for col in range(step.loops.cols):
-            groups: list[np.ndarray] = []
-            acts = _read(step, memory, (row, col, 0), read_words)
+@dataclass
+class _Run:
+    """One step on the memories' present contents."""
+
+    plan: Plan
+    index: int
+    banks: list[np.ndarray]
+    clock: Clock
+
+    @property
+    def step(self) -> Step:
+        return self.plan.steps[self.index]
+
+    def run(self) -> None:
+        step, write = self.step, self.step.write
+        array = step.unit is Unit.ARRAY
+        assert write.groups_last <= write.groups_per_tile
+        # Idle cycles must cover what leaves after the next tile's sums could be ready.
+        assert step.loops.taps + step.loops.hold >= write.groups_per_tile
+        assert not (array and (step.loops.lead or step.output.rolling or step.output.pair))
+        assert not (array and step.vector_op is not VectorOp.MAC)
+        self.clock.begin(self.index)
+        for row in range(step.loops.rows):
             for tile in range(step.loops.tiles):
-                if tile and step.read.moves[2]:  # else every tile reads the same
-                    acts = _read(step, memory, (row, col, tile), read_words)
-                sums = _accumulate(plan, step, acts, tile)
-                groups += _drain(plan, step, sums)
-            written += _place(plan, step, _requantise(plan, step, groups), row, col)
-    assert read_words.isdisjoint(word for word, _, _ in written), f"{step.name} reads its writes"
-    for word, lane, values in written:
-        memory[:, word, lane] = values
+                acts = self._read(row, tile)
+                sums = self._array(acts, tile) if array else self._vector(acts, tile)
+                self._write(row, tile, self._requantise(tile, sums[:, step.loops.lead :]))
+        self.clock.end(self.index)
 
+    def _read(self, row: int, tile: int) -> np.ndarray:
+        """Activations int64 [n, cols, taps, K] of a tile of every column of a row."""
+        loops, read = self.step.loops, self.step.read
+        col = np.arange(loops.cols).reshape(-1, 1, 1, 1)
+        ky = np.arange(loops.kernel_rows).reshape(-1, 1, 1)
+        kx = np.arange(loops.kernel_cols).reshape(-1, 1)
+        word = np.arange(loops.words)
+        moves = read.moves
+        address = read.base + row * moves.row + tile * moves.tile + col * moves.col
+        address = address + ky * moves.kernel_row + kx * moves.kernel_col + word * moves.word
+        y = read.y.origin + row * read.y.move + ky * read.y.kernel_move
+        x = read.x.origin + col * read.x.move + kx * read.x.kernel_move
+        inside = (y >= 0) & (y < read.y.size) & (x >= 0) & (x < read.x.size)
+        inside = np.broadcast_to(inside, address.shape).reshape(loops.cols, loops.taps)
+        address = address.reshape(loops.cols, loops.taps)
+        self.clock.read(self.index, row, address[inside])
+        bank = self.banks[read.bank]
+        acts = bank[:, np.where(inside, address, 0)].astype(np.int64)
+        return np.where(inside[:, :, None], acts, read.pad_value)
 
-def _read(
-    step: Step, memory: np.ndarray, outer: tuple[int, int, int], read_words: set[int]
-) -> np.ndarray:
-    """Activations int64 [n, taps, K] of one tile."""
-    loops, read = step.loops, step.read
-    row, col, _ = outer
-    acts = []
-    for inner in np.ndindex(loops.kernel_rows, loops.kernel_cols, loops.words):
-        y = read.y.origin + row * read.y.move + inner[0] * read.y.kernel_move
-        x = read.x.origin + col * read.x.move + inner[1] * read.x.kernel_move
-        if 0 <= y < read.y.size and 0 <= x < read.x.size:
-            moves = zip(read.moves, (*outer, *inner), strict=True)
-            word = read.base + sum(move * count for move, count in moves)
-            assert 0 <= word < memory.shape[1], f"{step.name} reads word {word}"
-            read_words.add(word)
-            acts.append(memory[:, word])
-        else:
-            acts.append(np.full_like(memory[:, 0], read.pad_value))
-    return np.stack(acts, axis=1).astype(np.int64)
+    def _array(self, acts: np.ndarray, tile: int) -> np.ndarray:
+        """Sums int64 [n, cols, N]; weights count on through the tiles of a pixel."""
+        weights = self._weights(self.plan.images.weights, tile)
+        limit = 128 if self.plan.engine.weight_bits == 8 else 256
+        assert ((weights >= -limit) & (weights < limit)).all()
+        n, cols = acts.shape[:2]
+        flat = acts.reshape(n * cols, -1) @ weights.reshape(-1, weights.shape[-1])
+        return flat.reshape(n, cols, -1)
 
+    def _vector(self, acts: np.ndarray, tile: int) -> np.ndarray:
+        """Sums int64 [n, cols, K] of a word's columns, the leading ones included."""
+        step, lanes = self.step, self.plan.engine.lanes
+        assert step.loops.words == 1
+        assert step.output.rolling or not step.loops.lead
+        match step.vector_op:
+            case VectorOp.MAC:
+                weights = self._weights(self.plan.images.vector, tile)
+                weights = weights.reshape(len(weights), -1, lanes)  # [taps, T, K]
+                products = np.einsum("nctk,tsk->ncsk", acts, weights)
+                return _rolled(products) if step.output.rolling else products[:, :, 0]
+            case VectorOp.SUM:
+                return acts.sum(axis=2)
+            case VectorOp.MAX:
+                return acts.max(axis=2)
+            case VectorOp.PAIR:
+                assert (acts.shape[2], step.output.pair) == (2, True)
+                return acts[:, :, 0] + (acts[:, :, 1] << 16)
 
-def _accumulate(plan: Plan, step: Step, acts: np.ndarray, tile: int) -> np.ndarray:
-    """Sums int64 [n, N] of the array or [n, K] of the vector unit; weights count on per pixel."""
-    first = step.weight_base + tile * step.loops.taps
-    taps = slice(first, first + step.loops.taps)
-    if step.unit is Unit.ARRAY:
-        weights = plan.images.weights[taps].astype(np.int64)
-        assert len(weights) == step.loops.taps
-        return np.tensordot(acts, weights, axes=((1, 2), (0, 1)))
-    match step.vector_op:
-        case VectorOp.MAC:
-            weights = plan.images.vector[taps].astype(np.int64)
-            assert len(weights) == step.loops.taps
-            return (acts * weights).sum(axis=1)
-        case VectorOp.SUM:
-            return acts.sum(axis=1)
-        case VectorOp.MAX:
-            return acts.max(axis=1)
-        case VectorOp.PAIR:
-            assert acts.shape[1] == 2
-            return acts[:, 0] + (acts[:, 1] << 16)
+    def _weights(self, image: np.ndarray, tile: int) -> np.ndarray:
+        taps = self.step.loops.taps
+        first = self.step.weight_base + tile * taps
+        assert first >= 0
+        weights = image[first : first + taps].astype(np.int64)
+        assert len(weights) == taps, f"{self.step.name}: weights beyond the image"
+        return weights
 
-
-def _drain(plan: Plan, step: Step, sums: np.ndarray) -> list[np.ndarray]:
-    """Groups of R sums [n, R] in the order in which they leave."""
-    lanes = plan.engine.requant_lanes
-    count = step.write.groups_per_tile
-    assert count * lanes <= sums.shape[1]
-    # Idle cycles must cover what leaves after the next tile's sums could be ready.
-    assert step.loops.taps + step.loops.hold >= count
-    return [sums[:, i * lanes : (i + 1) * lanes] for i in range(count)]
-
-
-def _requantise(plan: Plan, step: Step, groups: list[np.ndarray]) -> list[np.ndarray]:
-    """Codes int8 [n, R] of the groups that are written."""
-    images, output = plan.images, step.output
-    assert len(groups) >= step.write.groups_per_pixel
-    limit = 1 << plan.engine.accumulator_bits - 1
-    codes = []
-    for i, sums in enumerate(groups[: step.write.groups_per_pixel]):
-        word = step.param_base + (0 if output.shared else i)
-        assert 0 <= word < len(images.bias)
-        total = sums + images.bias[word]
+    def _requantise(self, tile: int, sums: np.ndarray) -> np.ndarray:
+        """Codes int8 [n, cols, groups, R] of the groups of a tile that are written."""
+        step, output, engine = self.step, self.step.output, self.plan.engine
+        lanes = engine.requant(step.unit)
+        last = tile == step.loops.tiles - 1
+        count = step.write.groups_last if last else step.write.groups_per_tile
+        assert count * lanes <= sums.shape[2]
+        sums = sums[:, :, : count * lanes].reshape(*sums.shape[:2], count, lanes)
+        params = params_of(self.plan.images, step.unit)
+        first = step.param_base + (0 if output.shared else tile * step.write.groups_per_tile)
+        words = first + (np.zeros(count, int) if output.shared else np.arange(count))
+        assert set(words) <= set(range(len(params.bias))), f"{step.name}: parameters"
+        total = sums + params.bias[words]
+        limit = 1 << engine.accumulator_bits - 1
         assert np.all((-limit <= total) & (total < limit)), f"{step.name}: sum too wide"
-        factor = images.factor[word]
+        factor = params.factor[words]
         if output.pair:
             lower = (total & 0xFFFF) - BIAS_OFFSET  # halves of bias + 2**15
             product = (total >> 16) * output.multiplier + lower * factor
         else:
             product = (total - BIAS_OFFSET) * factor
-        point = np.array(POINTS)[images.shift[word]]
-        rounded = round_scaled(product, np.broadcast_to(point, product.shape), odd=output.odd)
-        codes.append(np.clip(rounded + output.zero_point, output.low, output.high).astype(np.int8))
-    return codes
+        point = np.broadcast_to(np.array(POINTS)[params.shift[words]], product.shape)
+        rounded = round_scaled(product, point, odd=output.odd)
+        return np.clip(rounded + output.zero_point, output.low, output.high).astype(np.int8)
+
+    def _write(self, row: int, tile: int, codes: np.ndarray) -> None:
+        """Place the groups of a tile for every column of a row."""
+        step, write, engine = self.step, self.step.write, self.plan.engine
+        lanes = engine.requant(step.unit)
+        per_word = engine.lanes // lanes
+        assert 0 <= write.group < per_word
+        cols, count = codes.shape[1:3]
+        place = write.group + np.arange(count)
+        first = write.base + row * write.row + np.arange(cols)[:, None] * write.col
+        if step.unit is Unit.ARRAY:
+            place = place + tile * write.groups_per_tile
+        else:  # every tile begins a word further
+            assert write.first_lanes == (1 << lanes) - 1
+            first = first + tile
+        words = first + place // per_word
+        enabled = np.ones((count, lanes), bool)
+        if step.unit is Unit.ARRAY and tile == 0:
+            enabled[0] = write.first_lanes >> np.arange(lanes) & 1
+        self.clock.write(self.index, row, words[:, enabled.any(axis=1)])
+        bank = self.banks[write.bank]
+        for i in range(count):
+            targets = place[i] % per_word * lanes + np.flatnonzero(enabled[i])
+            bank[:, words[:, i, None], targets] = codes[:, :, i, enabled[i]]
 
 
-def _place(
-    plan: Plan, step: Step, groups: list[np.ndarray], row: int, col: int
-) -> list[tuple[int, int, np.ndarray]]:
-    """(word, lane, values [n]) of every result that is written."""
-    write, lanes = step.write, plan.engine.requant_lanes
-    per_word = plan.engine.lanes // lanes
-    assert 0 <= write.group < per_word
-    result = []
-    for i, codes in enumerate(groups):
-        place = write.group + i
-        word = write.base + row * write.row + col * write.col + place // per_word
-        assert 0 <= word < plan.engine.memories.act, f"{step.name} writes word {word}"
-        for lane in range(lanes):
-            if i > 0 or write.first_lanes >> lane & 1:
-                result.append((word, place % per_word * lanes + lane, codes[:, lane]))
-    return result
+def _rolled(products: np.ndarray) -> np.ndarray:
+    """First sums [n, cols, K] from products [n, cols, T, K]: all move on by one with a column."""
+    sums = np.zeros_like(products[:, 0])
+    firsts = []
+    for col in range(products.shape[1]):
+        sums = np.concatenate([sums[:, 1:], np.zeros_like(sums[:, :1])], axis=1)
+        sums = sums + products[:, col]
+        firsts.append(sums[:, 0])
+    return np.stack(firsts, axis=1)
+
+
+def params_of(images: Images, unit: Unit) -> Params:
+    """The parameters of a unit's output path."""
+    return images.array_params if unit is Unit.ARRAY else images.vector_params

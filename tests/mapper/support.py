@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weft.mapper.plan import Engine, Memories, Style
+from weft.mapper.plan import Engine
 from weft.mapper.target import Target
 from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
 from weft.nn.numerics import scaling_of
@@ -15,18 +15,16 @@ ULX3S_85F = Target(
 )
 
 
-def engine(lanes: int, columns: int, requant_lanes: int = 1) -> Engine:
+def engine(
+    lanes: int, columns: int, array_requant: int = 1, vector_requant: int = 1, taps: int = 1
+) -> Engine:
     """An engine whose memory depths are still open."""
     return Engine(
         lanes=lanes,
         columns=columns,
-        requant_lanes=requant_lanes,
-        accumulator_bits=25,
-        weight_bits=8,
-        array_multiplier=Style.DSP,
-        vector_multiplier=Style.DSP,
-        requant_multiplier=Style.DSP,
-        memories=Memories(act=1, weight=1, vector=1, param=1, program=1),
+        array_requant=array_requant,
+        vector_requant=vector_requant,
+        vector_taps=taps,
     )
 
 

@@ -1,6 +1,7 @@
 """Buffers: never two in one place at one time, and no more memory than needed."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from weft.mapper.plan import Buffer
 def lifetimes(*entries: tuple[int, int, int]) -> list[Lifetime]:
     """From (words, first step, last step) each."""
     return [
-        Lifetime(tensor=f"t{i}", words=words, first_step=first, last_step=last)
+        Lifetime(tensor=f"t{i}", words=words, bank=0, first_step=first, last_step=last)
         for i, (words, first, last) in enumerate(entries)
     ]
 
@@ -36,6 +37,7 @@ def check(given: list[Lifetime], buffers: tuple[Buffer, ...]) -> None:
         kept = Buffer(
             tensor=lifetime.tensor,
             words=lifetime.words,
+            bank=lifetime.bank,
             offset=buffer.offset,
             first_step=lifetime.first_step,
             last_step=lifetime.last_step,
@@ -92,3 +94,15 @@ def test_deterministic() -> None:
     for seed in range(5):
         given = random_lifetimes(seed, 20)
         assert allocate(given) == allocate(given)
+
+
+def test_each_bank_is_allocated_by_itself() -> None:
+    given = random_lifetimes(1)
+    banks = [replace(x, bank=i % 2) for i, x in enumerate(given)]
+    buffers = allocate(banks)
+    for bank in (0, 1):
+        alone = allocate([x for x in banks if x.bank == bank])
+        assert tuple(x for x in buffers if x.bank == bank) == alone
+        check([x for x in banks if x.bank == bank], alone)
+    assert sorted(x.tensor for x in buffers) == sorted(x.tensor for x in given)
+    assert allocate([]) == ()

@@ -1,12 +1,26 @@
 """The cycle model, against numbers worked out by hand; simulations hold it to the hardware."""
 
+import numpy as np
 import pytest
 
+from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, conv_graph, engine
+from weft.gen.hardware import engine_params
 from weft.hw import params
 from weft.hw.step import back_layout, chunks, front_layout
 from weft.mapper import cost
-from weft.mapper.plan import Loops, Memories, Style, Unit, VectorOp
+from weft.mapper.build import build
+from weft.mapper.plan import (
+    Engine,
+    Follow,
+    Loops,
+    Memories,
+    Step,
+    Style,
+    Styles,
+    Unit,
+    VectorOp,
+)
 from weft.mapper.search import plan
 from weft.nn.graph import Window
 
@@ -35,7 +49,7 @@ def test_one_convolution_by_hand() -> None:
     fetch = 3 + cost.step_chunks(made.engine)
     array = 3 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
     requantise = 8 + 2
-    assert cost.cycles(made) == fetch + issue + array + 2 + requantise
+    assert cost.cycles(made) == fetch + 1 + issue + array + 2 + requantise
     assert cost.mac_floor(made.engine, made.macs) == 4 * 8 * 9 * 25 // 8
 
 
@@ -49,66 +63,123 @@ def test_hold_where_results_leave_slower_than_taps_arrive() -> None:
     assert step.bound == "requantise"
 
 
-@pytest.mark.parametrize("act_words", [16, 1 << 40], ids=["short-steps", "long-steps"])
+def begins_and_rows(machine: Engine, steps: tuple[Step, ...]) -> list[tuple[int, tuple[int, ...]]]:
+    return [(timing.begin, timing.rows) for timing in cost.timings(machine, steps)]
+
+
+@pytest.mark.parametrize("act_words", [16, 1 << 80], ids=["short-program", "long-program"])
 def test_a_step_waits_for_the_one_before(act_words: int) -> None:
-    """The next step is fetched while results drain, and starts when both are done."""
-    graph = conv_graph((2, 4, 4), 2, Window(kernel=(2, 2)))
+    """The next step is fetched while the one before runs, and starts when both are done."""
+    graph = conv_graph((2, 3, 2), 2, Window(kernel=(2, 2)))
     made = plan(graph, ENDLESS, lanes=2, columns=2, requant_lanes=1)
-    memories = made.engine.memories.replace(act=act_words)
+    memories = made.engine.memories.replace(act=(act_words, 1))
     machine = made.engine.replace(memories=memories)
     (step,) = made.steps
-    first, second = cost.step_ends(machine, (step, step))
+    (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, (step, step))
     fetch = 3 + cost.step_chunks(machine)
-    issued = fetch + cost.issue_cycles(step)
-    drained = issued + (3 + 2 + 2 + 1) + 2 + (8 + 2)
-    assert first == drained
-    fetched = issued + fetch
-    assert (fetched > drained) == (act_words > 16)
-    assert second == max(fetched, drained) + drained - fetch
+    drain = (3 + 2 + 2 + 1) + 2 + (8 + 2)
+    taps = step.loops.taps
+    assert begin == fetch
+    assert rows == (fetch + 1 + taps + drain, fetch + 1 + 2 * taps + drain)
+    assert (2 * fetch > rows[-1]) == (act_words > 16)
+    assert second_begin == max(2 * fetch, rows[-1])
+    assert second_rows == tuple(row - fetch + second_begin for row in rows)
+
+
+def a_pair(window: Window) -> tuple[Engine, tuple[Step, ...]]:
+    """A 3x3 convolution of 4 x 6 rows on the array, then a depthwise one that follows it."""
+    layers = Layers(rng=np.random.default_rng(0), wide_weights=False)
+    source = layers.input((4, 6, 4))
+    first = layers.conv(source, 4, 1, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
+    graph = layers.graph("pair", [layers.conv(first, 4, 4, window)])
+    made = build(graph, ENDLESS, engine(4, 4, 4, 4), 0)
+    assert made.steps[1].follow is not None
+    return made.engine, made.steps
+
+
+def test_a_following_step_waits_for_rows_by_hand() -> None:
+    """36 cycles a row on the array; a row of the 2x1 window takes 8 and waits for every row."""
+    machine, steps = a_pair(Window(kernel=(2, 1)))
+    (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, steps)
+    fetch = 3 + cost.step_chunks(machine)
+    array, vector = (3 + 2 + 4 + 1) + 1 + (8 + 2), (3 + 2 + 1) + 1 + (8 + 2)
+    assert begin == fetch
+    assert rows == tuple(fetch + 1 + 36 * (row + 1) + array for row in range(6))
+    assert second_begin == 2 * fetch  # as soon as it is fetched
+    # Two rows for the first, one more for each; seen two cycles after the last write.
+    assert second_rows == tuple(rows[row + 1] + 2 + 8 + vector for row in range(5))
+
+
+def test_a_following_step_that_is_slower_than_its_rows() -> None:
+    """A 3x3 window takes as long as a row of the array: it waits for the first two rows only."""
+    machine, steps = a_pair(Window(kernel=(5, 3), pads=(2, 1, 2, 1)))
+    (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
+    assert steps[1].follow == Follow(need=3)
+    first = rows[2] + 2 + 60 + (3 + 2 + 1) + 1 + (8 + 2)
+    assert second_rows == tuple(first + 60 * row for row in range(6))
+
+
+def test_a_following_step_never_waits_for_rows_that_do_not_come() -> None:
+    """The last rows reach into the padding; strides ask for two rows at a time."""
+    machine, steps = a_pair(Window(kernel=(3, 1), stride=(2, 1), pads=(0, 0, 3, 0)))
+    (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
+    vector = (3 + 2 + 1) + 1 + (8 + 2)
+    assert len(second_rows) == 4
+    seen = [rows[2], rows[4], rows[5]]
+    assert second_rows[:3] == tuple(row + 2 + 12 + vector for row in seen)
+    assert second_rows[3] == second_rows[2] + 12
+
+
+def test_holds_between_the_rows_of_a_following_step() -> None:
+    """One result per cycle: each of the 4 tiles of a row takes 4 cycles, a tap and three idle."""
+    machine, steps = a_pair(Window(kernel=(1, 1)))
+    machine = machine.replace(vector_requant=1)
+    first, second = steps
+    second = second.replace(
+        loops=second.loops.replace(hold=3), write=second.write.replace(groups_per_tile=4)
+    )
+    (_, rows), (_, second_rows) = begins_and_rows(machine, (first, second))
+    assert second.loops.row_cycles == 3 * 4 + 1
+    drain = (3 + 2 + 1) + 4 + (8 + 2)
+    assert second_rows == tuple(row + 2 + 13 + drain for row in rows)
+    # Rows that are there already follow each other without a gap, the hold included.
+    early = first.replace(loops=first.loops.replace(kernel_cols=1, kernel_rows=1))
+    (_, rows), (begin, second_rows) = begins_and_rows(machine, (early, second))
+    assert np.diff(rows).tolist() == [4] * 5
+    assert np.diff(second_rows).tolist() == [16] * 5
+    assert second_rows[0] == max(begin + 3, rows[0] + 2) + 13 + drain
+
+
+def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
+    machine, (first, second) = a_pair(Window(kernel=(2, 1)))
+    third = first.replace(follow=Follow(need=1))
+    times = cost.timings(machine, (first, second, third))
+    assert times[2].begin == times[0].end < times[1].end
+    times = cost.timings(machine, (first, second, first))
+    assert times[2].begin == times[1].end
 
 
 @pytest.mark.parametrize("style", list(Style))
 @pytest.mark.parametrize("lanes", [1, 3, 16])
 def test_latencies_are_those_of_the_hardware(style: Style, lanes: int) -> None:
-    made = engine(lanes, lanes).replace(
-        array_multiplier=style, vector_multiplier=style, requant_multiplier=style
-    )
-    hardware = params.EngineParams(
-        lanes=lanes,
-        columns=lanes,
-        requant_lanes=1,
-        act_words=1,
-        weight_words=1,
-        vector_words=1,
-        param_words=1,
-        program_words=1,
-        array_multiplier=params.Multiplier(style.value),
-        vector_multiplier=params.Multiplier(style.value),
-        requant_multiplier=params.Multiplier(style.value),
-    )
-    assert cost.unit_latency(made, Unit.ARRAY) == hardware.array_latency
-    assert cost.unit_latency(made, Unit.VECTOR) == hardware.vector_latency
+    other = Style.LUT if style is Style.PACKED else style
+    styles = Styles(array=style, vector=other, requant=other)
+    made = engine(lanes, 2 * lanes).replace(styles=styles)
+    hardware = engine_params(made)
+    for unit, twin in ((Unit.ARRAY, params.Unit.ARRAY), (Unit.VECTOR, params.Unit.VECTOR)):
+        assert cost.unit_latency(made, unit) == hardware.unit_latency(twin)
     assert cost.requant_latency(made) == hardware.requant_latency
 
 
-@pytest.mark.parametrize("sizes", [(1, 1, 1), (4, 8, 2), (6, 12, 3), (16, 5, 1)])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 8, 2, 4), (6, 12, 3, 6), (16, 5, 1, 2)])
 @pytest.mark.parametrize("depth", [1, 2, 3, 1000, 70000])
-def test_step_chunks_are_those_of_the_step_word(sizes: tuple[int, int, int], depth: int) -> None:
-    lanes, columns, requant_lanes = sizes
-    memories = Memories(act=depth, weight=depth % 5000 + 3, vector=depth, param=depth, program=9)
-    made = engine(lanes, columns, requant_lanes).replace(memories=memories)
-    hardware = params.EngineParams(
-        lanes=lanes,
-        columns=columns,
-        requant_lanes=requant_lanes,
-        act_words=memories.act,
-        weight_words=memories.weight,
-        vector_words=memories.vector,
-        param_words=memories.param,
-        program_words=memories.program,
-    )
-    expected = chunks(front_layout(hardware)) + chunks(back_layout(hardware))
-    assert cost.step_chunks(made) == expected
+def test_step_chunks_are_those_of_the_step_word(sizes: tuple[int, ...], depth: int) -> None:
+    for act in ((depth, 1), (1, depth), (depth, depth)):
+        memories = Memories(act=act, weight=depth % 5000 + 3, vector=depth, param=act, program=9)
+        made = engine(*sizes).replace(memories=memories)
+        hardware = engine_params(made)
+        expected = chunks(front_layout(hardware)) + chunks(back_layout(hardware))
+        assert cost.step_chunks(made) == expected
 
 
 def test_bound() -> None:

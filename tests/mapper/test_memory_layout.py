@@ -44,7 +44,7 @@ def test_place_of_each_code(shape: tuple[int, int, int], lanes: int) -> None:
 def test_ports_lie_one_after_the_other() -> None:
     a = Port(edge=edge("a"), shape=(5, 1, 2), offset=0)
     b = Port(edge=edge("b"), shape=(3, 2, 1), offset=4)
-    region = Region(base=7, words=6, ports=(a, b))
+    region = Region(bank=1, base=7, words=6, ports=(a, b))
     tensors = {"b": codes((3, 2, 1)), "a": codes((5, 1, 2), seed=1)}
     words = pack_inputs(region, tensors, 4)
     assert words.shape == (2, 6, 4)
@@ -58,5 +58,5 @@ def test_ports_lie_one_after_the_other() -> None:
 def test_two_outputs_of_one_tensor_share_their_words() -> None:
     twice = tuple(Port(edge=edge("a").replace(name=n), shape=(2, 1, 1), offset=0) for n in "pq")
     words = np.array([[[1, 2]]], dtype=np.int8)
-    back = unpack_outputs(Region(base=0, words=1, ports=twice), words)
+    back = unpack_outputs(Region(bank=0, base=0, words=1, ports=twice), words)
     assert back["a"].tolist() == [[[[1]], [[2]]]]

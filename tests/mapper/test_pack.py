@@ -11,6 +11,7 @@ from weft.mapper.pack import (
     dense,
     encode_scaling,
     param_groups,
+    rolling_weights,
     signed_bits,
     vector_weights,
 )
@@ -48,16 +49,78 @@ def test_array_weights(shape: tuple[int, ...], lanes: int, columns: int, first: 
     np.testing.assert_array_equal(packed, expected)
 
 
+@pytest.mark.parametrize("taps", [1, 2, 3])
 @pytest.mark.parametrize(
     ("shape", "lanes"), [((1, 1, 1, 1), 1), ((5, 1, 3, 2), 4), ((8, 1, 1, 3), 4)]
 )
-def test_vector_weights(shape: tuple[int, ...], lanes: int) -> None:
+def test_vector_weights(shape: tuple[int, ...], lanes: int, taps: int) -> None:
+    """Only the first of the T sums has weights."""
     weight = random_weights(shape)
     channels, _, kh, kw = shape
-    expected = np.zeros((-(-channels // lanes) * kh * kw, lanes), dtype=np.int16)
+    expected = np.zeros((-(-channels // lanes) * kh * kw, taps * lanes), dtype=np.int16)
     for c, _, y, x in np.ndindex(shape):
         expected[(c // lanes * kh + y) * kw + x, c % lanes] = weight[c, 0, y, x]
-    np.testing.assert_array_equal(vector_weights(weight, lanes), expected)
+    np.testing.assert_array_equal(vector_weights(weight, lanes, taps), expected)
+
+
+ROLLING = [
+    # (channels, 1, kh, kw), lanes, taps, stride
+    ((1, 1, 1, 2), 1, 2, 1),
+    ((5, 1, 3, 3), 4, 3, 1),
+    ((5, 1, 2, 3), 4, 2, 2),
+    ((3, 1, 2, 3), 2, 4, 2),  # more taps than outputs that a column belongs to
+    ((4, 1, 1, 5), 4, 3, 2),
+    ((2, 1, 1, 4), 2, 2, 2),
+    ((2, 1, 2, 4), 2, 3, 3),
+]
+
+
+@pytest.mark.parametrize(("shape", "lanes", "taps", "stride"), ROLLING)
+def test_rolling_weights(shape: tuple[int, ...], lanes: int, taps: int, stride: int) -> None:
+    """A tile's columns end the window of output 0, and lie further left in those after it."""
+    weight = random_weights(shape)
+    channels, _, kh, kw = shape
+    expected = np.zeros((-(-channels // lanes) * kh * stride, taps, lanes), dtype=np.int16)
+    for c, _, y, x in np.ndindex(shape):
+        for phase in range(stride):
+            for tap in range(taps):
+                # Column x of the window of output t is column x + t * stride of output 0's.
+                if x + tap * stride == kw - stride + phase:
+                    word = (c // lanes * kh + y) * stride + phase
+                    expected[word, tap, c % lanes] = weight[c, 0, y, x]
+    packed = rolling_weights(weight, lanes, taps, stride)
+    np.testing.assert_array_equal(packed, expected.reshape(len(expected), -1))
+    assert packed.dtype == np.int16
+
+
+@pytest.mark.parametrize(("shape", "lanes", "taps", "stride"), ROLLING)
+def test_rolling_sums_are_the_convolution(
+    shape: tuple[int, ...], lanes: int, taps: int, stride: int
+) -> None:
+    """One row: each tile adds its columns to T sums, then the first is a result and all move on."""
+    weight = random_weights(shape)[:lanes]
+    channels, _, kh, kw = weight.shape
+    outputs = -(-kw // stride)
+    if outputs > taps:
+        pytest.skip("not enough taps to roll")
+    rng = np.random.default_rng(0)
+    width = 6
+    columns = (width - 1) * stride + kw
+    image = np.zeros((kh, columns + 2 * kw, lanes), dtype=np.int64)
+    image[:, kw : kw + columns, :channels] = rng.integers(-128, 128, (kh, columns, channels))
+    words = rolling_weights(weight, lanes, taps, stride).astype(int)
+    words = words.reshape(kh, stride, taps, lanes)
+    sums, results = np.zeros((taps, lanes), dtype=int), []
+    first = kw + kw - stride - (outputs - 1) * stride  # of the image's columns
+    for tile in range(width + outputs - 1):
+        for y, phase in np.ndindex(kh, stride):
+            sums += words[y, phase] * image[y, first + tile * stride + phase]
+        results.append(sums[0])
+        sums = np.concatenate([sums[1:], np.zeros((1, lanes), dtype=int)])
+    for col, result in enumerate(results[outputs - 1 :]):
+        window = image[:, kw + col * stride : kw + col * stride + kw]
+        expected = (window[:, :, :channels] * weight[:, 0].transpose(1, 2, 0)).sum(axis=(0, 1))
+        np.testing.assert_array_equal(result[:channels], expected)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +177,8 @@ def test_encode_scaling_of_edge_values() -> None:
 def test_param_groups_after_empty_channels() -> None:
     bias = np.array([10, 20, 30])
     scaling = scaling_of(np.array([0.5, 0.25, 0.125]))
-    words, factor, code = param_groups(bias, scaling, 3, 4)
+    params = param_groups(bias, scaling, 3, 4)
+    words, factor, code = params.bias, params.factor, params.shift
     offset = BIAS_OFFSET
     assert words.tolist() == [[0, 0, 0, 10 + offset], [20 + offset, 30 + offset, 0, 0]]
     flat_factor, flat_code = encode_scaling(scaling)
@@ -124,8 +188,8 @@ def test_param_groups_after_empty_channels() -> None:
 
 
 def test_param_groups_spread_one_factor() -> None:
-    _, factor, _ = param_groups(np.arange(3), scaling_of(1.0), 0, 2)
-    assert factor.tolist() == [[1 << 24, 1 << 24], [1 << 24, 0]]
+    params = param_groups(np.arange(3), scaling_of(1.0), 0, 2)
+    assert params.factor.tolist() == [[1 << 24, 1 << 24], [1 << 24, 0]]
 
 
 @pytest.mark.parametrize(

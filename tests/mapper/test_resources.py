@@ -3,7 +3,7 @@
 import pytest
 
 from tests.mapper.support import engine
-from weft.mapper.plan import Engine, Memories, Style
+from weft.mapper.plan import Engine, Memories, Style, Styles
 from weft.mapper.resources import block_rams, predict
 
 # Measured with yosys 0.70 on ECP5, one write and one read port: width -> blocks at each depth.
@@ -26,7 +26,12 @@ def test_block_rams_as_measured(width: int) -> None:
     [
         (8, 32, 8, 0),  # in LUTs
         (36, 32, 36, 0),
-        (36, 33, 36, 1),
+        (36, 48, 36, 0),
+        (36, 49, 36, 1),  # 4 x 9 cells of 4 outweigh a block of 128
+        (32, 63, 36, 1),  # as dear as a block: the block
+        (32, 48, 36, 0),
+        (72, 48, 36, 0),
+        (72, 96, 36, 2),
         (36, 512, 36, 1),
         (36, 513, 36, 2),
         (8, 2048, 8, 1),
@@ -41,38 +46,65 @@ def test_block_rams(width: int, depth: int, grain: int, expected: int) -> None:
     assert block_rams(width, depth, grain) == expected
 
 
-def sized(lanes: int, columns: int, requant_lanes: int = 1, depth: int = 600) -> Engine:
-    memories = Memories(act=depth, weight=depth, vector=depth, param=depth, program=depth)
-    return engine(lanes, columns, requant_lanes).replace(memories=memories)
+def sized(*sizes: int, depth: int = 600) -> Engine:
+    memories = Memories(
+        act=(depth, depth), weight=depth, vector=depth, param=(depth, depth), program=depth
+    )
+    return engine(*sizes).replace(memories=memories)
 
 
 def test_dsps_are_the_multipliers() -> None:
-    made = sized(16, 8, 4)
-    assert predict(made).dsp == 16 * 8 + 16 + 4 * 4
-    assert predict(made.replace(vector_multiplier=Style.LUT)).dsp == 16 * 8 + 4 * 4
-    assert predict(made.replace(requant_multiplier=Style.LUT)).dsp == 16 * 8 + 16
-    assert predict(made.replace(array_multiplier=Style.LUT)).dsp == 16 + 4 * 4
+    """Four for each result per cycle of either path, a weight's tap and lane each in the others."""
+    made = sized(16, 8, 4, 2, 3)
+    requant, vector = 4 * (4 + 2), 16 * 3
+    assert predict(made).dsp == 16 * 8 + vector + requant
+    for styles, expected in (
+        (Styles(vector=Style.LUT), 16 * 8 + requant),
+        (Styles(requant=Style.LUT), 16 * 8 + vector),
+        (Styles(array=Style.LUT), vector + requant),
+        (Styles(array=Style.PACKED), 16 * 4 + vector + requant),
+    ):
+        assert predict(made.replace(styles=styles)).dsp == expected
 
 
 def test_block_rams_of_all_memories() -> None:
-    """4 lanes, 4 columns, 600 words each: activations 1, weights 4, vector 1, params 4, program 2.
+    """4 lanes, 4 columns, 600 words each: two banks of activations 2 each, weights 4 x 2, vector 2,
+    parameters 4 for either path, program 2.
 
     600 words take the 1024-deep shape: 32 bits in 18-bit blocks are 2.
     """
-    assert predict(sized(4, 4, 1)).bram == 2 + 4 * 2 + 2 + 4 + 2
+    made = sized(4, 4)
+    assert predict(made).bram == 2 * 2 + 4 * 2 + 2 + 2 * 4 + 2
+    memories = made.memories
+    for fewer, less in (
+        (memories.replace(act=(600, 1)), 2),
+        (memories.replace(weight=1), 4 * 2),
+        (memories.replace(vector=1), 2),
+        (memories.replace(param=(1, 600)), 4),
+        (memories.replace(param=(600, 1)), 4),
+        (memories.replace(program=1), 2),
+    ):
+        assert predict(made).bram - predict(made.replace(memories=fewer)).bram == less
+    assert predict(sized(4, 4, 2, 1)).bram == predict(made).bram + 4
+    assert predict(sized(4, 4, 1, 2)).bram == predict(made).bram + 4
+    assert predict(sized(4, 4, 1, 1, 3)).bram == predict(made).bram + 4  # 96 bits: 6 blocks
 
 
 def test_a_lut_multiplier_costs_luts() -> None:
     made = sized(4, 4)
-    assert predict(made.replace(array_multiplier=Style.LUT)).lut > predict(made).lut + 16 * 100
+    base = predict(made).lut
+    assert predict(made.replace(styles=Styles(array=Style.LUT))).lut > base + 16 * 60
+    packed = predict(made.replace(styles=Styles(array=Style.PACKED)))
+    assert base < packed.lut < base + 16 * 60
 
 
 @pytest.mark.parametrize("field", ["lut", "ff", "dsp", "bram"])
 def test_more_of_anything_never_costs_less(field: str) -> None:
     """The search relies on it: an engine that is too large without memories stays too large."""
-    small = getattr(predict(sized(4, 4, 2, depth=1)), field)
-    for larger in (sized(8, 4, 2, depth=1), sized(4, 8, 2, depth=1), sized(4, 4, 4, depth=1)):
+    small = getattr(predict(sized(4, 4, 2, 2, depth=1)), field)
+    for sizes in ((8, 4, 2, 2), (4, 8, 2, 2), (4, 4, 4, 2), (4, 4, 2, 4), (4, 4, 2, 2, 3)):
+        larger = sized(*sizes, depth=1)
         assert getattr(predict(larger), field) >= small
-    deeper = sized(4, 4, 2, depth=5000)
+    deeper = sized(4, 4, 2, 2, depth=5000)
     wider = deeper.replace(accumulator_bits=30, weight_bits=9)
     assert getattr(predict(wider), field) >= getattr(predict(deeper), field) >= small

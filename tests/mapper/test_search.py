@@ -1,14 +1,21 @@
 """Choosing the engine: pins are kept, budgets too, and refusals say why."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
+from tests.e2e.layers import Layers
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.mapper import cost
+from weft.mapper.build import FOLD_LEVELS, build
+from weft.mapper.plan import Plan, Style
 from weft.mapper.resources import predict
-from weft.mapper.search import DSP_SHARE, LUT_SHARE, candidates, plan
+from weft.mapper.search import DSP_SHARE, LUT_SHARE, SLACK, candidates, plan, shortfall
+from weft.mapper.target import Target
 from weft.nn.errors import ConfigError, FitError, ModelError
-from weft.nn.graph import Graph, Window
+from weft.nn.graph import Conv, Graph, Window
 from weft.nn.reference import run
 
 
@@ -29,7 +36,8 @@ def test_pins_are_kept(
     ).engine
     assert lanes in (None, engine.lanes)
     assert columns in (None, engine.columns)
-    assert requant_lanes in (None, engine.requant_lanes)
+    if requant_lanes:
+        assert (engine.array_requant, engine.vector_requant) == (requant_lanes, requant_lanes)
 
 
 @pytest.mark.parametrize(
@@ -44,28 +52,117 @@ def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int)
     assert needs.bram <= bram
 
 
-def test_no_other_candidate_that_fits_is_faster(graph: Graph) -> None:
+def by_trying_all(graph: Graph, target: Target, **options: Any) -> Plan:
+    """What the search should find: every engine and fold planned in full."""
+    found = []
+    for made in candidates(target, None, None, None, **options):
+        for level in FOLD_LEVELS:
+            tried = build(graph, target, made, level)
+            needs = predict(tried.engine)
+            if shortfall(target, tried.engine, needs)[0] <= 1:
+                found.append((cost.cycles(tried), needs.lut, tried))
+    limit = min(cycles for cycles, _, _ in found) * SLACK
+    return min((x for x in found if x[0] <= limit), key=lambda x: (x[1], x[0]))[2]
+
+
+@pytest.mark.parametrize("dsp", [12, 28])
+def test_the_choice_is_that_of_trying_everything(graph: Graph, dsp: int) -> None:
+    target = ULX3S_85F.replace(dsp=dsp)
+    assert plan(graph, target) == by_trying_all(graph, target, packable=True)
+
+
+def test_the_choice_with_depthwise_convolutions() -> None:
+    graph = separable()
     target = ULX3S_85F.replace(dsp=28)
-    chosen = cost.cycles(plan(graph, target))
-    for engine in candidates(target, None, None, None):
-        sizes = {
-            "lanes": engine.lanes,
-            "columns": engine.columns,
-            "requant_lanes": engine.requant_lanes,
-        }
-        try:
-            other = plan(graph, target, **sizes)
-        except FitError:
-            continue
-        assert cost.cycles(other) >= chosen, sizes
+    expected = by_trying_all(graph, target, taps=(1, 3), packable=True)
+    assert plan(graph, target) == expected
+
+
+def separable() -> Graph:
+    layers = Layers(rng=np.random.default_rng(1), wide_weights=False)
+    tensor = layers.input((8, 12, 12))
+    same = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+    for _ in range(2):
+        tensor = layers.conv(tensor, 8, 8, same)
+        tensor = layers.conv(tensor, 8, 1, Window(kernel=(1, 1)))
+        layers.operators[-2:] = [
+            op.replace(weight=np.clip(op.weight, -127, 127))
+            for op in layers.operators[-2:]
+            if isinstance(op, Conv)
+        ]
+    return layers.graph("separable", [tensor])
+
+
+def test_a_percent_of_the_cycles_is_given_up_for_fewer_luts() -> None:
+    """Some engine is a little faster than the one that is chosen, and larger."""
+    graph = conv_graph((16, 24, 24), 16, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
+    chosen = plan(graph, ULX3S_85F)
+    others = []
+    for made in candidates(ULX3S_85F, None, None, None, packable=True):
+        if (made.lanes, made.columns) == (chosen.engine.lanes, chosen.engine.columns):
+            tried = build(graph, ULX3S_85F, made, 0)
+            if shortfall(ULX3S_85F, tried.engine, predict(tried.engine))[0] <= 1:
+                others.append((cost.cycles(tried), predict(tried.engine).lut))
+    cycles, lut = cost.cycles(chosen), predict(chosen.engine).lut
+    assert min(others)[0] < cycles <= min(others)[0] * SLACK
+    assert lut < min(others)[1]
+    assert all(size >= lut for slow, size in others if slow <= min(others)[0] * SLACK)
+
+
+def wide(graph: Graph, value: int) -> Graph:
+    """One weight changed."""
+    (conv,) = graph.operators
+    assert isinstance(conv, Conv)
+    weight = conv.weight.copy()
+    weight[0, 0, 0, 0] = value
+    return graph.replace(operators=(conv.replace(weight=weight),))
+
+
+@pytest.mark.parametrize(
+    ("value", "packed"), [(-127, True), (127, True), (-128, False), (128, False)]
+)
+def test_two_columns_to_a_multiplier_only_for_weights_that_allow_it(
+    value: int, packed: bool
+) -> None:
+    """16 x 16 multipliers in 156 DSPs."""
+    graph = wide(conv_graph((32, 24, 24), 16, Window(kernel=(3, 3))), value)
+    made = plan(graph, ULX3S_85F).engine
+    assert (made.styles.array is Style.PACKED) == packed
+    assert (made.multipliers > ULX3S_85F.dsp) == packed
+    assert made.weight_bits == (9 if value == 128 else 8)
+
+
+def test_packed_engines_are_candidates_with_even_columns_only() -> None:
+    for packable in (False, True):
+        for made in candidates(ULX3S_85F, None, None, None, packable=packable):
+            if made.styles.array is Style.PACKED:
+                assert packable
+                assert made.columns % 2 == 0
+                assert made.multipliers > int(ULX3S_85F.dsp * DSP_SHARE)
+            else:
+                assert made.multipliers <= ULX3S_85F.dsp
+    pinned = list(candidates(ULX3S_85F, 256, 1, None, packable=True))
+    assert {made.styles.array for made in pinned} == {Style.DSP}
+
+
+def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:
+    assert plan(graph, ULX3S_85F).engine.vector_taps == 1
+    chosen = plan(separable(), ULX3S_85F)
+    assert chosen.engine.vector_taps == 3
+    assert any(step.output.rolling for step in chosen.steps)
 
 
 def test_dsps_go_where_they_are_needed_most() -> None:
-    """Array first, then the requantise lanes, then the vector unit, up to the usable share."""
-    for engine in candidates(ULX3S_85F, None, None, None):
-        used = predict(engine).dsp
-        array = engine.lanes * engine.columns
-        assert used <= max(array, int(ULX3S_85F.dsp * DSP_SHARE))
+    """Array first, then the output paths, then the vector unit, up to the usable share."""
+    share = int(ULX3S_85F.dsp * DSP_SHARE)
+    for made in candidates(ULX3S_85F, None, None, None, taps=(1, 3), packable=True):
+        packed = made.styles.array is Style.PACKED
+        array = made.multipliers // (2 if packed else 1)
+        assert predict(made).dsp <= max(array, share)
+        requant = 4 * (made.array_requant + made.vector_requant)
+        assert (made.styles.requant is Style.DSP) == (array + requant <= share)
+        left = share - array - requant * (made.styles.requant is Style.DSP)
+        assert (made.styles.vector is Style.DSP) == (made.lanes * made.vector_taps <= left)
 
 
 def test_the_same_plan_every_time(graph: Graph) -> None:
@@ -77,7 +174,7 @@ def test_not_enough_block_ram() -> None:
     with pytest.raises(FitError) as caught:
         plan(graph, ULX3S_85F.replace(name="tiny", bram=20))
     assert str(caught.value) == (
-        "one-conv does not fit tiny: it needs 32 block RAMs with 4 lanes and 16 columns, "
+        "one-conv does not fit tiny: it needs 32 block RAMs with 2 lanes and 16 columns, "
         "the board has 20 for it; try a larger board"
     )
 
@@ -90,10 +187,9 @@ def test_a_budget_of_none_is_not_one(graph: Graph) -> None:
 def test_pinned_engine_does_not_fit(graph: Graph) -> None:
     with pytest.raises(FitError) as caught:
         plan(graph, ULX3S_85F, lanes=512, columns=512)
-    text = str(caught.value)
-    assert text.startswith("one-conv does not fit ulx3s-85f: it needs ")
-    assert text.endswith(
-        " LUTs with 512 lanes and 512 columns, the board has 62730 for it; "
+    assert str(caught.value) == (
+        "one-conv does not fit ulx3s-85f: it needs 131072 DSP multipliers with 512 lanes and "
+        "512 columns, the board has 156 for it; "
         "try a larger board or fewer --lanes and --columns"
     )
 
@@ -165,8 +261,8 @@ def test_beyond_the_counters(shape: tuple[int, int, int], window: Window, size: 
     )
 
 
-def test_more_results_than_a_pixel_can_have() -> None:
+def test_more_tiles_than_a_pixel_can_have() -> None:
     graph = conv_graph((1, 1, 1), 5000, Window(kernel=(1, 1)))
     with pytest.raises(ModelError, match="a size of 5000 is beyond the engine's limit of 4095"):
-        plan(graph, ENDLESS, lanes=2, columns=2, requant_lanes=1)
-    assert plan(graph, ENDLESS, lanes=2, columns=2).engine.requant_lanes == 2
+        plan(graph, ENDLESS, lanes=2, columns=1)
+    assert plan(graph, ENDLESS, lanes=2, columns=2, requant_lanes=1).steps[0].loops.tiles == 2500

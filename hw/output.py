@@ -1,0 +1,112 @@
+"""An output path: drain, requantisation lanes, writer, and the parameters of its channels."""
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from weft.hw.delay import delay
+from weft.hw.drain import LOAD_DELAY, Drain
+from weft.hw.params import CHUNK_BITS, EngineParams, Unit
+from weft.hw.ram import Ram
+from weft.hw.requantise import RequantiseLane
+from weft.hw.sequencer import FLAGS
+from weft.hw.step import back_layout, param_layout
+from weft.hw.writer import Writer
+
+
+class OutputPath(wiring.Component):
+    """From a unit's sums to int8 codes in activation memory.
+
+    Members
+    -------
+    flags: of the tap that the unit's sequencer issues. sums: the unit's, valid ``unit_latency``
+    cycles after a tile's last tap. step: constant during a step. word, enable, codes: the write,
+    codes on every group of the word. row_done, done: with the last write of a row, of the step.
+    load_*: writes chunks of the parameter memory.
+    """
+
+    def __init__(self, params: EngineParams, unit: Unit, init_file: str = ""):
+        self.params, self.unit, self.init_file = params, unit, init_file
+        self.param_chunks = 2 * params.requant(unit)
+        super().__init__(
+            {
+                "flags": In(FLAGS),
+                "sums": In(
+                    data.ArrayLayout(signed(params.accumulator_bits), params.tile_lanes(unit))
+                ),
+                "step": In(back_layout(params)),
+                "word": Out(params.act_address_bits),
+                "enable": Out(params.lanes),
+                "codes": Out(8 * params.lanes),
+                "row_done": Out(1),
+                "done": Out(1),
+                "load_en": In(self.param_chunks),
+                "load_address": In(params.param_address_bits),
+                "load_data": In(CHUNK_BITS),
+            }
+        )
+
+    flags: data.View
+    sums: data.View
+    step: data.View
+    word: Signal
+    enable: Signal
+    codes: Signal
+    row_done: Signal
+    done: Signal
+    load_en: Signal
+    load_address: Signal
+    load_data: Signal
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p, unit, step = self.params, self.unit, self.step
+        m.submodules.drain = drain = Drain(p, unit)
+        m.submodules.writer = writer = Writer(p, unit)
+        m.submodules.params = params = Ram(
+            width=self.param_chunks * CHUNK_BITS,
+            depth=p.param_words[unit.value],
+            grain=CHUNK_BITS,
+            init_file=self.init_file,
+        )
+        tile = Signal(FLAGS)
+        m.d.comb += [tile.eq(self.flags), tile.active.eq(self.flags.emit)]
+        m.d.comb += [
+            drain.tile.eq(delay(m, tile, p.unit_latency(unit) - LOAD_DELAY, "tile")),
+            drain.step.eq(step),
+            drain.sums.eq(self.sums),
+            params.r_addr.eq(drain.param_address),
+            params.w_en.eq(self.load_en),
+            params.w_addr.eq(self.load_address),
+            params.w_data.eq(self.load_data.replicate(self.param_chunks)),
+        ]
+        codes = [self._lane(m, r, drain, params) for r in range(p.requant(unit))]
+        m.d.comb += [
+            writer.group.eq(delay(m, drain.group, p.requant_latency - 1, "group")),
+            writer.step.eq(step),
+            self.word.eq(writer.word),
+            self.enable.eq(writer.enable),
+            self.codes.eq(Cat(codes).replicate(p.groups_per_word(unit))),
+            self.row_done.eq(writer.row_done),
+            self.done.eq(writer.done),
+        ]
+        return m
+
+    def _lane(self, m: Module, r: int, drain: Drain, params: Ram) -> Signal:
+        step = self.step
+        lane = RequantiseLane(self.params)
+        m.submodules[f"requantise_{r}"] = lane
+        m.d.comb += [
+            lane.acc.eq(drain.group_sums[r]),
+            lane.param.eq(params.r_data.word_select(r, param_layout().size)),
+            lane.zero_point.eq(step.zero_point.as_signed()),
+            lane.low.eq(step.low.as_signed()),
+            lane.high.eq(step.high.as_signed()),
+        ]
+        if self.unit is Unit.VECTOR:  # the array has no pairs and no averages
+            m.d.comb += [
+                lane.pair.eq(step.pair),
+                lane.odd.eq(step.odd),
+                lane.multiplier.eq(step.multiplier),
+            ]
+        return lane.code

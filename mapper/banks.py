@@ -1,0 +1,98 @@
+"""Which bank each buffer lies in, and which steps may run beside the step before them.
+
+Two steps that run at the same time read different banks and write different banks. A step that
+follows reads what the step before it writes, so the tensors along a chain of such steps lie in
+alternating banks. Both operands of an Add lie in one bank.
+"""
+
+from collections.abc import Sequence
+
+from weft.mapper.cost import MIN_FOLLOW_CYCLES, issue_cycles
+from weft.mapper.plan import Follow, Step
+from weft.nn.graph import Add, Graph, Operator
+
+
+class Parity:
+    """Names that must lie in equal or in different banks (a union-find with one bit per link)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, tuple[str, int]] = {}
+
+    def find(self, name: str) -> tuple[str, int]:
+        """The representative of a name, and whether the two lie in different banks."""
+        parent, bit = self._parent.get(name, (name, 0))
+        if parent == name:
+            return name, 0
+        root, more = self.find(parent)
+        return root, bit ^ more
+
+    def link(self, a: str, b: str, differ: bool) -> bool:
+        """Demand that a and b lie in equal or different banks; False if that cannot be."""
+        (root_a, bit_a), (root_b, bit_b) = self.find(a), self.find(b)
+        if root_a == root_b:
+            return bit_a ^ bit_b == int(differ)
+        self._parent[root_a] = (root_b, bit_a ^ bit_b ^ int(differ))
+        return True
+
+
+def follows(
+    graph: Graph,
+    steps: Sequence[Step],
+    spans: dict[str, tuple[int, int]],
+    region_of: dict[str, str],
+    parity: Parity,
+) -> dict[int, Follow]:
+    """Steps that run beside the one before them, the most worthwhile first.
+
+    spans: first and last step of each operator by its output; region_of: tensors that lie in a
+    buffer of another name. ``parity`` gains the demands on the banks.
+    """
+
+    def buffer(name: str) -> str:
+        return region_of.get(name, name)
+
+    for operator in graph.operators:
+        if isinstance(operator, Add):
+            parity.link(buffer(operator.a), buffer(operator.b), differ=False)
+    found = {}
+    for gain, index, before, operator in sorted(_candidates(graph, steps, spans), reverse=True):
+        del gain
+        first, second = graph_operator(graph, before), graph_operator(graph, operator)
+        middle = buffer(first.output)
+        reads = {buffer(name) for name in first.inputs}
+        if middle in reads or buffer(second.output) in (middle, *reads):
+            continue
+        trial = [(name, middle) for name in (*reads, buffer(second.output))]
+        possible = all(_can_differ(parity, a, b) for a, b in trial)
+        if possible and all(parity.link(a, b, differ=True) for a, b in trial):
+            found[index] = Follow(need=_need(steps[index]))
+    return found
+
+
+def _can_differ(parity: Parity, a: str, b: str) -> bool:
+    (root_a, bit_a), (root_b, bit_b) = parity.find(a), parity.find(b)
+    return root_a != root_b or bit_a != bit_b
+
+
+def graph_operator(graph: Graph, output: str) -> Operator:
+    """The operator that writes a tensor."""
+    return next(operator for operator in graph.operators if operator.output == output)
+
+
+def _candidates(graph: Graph, steps: Sequence[Step], spans: dict[str, tuple[int, int]]):
+    """(cycles gained at most, step, output before, output) where one single step reads the last."""
+    for first, second in zip(graph.operators, graph.operators[1:], strict=False):
+        a, b = spans[first.output], spans[second.output]
+        if a[0] != a[1] or b[0] != b[1] or first.output not in second.inputs:
+            continue
+        before, after = steps[a[0]], steps[b[0]]
+        if before.unit is after.unit or after.loops.row_cycles < MIN_FOLLOW_CYCLES:
+            continue
+        gain = min(issue_cycles(before), issue_cycles(after))
+        yield gain, b[0], first.output, second.output
+
+
+def _need(step: Step) -> int:
+    """Rows of its input that a step's first output row reads."""
+    y = step.read.y
+    return y.origin + (step.loops.kernel_rows - 1) * y.kernel_move + 1
