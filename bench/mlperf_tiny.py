@@ -1,0 +1,122 @@
+"""The four MLPerf Tiny networks on one board: cycles, floors, resources, milliseconds.
+
+    python bench/mlperf_tiny.py [--board NAME] [--samples N] [--synth yosys|pnr] [-o PAGE.md]
+
+Needs the networks (WEFT_MODELS, default ../shared/models). Every figure comes from the `weft`
+commands that it runs; they are printed as they run.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS = Path(os.environ.get("WEFT_MODELS", ROOT.parent / "shared" / "models")) / "mlperf_tiny"
+NETWORKS = ("ic", "kws", "vww", "ad")
+COLUMNS = {
+    "network": "network",
+    "macs": "MACs",
+    "engine": "K x N, R, T",
+    "cycles": "cycles",
+    "predicted_cycles": "predicted",
+    "mac_utilisation": "utilisation",
+    "load_cycles": "load",
+    "read_cycles": "read",
+    "lut": "LUT (predicted)",
+    "ff": "FF (predicted)",
+    "dsp": "DSP (predicted)",
+    "bram": "RAM (predicted)",
+    "fmax_mhz": "fmax MHz",
+    "milliseconds": "ms",
+}
+
+
+def weft(*arguments: str) -> dict[str, Any]:
+    """Run a weft command with --json and return its object."""
+    print("$ weft", *arguments, file=sys.stderr)
+    command = [sys.executable, "-m", "weft", *arguments, "--json"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def inputs(network: str, folder: Path, samples: int) -> Path:
+    """The network's data; for vww and ad, which ship none, seeded random pixels and spectra."""
+    shipped = MODELS / f"{network}_data.npz"
+    if shipped.is_file():
+        return shipped
+    rng = np.random.default_rng(1)
+    path = folder / f"{network}_inputs.npz"
+    if network == "vww":
+        x = rng.integers(0, 256, (samples, 3, 96, 96)).astype(np.float32) / 255
+    else:
+        x = rng.uniform(-45, 15, (samples, 640)).astype(np.float32)
+    np.savez(path, x=x)
+    return path
+
+
+def measure(network: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Compile, simulate and (if asked) synthesise one network."""
+    folder = args.builds / network
+    plan = weft(
+        "compile", str(MODELS / f"{network}.onnx"), "--board", args.board, "-o", str(folder)
+    )
+    row: dict[str, Any] = {"network": network, "macs": plan["macs"]}
+    engine = ("lanes", "columns", "array_requant", "vector_requant", "vector_taps")
+    k, n, array, vector, taps = (plan[name] for name in engine)
+    row["engine"] = f"{k} x {n}, {array} + {vector}, {taps}"
+    data = inputs(network, args.builds, args.samples)
+    row |= weft("simulate", str(folder), "--inputs", str(data), "--samples", str(args.samples))
+    if not row["bit_exact"]:
+        raise SystemExit(f"{network} is not bit-exact")
+    if args.synth:
+        flags = ["--yosys-only"] if args.synth == "yosys" else ["--freq", str(args.freq)]
+        report = weft("synth", str(folder), *flags)
+        for name in ("lut", "ff", "dsp", "bram"):
+            row[name] = f"{report[name]:,} ({plan[name]:,})"
+        if report["fmax_mhz"]:
+            row["fmax_mhz"] = report["fmax_mhz"]
+            row["milliseconds"] = round(row["cycles"] / report["fmax_mhz"] / 1000, 4)
+    else:
+        row |= {name: f"({plan[name]:,})" for name in ("lut", "ff", "dsp", "bram")}
+    return row
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table."""
+    used = [name for name in COLUMNS if any(name in row for row in rows)]
+    lines = ["| " + " | ".join(COLUMNS[name] for name in used) + " |", "|---" * len(used) + "|"]
+    for row in rows:
+        cells = [row.get(name, "") for name in used]
+        texts = [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells]
+        lines.append("| " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and print the table; with -o write it into a page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--board", default="ulx3s-85f")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
+    parser.add_argument("--samples", type=int, default=4, help="simulated in Verilator")
+    parser.add_argument("--synth", choices=("yosys", "pnr"), help="also synthesise (and route)")
+    parser.add_argument("--freq", type=float, default=125, help="target of place and route in MHz")
+    parser.add_argument("--builds", type=Path, default=ROOT / "build" / "mlperf_tiny")
+    parser.add_argument("-o", "--output", type=Path, help="Markdown page to write")
+    args = parser.parse_args()
+    args.builds.mkdir(parents=True, exist_ok=True)
+    rows = [measure(network, args) for network in args.networks]
+    command = " ".join(["python", "bench/mlperf_tiny.py", *sys.argv[1:]])
+    page = f"# MLPerf Tiny on {args.board}\n\nMade by `{command}`.\n\n{table(rows)}"
+    print(page)
+    if args.output:
+        args.output.write_text(page)
+
+
+if __name__ == "__main__":
+    main()
