@@ -73,12 +73,12 @@ def synthesised(row: Row, folder: Path) -> dict[str, int]:
     target = Target(name="any", family="ecp5", lut=1, ff=1, dsp=1, bram=1, clock_hz=1.0)
     plan = build(graph, target, row.engine(), 2)
     folder.mkdir(parents=True, exist_ok=True)
-    sources = ["top.v", "weft_ram.v", "weft_mul.v"]
     (folder / "top.v").write_text(verilog_text(plan, baked=False))
-    (folder / "weft_ram.v").write_text((CELLS / "weft_ram.v").read_text())
-    vendor = CELLS.parent / "ecp5" / "weft_mul.v"
-    (folder / "weft_mul.v").write_text(vendor.read_text())
-    script = [f"read_verilog -sv {name}" for name in sources]
+    for cell in sorted(CELLS.glob("*.v")):
+        vendor = CELLS.parent / "ecp5" / cell.name
+        chosen = vendor if vendor.is_file() else cell
+        (folder / cell.name).write_text(chosen.read_text())
+    script = [f"read_verilog -sv {path.name}" for path in sorted(folder.glob("*.v"))]
     script += ["synth_ecp5 -top weft_top -no-rw-check", "tee -q -o stat.json stat -json"]
     (folder / "run.ys").write_text("\n".join(script) + "\n")
     run(find_tool("yosys"), ["run.ys"], cwd=folder, log="yosys.log", timeout=3600)
