@@ -74,12 +74,6 @@ def play(
     return rows
 
 
-def unpack(word: int, bits: int, count: int, signed: bool = False) -> list[int]:
-    """The ``count`` numbers of ``bits`` bits in a word, lowest first."""
-    fields = [word >> i * bits & (1 << bits) - 1 for i in range(count)]
-    return [f - (f >> bits - 1 << bits) if signed else f for f in fields]
-
-
 def pack(values: Iterable[int], bits: int) -> int:
     """Numbers of ``bits`` bits as one word, the first one lowest."""
     return sum((v & (1 << bits) - 1) << i * bits for i, v in enumerate(values))
