@@ -88,6 +88,8 @@ def _candidates(graph: Graph, steps: Sequence[Step], spans: dict[str, tuple[int,
         before, after = steps[a[0]], steps[b[0]]
         if before.unit is after.unit or after.loops.row_cycles < MIN_FOLLOW_CYCLES:
             continue
+        if _need(after) < 1:  # a first row of padding only would not wait for the step before
+            continue
         gain = min(issue_cycles(before), issue_cycles(after))
         yield gain, b[0], first.output, second.output
 

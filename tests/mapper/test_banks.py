@@ -100,6 +100,16 @@ def test_rows_too_short_to_count_are_not_followed() -> None:
         assert bool(following(plan)) == (width >= cost.MIN_FOLLOW_CYCLES == 3)
 
 
+def test_a_row_of_padding_waits_for_all() -> None:
+    """It would be issued at once, while an earlier step's results may still be written."""
+    for top in (2, 3):
+        net = layers()
+        tensor = net.conv(net.input((4, 5, 5)), 4, 1, SAME)
+        tensor = depthwise(net, tensor, Window(kernel=(3, 1), pads=(top, 0, 0, 0)))
+        plan = made(net.graph("padded", [tensor]))
+        assert bool(following(plan)) == (top == 2)
+
+
 def test_a_residual_block_keeps_both_operands_of_the_add_in_one_bank() -> None:
     """The Add may follow: what its producer reads lies in the other bank."""
     net = layers()
