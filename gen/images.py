@@ -58,6 +58,8 @@ def back_fields(step: Step, last: bool) -> dict[str, int]:
         "unit": Unit[step.unit.name].value,
         "vector_op": layout.VectorOp[step.vector_op.name].value,
         "last_step": int(last),
+        "chain": int(step.gap is not None),
+        "gap": step.gap or 0,
         "rolling": int(output.rolling),
         "pair": int(output.pair),
         "odd": int(output.odd),

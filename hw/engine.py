@@ -87,6 +87,7 @@ class Engine(wiring.Component):
         for unit, datapath in ((Unit.ARRAY, array), (Unit.VECTOR, vector)):
             sequencers[unit] = self._sequencer(m, unit, control, datapath, banks)
             outputs[unit] = self._output(m, unit, control, datapath, sequencers[unit])
+        m.d.comb += control.array_issued.eq(sequencers[Unit.ARRAY].last)
         self._banks(m, host, control, sequencers, outputs, banks)
         self._load(m, host, control, array, vector, outputs)
         return m
@@ -150,7 +151,7 @@ class Engine(wiring.Component):
         m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
         for b, bank in enumerate(banks):
             vector_reads = running & (control.vector_front.read_bank == b)
-            vector_writes = running & (control.vector_back.write_bank == b)
+            vector_writes = vector.active & (control.vector_back.write_bank == b)
             array_enable = Mux(control.array_back.write_bank == b, array.enable, 0)
             with m.If(control.busy):
                 m.d.comb += [

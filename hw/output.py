@@ -20,9 +20,10 @@ class OutputPath(wiring.Component):
     Members
     -------
     flags: of the tap that the unit's sequencer issues. sums: the unit's, valid ``unit_latency``
-    cycles after a tile's last tap. step: constant during a step. word, enable, codes: the write,
-    codes on every group of the word. row_done, done: with the last write of a row, of the step.
-    load_*: writes chunks of the parameter memory.
+    cycles after a tile's last tap. step: changes only after ``done`` and at least ``LOAD_DELAY``
+    cycles before the sums of the next step's first tile. word, enable, codes: the write,
+    codes on every group of the word. active: a group is due, written or not. row_done, done: with
+    the last write of a row, of the step. load_*: writes chunks of the parameter memory.
     """
 
     def __init__(self, params: EngineParams, unit: Unit, init_file: str = ""):
@@ -37,6 +38,7 @@ class OutputPath(wiring.Component):
                 "step": In(back_layout(params)),
                 "word": Out(params.act_address_bits),
                 "enable": Out(params.lanes),
+                "active": Out(1),
                 "codes": Out(8 * params.lanes),
                 "row_done": Out(1),
                 "done": Out(1),
@@ -51,6 +53,7 @@ class OutputPath(wiring.Component):
     step: data.View
     word: Signal
     enable: Signal
+    active: Signal
     codes: Signal
     row_done: Signal
     done: Signal
@@ -86,6 +89,7 @@ class OutputPath(wiring.Component):
             writer.step.eq(step),
             self.word.eq(writer.word),
             self.enable.eq(writer.enable),
+            self.active.eq(writer.active),
             self.codes.eq(Cat(codes).replicate(p.groups_per_word(unit))),
             self.row_done.eq(writer.row_done),
             self.done.eq(writer.done),

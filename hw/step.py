@@ -12,6 +12,10 @@ COORDINATE_BITS = COUNT_BITS + 2
 """Signed coordinates: a padded position, from -4096 to twice the largest size."""
 
 
+GAP_BITS = 7
+"""Bits of the cycles between chained steps."""
+
+
 class VectorOp(enum.Enum, shape=2):
     """What a lane of the vector unit does with each word."""
 
@@ -66,13 +70,16 @@ def back_layout(p: EngineParams) -> data.StructLayout:
 
     Groups are R channels. ``groups_per_tile`` leave the drain; of a pixel's last tile only
     ``groups_last`` are written; ``first_lanes`` masks the first group of a pixel. ``pair``: the
-    accumulator holds two operands. ``rolling``: sums move on to the next output column. ``odd``:
-    ties round to odd. ``multiplier``: factor of the upper operand of a pair.
+    accumulator holds two operands. ``chain``: the array may begin ``gap`` cycles after the last tap
+    of the step before, while that step's results drain. ``rolling``: sums move on to the next
+    output column. ``odd``: ties round to odd. ``multiplier``: factor of a pair's upper operand.
     """
     return data.StructLayout(
         {
             "unit": 1,
             "last_step": 1,
+            "chain": 1,
+            "gap": GAP_BITS,
             "vector_op": VectorOp,
             "rolling": 1,
             "pair": 1,

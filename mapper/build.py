@@ -9,13 +9,14 @@ from weft.mapper import cost
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate, peak_live
 from weft.mapper.banks import Parity, follows
+from weft.mapper.chain import gaps
 from weft.mapper.lower import lower
 from weft.mapper.memory_layout import port_words
 from weft.mapper.plan import Buffer, Engine, Follow, Memories, Plan, Port, Region, Step, Unit
 from weft.mapper.program import Place, Program
 from weft.mapper.target import Target
 from weft.mapper.widths import Widths, widths_of
-from weft.nn.graph import Graph, HostEdge, Rescale, Scaling
+from weft.nn.graph import Graph, HostEdge, Operator, Rescale, Scaling
 
 INPUTS, OUTPUTS = "(inputs)", "(outputs)"
 """Names of the two I/O regions among the buffers."""
@@ -127,12 +128,27 @@ def draft(stored: Stored, engine: Engine, widths: Widths) -> Draft:
     following = follows(stored.graph, program.steps, spans, region_of, parity)
     lifetimes = _lifetimes(stored, spans, engine, following)
     buffers = allocate(_place_banks(lifetimes, parity))
+    engine = _fitted(engine, program, buffers, widths)
+    steps = [
+        step.replace(follow=following[i]) if i in following else step
+        for i, step in enumerate(program.steps)
+    ]
+    chained = gaps(engine, steps, _reads_before(stored.graph, spans))
     return Draft(
         stored=stored,
-        engine=_fitted(engine, program, buffers, widths),
-        steps=_followed(program, following),
+        engine=engine,
+        steps=tuple(s.replace(gap=gap) for s, gap in zip(steps, chained, strict=True)),
         buffers=buffers,
     )
+
+
+def _reads_before(graph: Graph, spans: dict[str, tuple[int, int]]) -> list[bool]:
+    """For every step, whether its operator reads what the step before it writes."""
+    outputs: dict[int, Operator] = {}
+    for operator in graph.operators:
+        first, last = spans[operator.output]
+        outputs |= dict.fromkeys(range(first, last + 1), operator)
+    return [i > 0 and outputs[i - 1].output in outputs[i].inputs for i in range(len(outputs))]
 
 
 def complete(draft: Draft, target: Target) -> Plan:
@@ -155,25 +171,20 @@ def complete(draft: Draft, target: Target) -> Plan:
             for port in region.ports
         }
     program, _ = _lower_all(stored.graph, draft.engine, places.__getitem__)
-    following = {i: step.follow for i, step in enumerate(draft.steps) if step.follow}
     return Plan(
         network=stored.graph.name,
         target=target,
         engines=(draft.engine,),
-        steps=_followed(program, following),
+        steps=tuple(
+            step.replace(follow=rough.follow, gap=rough.gap)
+            for step, rough in zip(program.steps, draft.steps, strict=True)
+        ),
         buffers=draft.buffers,
         inputs=inputs,
         outputs=outputs,
         images=program.images(),
         macs=stored.graph.macs,
         notes=stored.graph.notes,
-    )
-
-
-def _followed(program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
-    return tuple(
-        step.replace(follow=following[i]) if i in following else step
-        for i, step in enumerate(program.steps)
     )
 
 

@@ -19,6 +19,8 @@ CHUNK_BITS = 36
 ROW_SEEN = 2
 # Cycles that the comparison for the next row takes: a row that follows must be as long.
 MIN_FOLLOW_CYCLES = 3
+# Bits of the cycles between chained steps.
+GAP_BITS = 7
 
 
 def multiplier_latency(style: Style, rows: int) -> int:
@@ -53,8 +55,8 @@ def bits_for(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def step_chunks(engine: Engine) -> int:
-    """Program words of one step: the fields of ``weft.hw.step``, front and back."""
+def step_bits(engine: Engine) -> tuple[int, int]:
+    """Bits of a step's two parts: the fields of ``weft.hw.step``, front and back."""
     memories = engine.memories
     act = bits_for(max(memories.act))
     weight = bits_for(max(memories.weight, memories.vector))
@@ -62,8 +64,13 @@ def step_chunks(engine: Engine) -> int:
     groups = max(engine.lanes // engine.requant(unit) for unit in Unit)
     front = 7 * act + weight + bits_for(tile + 1) + 210
     back = 3 * act + bits_for(max(memories.param)) + 2 * bits_for(tile + 1)
-    back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 65
-    return math.ceil(front / CHUNK_BITS) + math.ceil(back / CHUNK_BITS)
+    back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 66 + GAP_BITS
+    return front, back
+
+
+def step_chunks(engine: Engine) -> int:
+    """Program words of one step: each part begins with a word of its own."""
+    return sum(math.ceil(bits / CHUNK_BITS) for bits in step_bits(engine))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +78,18 @@ class Timing:
     """Cycles, counted from the accepted start: a step's begin, and the last write of each row."""
 
     begin: int
+    issued: int  # its last tap
     rows: tuple[int, ...]
 
     @property
     def end(self) -> int:
         """The step's last write."""
         return self.rows[-1]
+
+
+def drain_cycles(engine: Engine, step: Step) -> int:
+    """Cycles from the issue of a row's last tap to the row's last write."""
+    return unit_latency(engine, step.unit) + step.write.groups_per_tile + requant_latency(engine)
 
 
 def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
@@ -86,13 +99,16 @@ def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
     ends = dict.fromkeys(Unit, 0)
     for i, step in enumerate(steps):
         begin = (result[-1].begin if result else 0) + fetch
-        waits_for = (step.unit,) if step.follow else tuple(Unit)
-        begin = max(begin, *(ends[unit] for unit in waits_for))
-        before = result[-1] if step.follow else None
-        rows = _rows(step, begin, before)
-        drain = unit_latency(engine, step.unit) + step.write.groups_per_tile
-        drain += requant_latency(engine)
-        result.append(Timing(begin=begin, rows=tuple(row + drain for row in rows)))
+        idle = ends[step.unit] if step.follow else max(ends.values())
+        if step.gap is not None:
+            # One step of the array drains at a time.
+            drained = result[-2].end + 1 if steps[i - 1].gap is not None else 0
+            chained = max(ends[Unit.VECTOR], result[-1].issued + 1 + step.gap, drained)
+            idle = min(idle, chained)
+        begin = max(begin, idle)
+        rows = _rows(step, begin, result[-1] if step.follow else None)
+        drain = drain_cycles(engine, step)
+        result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
         ends[step.unit] = result[i].end
     return result
 

@@ -228,6 +228,7 @@ class Step(Value):
     weight_base: int
     param_base: int
     follow: Follow | None = None
+    gap: int | None = None  # cycles after the last tap of the array's step before, if chained
 
     @property
     def bound(self) -> str:

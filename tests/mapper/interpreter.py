@@ -84,7 +84,7 @@ class _Run:
         inside = (y >= 0) & (y < read.y.size) & (x >= 0) & (x < read.x.size)
         inside = np.broadcast_to(inside, address.shape).reshape(loops.cols, loops.taps)
         address = address.reshape(loops.cols, loops.taps)
-        self.clock.read(self.index, row, address[inside])
+        self.clock.read(self.index, row, tile, address, inside)
         bank = self.banks[read.bank]
         acts = bank[:, np.where(inside, address, 0)].astype(np.int64)
         return np.where(inside[:, :, None], acts, read.pad_value)
@@ -168,7 +168,8 @@ class _Run:
         enabled = np.ones((count, lanes), bool)
         if step.unit is Unit.ARRAY and tile == 0:
             enabled[0] = write.first_lanes >> np.arange(lanes) & 1
-        self.clock.write(self.index, row, words[:, enabled.any(axis=1)])
+        assert enabled.any(axis=1).all()
+        self.clock.write(self.index, row, tile, words)
         bank = self.banks[write.bank]
         for i in range(count):
             targets = place[i] % per_word * lanes + np.flatnonzero(enabled[i])
