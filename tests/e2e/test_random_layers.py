@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import random_network
+from tests.mapper.support import chains
 from weft.gen.build_dir import CELLS
 from weft.gen.data import random_inputs
 from weft.gen.hardware import verilog_text
@@ -80,6 +81,14 @@ def test_random_layers(shape: Shape, tmp_path: Path) -> None:
     ]
     engine = shared_engine(plans)
     plans = [plan.replace(engines=(engine,)) for plan in plans]
+    assert set().union(*map(chains, plans)) >= {
+        "image",
+        "fully connected",
+        "after a chained step",
+        "after a step that follows",
+        "before a step that follows",
+        "before a step that waits",
+    }
     simulator = Simulator(sources=_sources(plans[0], tmp_path), lanes=shape.lanes, workdir=tmp_path)
     codes = [random_inputs(graph, 2, seed) for seed, graph in enumerate(graphs)]
     jobs = [
