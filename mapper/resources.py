@@ -7,7 +7,13 @@ LUT counts are LUT4 equivalents (a carry cell is two). The coefficients are stru
 import math
 from dataclasses import dataclass
 
-from weft.mapper.cost import bits_for, multiplier_latency, requant_latency, step_chunks
+from weft.mapper.cost import (
+    bits_for,
+    multiplier_latency,
+    requant_latency,
+    step_bits,
+    step_chunks,
+)
 from weft.mapper.plan import Engine, Style, Unit
 from weft.nn.value import Value
 
@@ -61,6 +67,9 @@ def predict(engine: Engine) -> Resources:
     lut += lanes * (2 * acc + 420)
     ff += lanes * (6 * acc + 330)
     lut += 2 * (8 * k * 3 + 770 + 28 * address)
+    _, next_back = step_bits(engine)  # of a chained step: a register and a multiplexer
+    lut += next_back
+    ff += next_back
     ff += 3 * words + 16 * k * t + 2 * (16 * k + 260 + 12 * (requant_latency(engine) + k))
 
     bram = sum(block_rams(8 * k, depth, 8) for depth in memories.act)
