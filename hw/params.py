@@ -17,12 +17,14 @@ ROW_LATENCY = 3
 
 
 class Multiplier(Enum):
-    """How multipliers are built: a DSP block each, an adder tree in LUTs, or (in the array only)
-    a DSP block for two columns."""
+    """How multipliers are built: a DSP block each, an adder tree in LUTs, or a DSP block for two:
+    of one activation and two packed weights (in the array only), or two that have nothing in
+    common, where a block splits into halves (not for requantisation)."""
 
     DSP = "dsp"
     LUT = "lut"
     PACKED = "packed"
+    DUAL = "dual"
 
 
 def bits_for(count: int) -> int:
@@ -98,6 +100,14 @@ class EngineParams:
             raise ValueError(f"accumulator_bits must be 25..32, not {self.accumulator_bits}")
         if self.weight_bits not in (8, 9):
             raise ValueError(f"weight_bits must be 8 or 9, not {self.weight_bits}")
+        self._check_multipliers()
+        if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
+            raise ValueError(
+                f"memories must take at most {IMAGE_ADDRESS_BITS - 3} bits of image address, "
+                f"not {self.image_word_bits}"
+            )
+
+    def _check_multipliers(self) -> None:
         for name in ("vector_multiplier", "requant_multiplier"):
             if getattr(self, name) is Multiplier.PACKED:
                 raise ValueError(f"{name} cannot be packed: only the array's can")
@@ -106,11 +116,11 @@ class EngineParams:
                 "packed multipliers need an even number of columns and 8-bit weights, not "
                 f"{self.columns} columns and {self.weight_bits} bits"
             )
-        if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
-            raise ValueError(
-                f"memories must take at most {IMAGE_ADDRESS_BITS - 3} bits of image address, "
-                f"not {self.image_word_bits}"
-            )
+        if self.requant_multiplier is Multiplier.DUAL:
+            raise ValueError("requant_multiplier cannot be dual: its operands have 16 bits")
+        dual = Multiplier.DUAL in (self.array_multiplier, self.vector_multiplier)
+        if dual and self.weight_bits != 8:
+            raise ValueError(f"dual multipliers need 8-bit weights, not {self.weight_bits} bits")
 
     def requant(self, unit: Unit) -> int:
         """Results that a unit's output path requantises per cycle."""
@@ -211,7 +221,7 @@ class EngineParams:
 
 def multiplier_latency(style: Multiplier, rows: int) -> int:
     """Cycles from operands to product; ``rows`` is the second operand's width up to 16."""
-    if style is Multiplier.DSP:
+    if style in (Multiplier.DSP, Multiplier.DUAL):
         return 2
     if style is Multiplier.PACKED:
         return 4

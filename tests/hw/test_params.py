@@ -8,8 +8,8 @@ import pytest
 
 from tests.hw.support import small_params
 from weft.gen.hardware import engine_params
+from weft.hw import dual, packed
 from weft.hw import params as hw
-from weft.hw.packed import LATENCY
 from weft.hw.step import back_layout, chunks, front_layout, param_layout
 from weft.mapper import cost
 from weft.mapper.plan import Engine, Memories, Style, Styles, Unit
@@ -104,8 +104,9 @@ def test_constants_equal_the_cycle_model() -> None:
         assert cost.bits_for(count) == hw.bits_for(count)
 
 
-def test_packed_latency() -> None:
-    assert hw.multiplier_latency(hw.Multiplier.PACKED, 8) == LATENCY == 4
+def test_latency_of_shared_multipliers() -> None:
+    assert hw.multiplier_latency(hw.Multiplier.PACKED, 8) == packed.LATENCY == 4
+    assert hw.multiplier_latency(hw.Multiplier.DUAL, 8) == dual.LATENCY == 2
 
 
 def test_parameters_of_a_channel_fill_two_chunks() -> None:
@@ -151,7 +152,7 @@ def test_derived_numbers() -> None:
     assert small_params(vector_words=5000).weight_address_bits == 13
 
 
-PACKED = hw.Multiplier.PACKED
+PACKED, DUAL = hw.Multiplier.PACKED, hw.Multiplier.DUAL
 NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weights, not"
 
 
@@ -199,6 +200,18 @@ NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weight
             f"{NOT_PACKED} 3 columns and 8 bits",
         ),
         ({"array_multiplier": PACKED, "weight_bits": 9}, f"{NOT_PACKED} 4 columns and 9 bits"),
+        (
+            {"requant_multiplier": DUAL},
+            "requant_multiplier cannot be dual: its operands have 16 bits",
+        ),
+        (
+            {"array_multiplier": DUAL, "weight_bits": 9},
+            "dual multipliers need 8-bit weights, not 9 bits",
+        ),
+        (
+            {"vector_multiplier": DUAL, "weight_bits": 9},
+            "dual multipliers need 8-bit weights, not 9 bits",
+        ),
         (
             {"weight_words": (1 << 19) + 1},
             "memories must take at most 21 bits of image address, not 22",
