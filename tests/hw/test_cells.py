@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 from amaranth.back import verilog
-from amaranth.hdl import signed, unsigned
 
-from tests.hw.cell_bench import CELLS, HERE, compare, fill
+from tests.hw.cell_bench import CELLS, HERE, compare, fill, multiplier_benches
 from tests.verilated import verilate
 from weft.boards.toolchain import find_tool, run
-from weft.hw.multiplier import Multiplier
-from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
 from weft.nn.errors import ToolError
 
@@ -34,49 +31,6 @@ MULTIPLIERS = [
     (1, 0, 18, 1),
     (18, 1, 1, 1),
 ]
-
-MUL_BENCH = """
-module mul_bench_@N@ (input clk, input [63:0] r, output reg bad = 0);
-    localparam A = @A@, B = @B@, SA = @SA@, SB = @SB@;
-    reg [A-1:0] a = 0;
-    reg [B-1:0] b = 0;
-    reg [3:0] age = 0;
-    // Every eighth operand or so is a corner: 0, 1, all ones, the lowest, the highest.
-    function [31:0] pick(input [31:0] x, input [3:0] how, input integer bits);
-        case (how)
-            0: pick = 0;
-            1: pick = 1;
-            2: pick = 32'hffff_ffff;
-            3: pick = 32'd1 << (bits - 1);
-            4: pick = (32'd1 << (bits - 1)) - 1;
-            default: pick = x;
-        endcase
-    endfunction
-    wire signed [A:0] a_value = {SA != 0 && a[A-1], a};
-    wire signed [B:0] b_value = {SB != 0 && b[B-1], b};
-    wire signed [A+B+1:0] product = a_value * b_value;
-    reg [A+B-1:0] want_1, want;
-    wire [A+B-1:0] portable, vendor;
-    weft_mul #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
-        dut_portable (.clk(clk), .a(a), .b(b), .p(portable));
-    weft_mul_ecp5 #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
-        dut_vendor (.clk(clk), .a(a), .b(b), .p(vendor));
-    wire [A+B-1:0] amaranth;
-    mul_amaranth_@N@ dut_amaranth (.clk(clk), .rst(1'b0), .a(a), .b(b), .p(amaranth));
-    always @(posedge clk) begin
-        a <= A'(pick(r[31:0], r[43:40], A));
-        b <= B'(pick(r[63:32], r[15:12], B));
-        want_1 <= product[A+B-1:0];
-        want <= want_1;
-        age <= age == 15 ? 15 : age + 1;
-        if (age > 4 && (portable != want || vendor != want || amaranth != want)) begin
-            if (!bad) $display("multiplier @N@: want %h, portable %h, vendor %h, amaranth %h",
-                               want, portable, vendor, amaranth);
-            bad <= 1;
-        end
-    end
-endmodule
-"""
 
 # (width, depth, grain, with image)
 MEMORIES = [(36, 512, 36, True), (64, 40, 8, True), (24, 300, 12, False), (7, 3, 7, False)]
@@ -132,12 +86,7 @@ def image(width: int, depth: int, path: Path) -> list[int]:
 
 def compare_ecp5(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[str]:
     """All comparisons in one design, with this text of ECP5's multiplier."""
-    parts, names = [], []
-    for n, (a, sa, b, sb) in enumerate(MULTIPLIERS):
-        shapes = [bits if not sign else -bits for bits, sign in ((a, sa), (b, sb))]
-        parts.append(fill(MUL_BENCH, N=n, A=a, B=b, SA=sa, SB=sb))
-        parts.append(amaranth_multiplier(f"mul_amaranth_{n}", *shapes))
-        names.append(f"mul_bench_{n}")
+    parts, names = multiplier_benches(MULTIPLIERS)
     for n, (width, depth, grain, with_image) in enumerate(MEMORIES):
         init = f"ram_{n}.hex" if with_image else ""
         if init:
@@ -150,15 +99,9 @@ def compare_ecp5(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[
         )  # fmt: skip
         parts.append(verilog.convert(ram, name=f"ram_amaranth_{n}", emit_src=False))
         names.append(f"ram_bench_{n}")
-    parts.append(vendor_cell.replace("module weft_mul ", "module weft_mul_ecp5 "))
+    parts.append(vendor_cell.replace("module weft_mul ", "module vendor_mul "))
     cells = [CELLS / "generic" / name for name in ("weft_mul.v", "weft_ram.v")]
     return compare(folder, names, parts, [HERE / "models" / "MULT18X18D.v", *cells])
-
-
-def amaranth_multiplier(name: str, a: int, b: int) -> str:
-    """Verilog of hw.multiplier; a negative width is that of a signed operand."""
-    a_shape, b_shape = (signed(-bits) if bits < 0 else unsigned(bits) for bits in (a, b))
-    return verilog.convert(Multiplier(a_shape, b_shape, Style.DSP), name=name, emit_src=False)
 
 
 def test_cells_are_equal(tmp_path: Path) -> None:
