@@ -12,6 +12,9 @@ CHUNK_BITS = 36
 IMAGE_ADDRESS_BITS = 24
 """Image address: memory select in the top 3 bits, then word, row and chunk."""
 
+SERIAL_CYCLES = 4
+"""Cycles that a lane with a single multiplier takes for one result."""
+
 ROW_LATENCY = 3
 """Cycles from an issued address to lane data at row 0 (read, output register, padding)."""
 
@@ -52,7 +55,8 @@ class EngineParams:
     array_requant, vector_requant: results that each unit requantises per cycle; the first divides
     lanes and columns, the second the lanes. vector_taps: output columns that a lane of the vector
     unit works on at once (T). accumulator_bits: width of the sums, 25 to 32. weight_bits: 8, or 9
-    for weights with zero points.
+    for weights with zero points. requant_interval: cycles between the groups of results that leave
+    a drain; 1, or ``SERIAL_CYCLES`` with one lane of a single multiplier per output path.
 
     The ``_words`` are memory depths: activations in each of two banks (K bytes), weight tiles
     (K x N), vector weights (T x K), requantisation parameters of the array's and of the vector
@@ -74,6 +78,7 @@ class EngineParams:
     array_multiplier: Multiplier = Multiplier.DSP
     vector_multiplier: Multiplier = Multiplier.DSP
     requant_multiplier: Multiplier = Multiplier.DSP
+    requant_interval: int = 1
 
     def __post_init__(self) -> None:
         counts = {
@@ -100,6 +105,15 @@ class EngineParams:
             raise ValueError(f"accumulator_bits must be 25..32, not {self.accumulator_bits}")
         if self.weight_bits not in (8, 9):
             raise ValueError(f"weight_bits must be 8 or 9, not {self.weight_bits}")
+        if self.requant_interval not in (1, SERIAL_CYCLES):
+            raise ValueError(
+                f"requant_interval must be 1 or {SERIAL_CYCLES}, not {self.requant_interval}"
+            )
+        if self.requant_interval > 1 and self.max_requant > 1:
+            raise ValueError(
+                f"requant_interval {self.requant_interval} needs array_requant and vector_requant "
+                f"of 1, not {self.array_requant} and {self.vector_requant}"
+            )
         self._check_multipliers()
         if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
             raise ValueError(
@@ -160,8 +174,9 @@ class EngineParams:
 
     @property
     def hold_bits(self) -> int:
-        """Bits of the idle cycles after a tile."""
-        return self.groups_per_tile_bits
+        """Bits of the idle cycles after a tile: fewer than its groups take to leave."""
+        groups = max(self.tile_lanes(u) // self.requant(u) for u in Unit)
+        return bits_for(groups * self.requant_interval + 1)
 
     @property
     def max_requant(self) -> int:

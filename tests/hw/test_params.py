@@ -149,6 +149,12 @@ def test_derived_numbers() -> None:
     assert (p.group_bits, p.groups_per_tile_bits, p.hold_bits, p.max_requant) == (3, 4, 4, 4)
     assert (p.row_bits, p.weight_chunks, p.vector_chunks, p.image_word_bits) == (4, 2, 12, 12)
     assert small_params(act_words=(5, 1025)).act_address_bits == 11
+
+
+@pytest.mark.parametrize(("interval", "bits"), [(1, 4), (4, 6)])
+def test_idle_cycles_reach_to_the_end_of_a_drain(interval: int, bits: int) -> None:
+    p = small_params(columns=8, array_requant=1, vector_requant=1, requant_interval=interval)
+    assert (p.hold_bits, p.groups_per_tile_bits) == (bits, 4)
     assert small_params(vector_words=5000).weight_address_bits == 13
 
 
@@ -188,6 +194,16 @@ NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weight
                                               "divide 4"),
         ({"accumulator_bits": 24}, "accumulator_bits must be 25..32, not 24"),
         ({"accumulator_bits": 33}, "accumulator_bits must be 25..32, not 33"),
+        ({"requant_interval": 0}, "requant_interval must be 1 or 4, not 0"),
+        ({"requant_interval": 2}, "requant_interval must be 1 or 4, not 2"),
+        (
+            {"requant_interval": 4, "array_requant": 1},
+            "requant_interval 4 needs array_requant and vector_requant of 1, not 1 and 2",
+        ),
+        (
+            {"requant_interval": 4, "vector_requant": 1},
+            "requant_interval 4 needs array_requant and vector_requant of 1, not 2 and 1",
+        ),
         ({"weight_bits": 7}, "weight_bits must be 8 or 9, not 7"),
         ({"weight_bits": 10}, "weight_bits must be 8 or 9, not 10"),
         ({"vector_multiplier": PACKED}, "vector_multiplier cannot be packed: only the array's can"),
