@@ -10,12 +10,16 @@ from weft.hw.params import CHUNK_BITS, EngineParams, Unit
 from weft.hw.ram import Ram
 from weft.hw.requantise import RequantiseLane
 from weft.hw.sequencer import FLAGS
+from weft.hw.serial_requantise import SerialRequantiseLane
 from weft.hw.step import back_layout, param_layout
 from weft.hw.writer import Writer
 
 
 class OutputPath(wiring.Component):
     """From a unit's sums to int8 codes in activation memory.
+
+    Group g of a tile, from 0 on, is written ``unit_latency + 1 + requant_latency + g *
+    requant_interval`` cycles after the issue of the tile's last tap.
 
     Members
     -------
@@ -94,7 +98,11 @@ class OutputPath(wiring.Component):
 
     def _lane(self, m: Module, r: int, drain: Drain, params: Ram) -> Signal:
         step = self.step
-        lane = RequantiseLane(self.params)
+        if self.params.requant_interval == 1:
+            lane = RequantiseLane(self.params)
+        else:
+            lane = SerialRequantiseLane(self.params)
+            m.d.comb += lane.start.eq(drain.group.valid)
         m.submodules[f"requantise_{r}"] = lane
         m.d.comb += [
             lane.acc.eq(drain.group_sums[r]),

@@ -31,14 +31,14 @@ def small_params(**changes: Any) -> EngineParams:
 MAX_CYCLES = 50_000
 
 
-def simulate(dut: Any, *benches: Callable[[Any], Any]) -> None:
+def simulate(dut: Any, *benches: Callable[[Any], Any], max_cycles: int = MAX_CYCLES) -> None:
     """Runs the test benches side by side, to the end of the last one."""
     sim = Simulator(dut)
     sim.add_clock(1e-6)
 
     async def deadline(ctx: Any) -> None:
-        await ctx.delay(MAX_CYCLES * 1e-6)
-        raise AssertionError(f"no end after {MAX_CYCLES} cycles")
+        await ctx.delay(max_cycles * 1e-6)
+        raise AssertionError(f"no end after {max_cycles} cycles")
 
     sim.add_testbench(deadline, background=True)
     for bench in benches:
