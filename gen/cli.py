@@ -44,6 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
+    from weft.boards.families.lookup import design_hz
 
     begin = time.perf_counter()
     check_folder(args.output)
@@ -60,7 +61,7 @@ def _compile(args: argparse.Namespace) -> int:
         ff=board.budget.ff,
         dsp=board.budget.dsp,
         bram=board.budget.bram,
-        clock_hz=board.clock.hz,
+        clock_hz=design_hz(board),
     )
     chosen = plan(
         graph,
@@ -116,12 +117,24 @@ def _synth(args: argparse.Namespace) -> int:
     report = synthesise(
         args.build,
         place_and_route=not args.yosys_only,
-        freq=args.freq,
+        clock_mhz=args.clock,
+        allow_timing_failure=args.allow_timing_failure,
         seed=args.seed,
         timeout=args.timeout,
         progress=_progress,
     )
     _show(args, report.to_json(), f"{args.build}: synthesis")
+    return 0
+
+
+def _flash(args: argparse.Namespace) -> int:
+    from weft.boards.flash import flash
+
+    made = flash(args.build, dry_run=args.dry_run, progress=_progress)
+    if args.json:
+        _print_json(made.to_json())
+    elif args.dry_run:
+        out.print(made.command)
     return 0
 
 
@@ -178,6 +191,7 @@ COMMANDS = {
     "simulate": _simulate,
     "reference": _reference,
     "synth": _synth,
+    "flash": _flash,
     "explain": _explain,
     "boards": _boards,
     "ops": _ops,

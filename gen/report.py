@@ -5,14 +5,14 @@ from typing import Any
 from weft.mapper import cost
 from weft.mapper.allocate import Lifetime, peak_live
 from weft.mapper.plan import Plan
-from weft.mapper.resources import predict
+from weft.mapper.resources import predict_for
 
 
 def prediction(plan: Plan) -> dict[str, Any]:
     """The ``prediction`` part of report.json: everything known before simulation and synthesis."""
     engine = plan.engine
     cycles = cost.cycles(plan)
-    needs = predict(engine)
+    needs = predict_for(plan.target, engine)
     lifetimes = [
         Lifetime(
             tensor=b.tensor,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from weft.mapper import cost
 from weft.mapper.build import FOLD_LEVELS, Draft, Stored, complete, draft, store
 from weft.mapper.plan import Engine, Plan, Style, Styles
-from weft.mapper.resources import Resources, predict
+from weft.mapper.resources import Resources, predict_for
 from weft.mapper.target import Target
 from weft.mapper.widths import widths_of
 from weft.nn.errors import ConfigError, FitError, ModelError
@@ -53,7 +53,7 @@ def plan(
         best = min((cycles for cycles, _, _ in fitting), default=math.inf)
         if cost.mac_floor(engine, _array_macs(graph)) > best * SLACK:
             continue  # too slow even without a single idle cycle
-        excess, reason = shortfall(target, engine, predict(engine))
+        excess, reason = shortfall(target, engine, predict_for(target, engine))
         if excess > 1:  # even without its memories: nothing to build
             closest = min(closest or (True, excess, reason), (True, excess, reason))
             continue
@@ -63,7 +63,7 @@ def plan(
             except ModelError as error:  # more lanes may do: fewer words to count
                 refused = error
                 continue
-            needs = predict(tried.engine)
+            needs = predict_for(target, tried.engine)
             excess, reason = shortfall(target, tried.engine, needs)
             if excess > 1:
                 closest = min(closest or (False, excess, reason), (False, excess, reason))
@@ -139,7 +139,8 @@ def candidates(
         (k, n)
         for k in ((lanes,) if lanes else SIZES)
         for n in ((columns,) if columns else SIZES)
-        if k * n <= target.dsp * (1 + (packable and n % 2 == 0)) or (lanes and columns)
+        if k * n <= target.dsp * max(target.products_per_dsp, 1 + (packable and n % 2 == 0))
+        or (lanes and columns)
     ]
     sizes.sort(key=lambda size: (-size[0] * size[1], abs(size[0] - size[1])))
     if not sizes:
@@ -173,10 +174,11 @@ def _styled(
 ) -> Engine:
     """Multipliers go into DSPs in order of need until the usable share is spent."""
     left = int(target.dsp * DSP_SHARE)
-    packed = packable and k * n > left
+    share = target.products_per_dsp
+    packed = packable and share == 1 and k * n > left
     styles = [Style.PACKED if packed else Style.DSP]
-    left -= k * n // (1 + packed)
-    for count in (4 * (array + vector), k * taps):
+    left -= math.ceil(k * n / (share + packed))
+    for count in (4 * (array + vector), math.ceil(k * taps / share)):
         style = Style.DSP if count <= left else Style.LUT
         left -= count if style is Style.DSP else 0
         styles.append(style)
