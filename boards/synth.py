@@ -125,7 +125,7 @@ def synthesise(
     report = report.replace(**_place_and_route(job, tools[1]))
     merge_report(build, "synthesis", report.to_json())
     assert report.timing is not None
-    if not report.timing.clock_met and not allow_timing_failure:
+    if not report.timing.met and not allow_timing_failure:
         raise FitError(_missed(job, report.timing))
     report = report.replace(bitstream=_pack(job, tools[2]))
     merge_report(build, "synthesis", report.to_json())
@@ -144,6 +144,12 @@ def _check_fit(job: Job, need: SynthReport) -> None:
 
 
 def _missed(job: Job, timing: Timing) -> str:
+    if timing.hold_violated:
+        return (
+            f"timing: a path on {job.board.name} is {-(timing.hold_slack_ns or 0):g} ns too fast "
+            "(hold time); no bitstream was written; try another --seed, or --allow-timing-failure "
+            "for a bitstream that may compute wrong results"
+        )
     return (
         f"timing: the design reaches {timing.fmax_mhz:g} MHz on {job.board.name}, its clock is "
         f"{timing.clock_mhz:g} MHz; no bitstream was written\n"
@@ -226,7 +232,8 @@ def _place_and_route(job: Job, nextpnr: Tool) -> dict[str, Any]:
             seconds += error.seconds
             job.progress(f"nextpnr: no result with seed {seed}, trying the next one")
     path = job.build.folder / job.files.report
-    comb, timing = read_pnr(path, job.family, job.clock_hz)
+    log = job.build.folder / FOLDER / f"nextpnr-{seeds[-1]}.log"
+    comb, timing = read_pnr(path, log, job.family, job.clock_hz)
     took = round(seconds, 1)
     return {"comb": comb, "timing": timing, "seeds": tuple(seeds), "pnr_seconds": took}
 

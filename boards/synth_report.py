@@ -1,6 +1,7 @@
 """What synthesis and place-and-route say, as values: resources, timing, what ran."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,26 @@ class Timing(Value):
     """nextpnr's timing model, not a measurement.
 
     ``clock_mhz`` the clock that the design gets; ``fmax_mhz`` the fastest that it would run at;
-    ``critical_path`` one line: from, to, nanoseconds.
+    ``critical_path`` one line: from, to, nanoseconds. ``hold_slack_ns``: of the worst path that
+    nextpnr lists as too fast, None if it lists none. Its model of Gowin's block RAMs lists paths
+    that have slack left; only a negative one is a violation.
     """
 
     clock_mhz: float
     fmax_mhz: float
     clock_met: bool
     critical_path: str
+    hold_slack_ns: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the design works at its clock, as far as the model tells."""
+        return self.clock_met and not self.hold_violated
+
+    @property
+    def hold_violated(self) -> bool:
+        """Whether some path is too fast, at any clock."""
+        return self.hold_slack_ns is not None and self.hold_slack_ns < 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,8 +90,8 @@ def read_stat(path: Path, family: Family) -> Resources:
     return family.resources(_field(_load(path), "design", "num_cells_by_type", path=path))
 
 
-def read_pnr(path: Path, family: Family, clock_hz: float) -> tuple[int, Timing]:
-    """Placed logic cells and timing from nextpnr's ``--report``.
+def read_pnr(path: Path, log: Path, family: Family, clock_hz: float) -> tuple[int, Timing]:
+    """Placed logic cells and timing from nextpnr's ``--report`` and, for hold times, its log.
 
     Raises ToolError, also if nextpnr aimed for another clock than ``clock_hz``.
     """
@@ -101,8 +115,15 @@ def read_pnr(path: Path, family: Family, clock_hz: float) -> tuple[int, Timing]:
         fmax_mhz=round(slowest["achieved"], 2),
         clock_met=slowest["achieved"] >= clock_mhz,
         critical_path=_longest(_field(data, "critical_paths", path=path)),
+        hold_slack_ns=_hold_slack_ns(log.read_text(encoding="utf-8", errors="replace")),
     )
     return comb, timing
+
+
+def _hold_slack_ns(log: str) -> float | None:
+    """The report has no hold times. In the log each path ends in a row "hold DELAY SLACK"."""
+    slacks = [float(x) for x in re.findall(r"^Info: +hold +\S+ +(-?[\d.]+) Source", log, re.M)]
+    return min(slacks, default=None)
 
 
 def _longest(paths: list[dict[str, Any]]) -> str:

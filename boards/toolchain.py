@@ -89,10 +89,11 @@ def find_tool_beside(name: str, path: str, folder: str) -> Tool:
         found = shutil.which(command, path=where)
         if found:
             return Tool(name=name, command=found)
-    names = native if native == package.command else f"neither {native} nor {package.command}"
+    missing = f"neither {native} nor {package.command} is"
+    if native == package.command:
+        missing = f"{native} is not"
     raise ToolError(
-        f"{name} not found: {names} is {'not ' if names == native else ''}on the PATH; "
-        f"install one with `pip install {package.name}`"
+        f"{name} not found: {missing} on the PATH; install it with `pip install {package.name}`"
     )
 
 

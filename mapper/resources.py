@@ -63,7 +63,7 @@ def predict_for(target: Target, engine: Engine) -> Resources:
 
 
 def _small_multipliers(engine: Engine) -> int:
-    """Multipliers of at most 9 x 9 bits that are in DSPs: those of the units, not of the outputs."""
+    """Multipliers of at most 9 x 9 bits in DSPs: those of the units, not of the outputs."""
     small = 0
     if engine.styles.array is Style.DSP:
         small += engine.lanes * engine.columns

