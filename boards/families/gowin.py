@@ -94,12 +94,9 @@ class Gowin(Family):
         ]
 
     def placed(self, utilisation: Mapping[str, Any]) -> int:
-        """LUTs and ALUs, as in ``resources``."""
-        return sum(
-            n * utilisation[cell]["used"]
-            for cell, n in LUTS_PER_CELL.items()
-            if cell in utilisation
-        )
+        """LUTs; nextpnr counts ALUs as such, but not those that are memory."""
+        memory = LUTS_PER_CELL["RAM16SDP4"] * utilisation["RAM16SDP4"]["used"]
+        return utilisation["LUT4"]["used"] + memory
 
     def pack_arguments(self, device: Device, files: Files) -> list[str]:
         """By the die, not the part."""

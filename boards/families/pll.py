@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from weft.nn.errors import ConfigError
 from weft.nn.value import Value
 
-MAX_ERROR = 0.01
-"""Largest deviation from the clock that was asked for."""
+MAX_ERROR = 0.02
+"""Largest deviation from the clock that was asked for. Everything works with the one that is made:
+the UART's divider, the timing check, the report.
+"""
 
 Setting = tuple[str, int | str]
 

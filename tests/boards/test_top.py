@@ -201,7 +201,7 @@ def test_the_pll_is_wired_and_its_lock_holds_the_reset() -> None:
     cell = text[text.index("EHXPLLL #(") :]
     cell = cell[: cell.index(");\n  ")]
     for line in (
-        '.CLKOS_DIV(32\'d12)',
+        ".CLKOS_DIV(32'd12)",
         '.FEEDBK_PATH("CLKOP")',
         ".CLKI(pin)",
         ".CLKOS(clk)",
