@@ -1,5 +1,6 @@
 """From a build directory to a bitstream: yosys, nextpnr and the family's packer."""
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,8 +99,8 @@ def synthesise(
     """
     opened = open_build(build)
     family = family_of(opened.board)
-    if clock_mhz is not None and clock_mhz <= 0:
-        raise ConfigError(f"the clock must be more than 0 MHz, not {clock_mhz:g}")
+    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
+        raise ConfigError(f"the clock must be a number of MHz above 0, not {clock_mhz:g}")
     hz = design_hz(opened.board) if clock_mhz is None else clock_mhz * 1e6
     job = Job(
         build=opened,
