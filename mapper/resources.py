@@ -42,24 +42,19 @@ def block_rams(width: int, depth: int, grain: int) -> int:
     return 0 if in_luts < BLOCK_COST * blocks else blocks
 
 
-GOWIN_FF_FACTOR = 1.2
-"""First estimate for Gowin: flip-flops there for one on ECP5. Multipliers and block RAMs have their
-registers in the fabric. Digits, 4 x 2: 4,649 against a prediction of 4,006 for ECP5 (yosys 0.70).
-"""
-
-
 def predict_for(target: Target, engine: Engine) -> Resources:
     """Resources of the engine on the target's family.
 
-    The model is that of ECP5. Gowin's flip-flops and small multipliers are a first estimate from
-    it; for other families it is not a prediction.
+    The model is that of ECP5. For Gowin it is a first estimate, with small multipliers counted as
+    halves (digits, 4 x 2, with the serial link: 4,465 LUTs and 4,041 flip-flops by yosys 0.70,
+    4,380 and 4,006 estimated); for iCE40 it is none.
     """
     needs = predict(engine)
     if target.family != "gowin":
         return needs
     small = _small_multipliers(engine)
     dsp = needs.dsp - small + math.ceil(small / target.products_per_dsp)
-    return needs.replace(ff=int(needs.ff * GOWIN_FF_FACTOR), dsp=dsp)
+    return needs.replace(dsp=dsp)
 
 
 def _small_multipliers(engine: Engine) -> int:

@@ -94,9 +94,9 @@ class Gowin(Family):
         ]
 
     def placed(self, utilisation: Mapping[str, Any]) -> int:
-        """LUTs; nextpnr counts ALUs as such, but not those that are memory."""
-        memory = LUTS_PER_CELL["RAM16SDP4"] * utilisation["RAM16SDP4"]["used"]
-        return utilisation["LUT4"]["used"] + memory
+        """LUTs, ALUs and memory; nextpnr's LUT4 include those that only feed a flip-flop."""
+        counted = ("LUT4", "ALU", "RAM16SDP4")
+        return sum(LUTS_PER_CELL[cell] * utilisation[cell]["used"] for cell in counted)
 
     def pack_arguments(self, device: Device, files: Files) -> list[str]:
         """By the die, not the part."""

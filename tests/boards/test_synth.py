@@ -77,7 +77,7 @@ def test_bitstreams_of_other_families(
     assert report.timing is not None
     assert (report.timing.clock_mhz, report.timing.met) == (clock_mhz, True)
     assert report.bitstream == f"bitstream.{suffix}"
-    assert magic in (build / report.bitstream).read_bytes()[:20_000]
+    assert magic in (build / f"bitstream.{suffix}").read_bytes()[:20_000]
 
 
 def test_yosys_only(fake_build: FakeBuild) -> None:

