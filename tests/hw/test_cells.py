@@ -325,7 +325,7 @@ def test_memories_map_to_block_ram_without_emulation(tmp_path: Path) -> None:
 # name -> (width, depth, grain, block RAMs, most LUTs) on Gowin, whose blocks have the same shapes.
 MAPPED_GOWIN = {
     "w36": (36, 1024, 36, 2, 0),
-    "w64": (64, 512, 8, 4, 0),
+    "w64": (64, 512, 8, 2, 2),  # write enables of single bytes
     "w72": (72, 106, 36, 2, 0),
 }
 

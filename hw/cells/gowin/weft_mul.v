@@ -31,7 +31,7 @@ module weft_mul #(
                 .CLK(clk), .CE(1'b1), .RESET(1'b0),
                 .A(a_wide[8:0]), .SIA(9'b0), .ASEL(1'b0), .ASIGN(A_SIGNED != 0),
                 .B(b_wide[8:0]), .SIB(9'b0), .BSEL(1'b0), .BSIGN(B_SIGNED != 0),
-                .DOUT(p_wide), .SOA(), .SOB()
+                .DOUT(p_wide)
             );
             assign p = p_wide[A_BITS+B_BITS-1:0];
         end else begin : g_18
@@ -45,7 +45,7 @@ module weft_mul #(
                 .CLK(clk), .CE(1'b1), .RESET(1'b0),
                 .A(a_wide[17:0]), .SIA(18'b0), .ASEL(1'b0), .ASIGN(A_SIGNED != 0),
                 .B(b_wide[17:0]), .SIB(18'b0), .BSEL(1'b0), .BSIGN(B_SIGNED != 0),
-                .DOUT(p_wide), .SOA(), .SOB()
+                .DOUT(p_wide)
             );
             assign p = p_wide[A_BITS+B_BITS-1:0];
         end

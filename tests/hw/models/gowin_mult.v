@@ -2,7 +2,7 @@
 // (yosys ships the cells without a model, so nothing holds this one to the hardware).
 // Ref: Gowin UG287, DSP User Guide, MULT9X9 and MULT18X18.
 // Modelled: operands A and B from the fabric, ASIGN and BSIGN (constants), operand, pipeline and
-// output registers, CE and a synchronous RESET.
+// output registers, CE and a synchronous RESET; not the shift chains SIA to SOA and SIB to SOB.
 module weft_gowin_mult #(
     parameter WIDTH = 9,
     parameter AREG = 0,
@@ -46,10 +46,8 @@ module MULT9X9 #(
     input CLK, CE, RESET, ASIGN, BSIGN, ASEL, BSEL,
     input [8:0] A, SIA,
     input [8:0] B, SIB,
-    output [17:0] DOUT,
-    output [8:0] SOA, SOB
+    output [17:0] DOUT
 );
-    assign {SOA, SOB} = 18'b0;
     weft_gowin_mult #(
         .WIDTH(9), .AREG(AREG), .BREG(BREG), .OUT_REG(OUT_REG), .PIPE_REG(PIPE_REG)
     ) cell_i (
@@ -70,10 +68,8 @@ module MULT18X18 #(
     input CLK, CE, RESET, ASIGN, BSIGN, ASEL, BSEL,
     input [17:0] A, SIA,
     input [17:0] B, SIB,
-    output [35:0] DOUT,
-    output [17:0] SOA, SOB
+    output [35:0] DOUT
 );
-    assign {SOA, SOB} = 36'b0;
     weft_gowin_mult #(
         .WIDTH(18), .AREG(AREG), .BREG(BREG), .OUT_REG(OUT_REG), .PIPE_REG(PIPE_REG)
     ) cell_i (
