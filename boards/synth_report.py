@@ -20,8 +20,8 @@ class Timing(Value):
 
     ``clock_mhz`` the clock that the design gets; ``fmax_mhz`` the fastest that it would run at;
     ``critical_path`` one line: from, to, nanoseconds. ``hold_slack_ns``: of the worst path that
-    nextpnr lists as too fast, None if it lists none. Its model of Gowin's block RAMs lists paths
-    that have slack left; only a negative one is a violation.
+    nextpnr lists as too fast, None if it lists none. On Gowin it lists paths into block RAMs that
+    have slack left by its own figures; only a negative one counts as a violation.
     """
 
     clock_mhz: float
