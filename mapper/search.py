@@ -19,9 +19,9 @@ DSP_SHARE = 0.86
 LUT_SHARE = 0.75
 """Most of a device's LUTs that the core may take; the board's top and the router need some."""
 
-GOWIN_FF_SHARE = 0.65
-"""The same for Gowin's flip-flops: one that its own LUT does not feed blocks that LUT. nextpnr's
-placer did not finish with 73 % of them in use, but with 62 % (digits on a GW1NR-9).
+GOWIN_FF_SHARE = 0.57
+"""The same for Gowin's flip-flops. One that its own LUT does not feed blocks that LUT; pipelines
+have many, and nextpnr's placer did not finish with 62 % in use (digits, 4 x 2, GW1NR-9).
 """
 
 SIZES = (1, 2, 4, 8, 16, 32)
