@@ -144,7 +144,7 @@ def _synthesise(
     """Write board top, constraints and script, and run yosys; resources and wall seconds."""
     folder = build.folder / FOLDER
     board = build.board
-    text = board_verilog(board, lanes=build.lanes, n_in=build.n_in, n_out=build.n_out)
+    text = board_verilog(board, build.link)
     (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
     constraints = board_constraints(board, target_mhz)
     (folder / f"{TOP}.lpf").write_text(constraints, encoding="utf-8")

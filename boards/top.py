@@ -1,12 +1,14 @@
-"""The design that goes on a board: clock, reset, UART and byte link around ``weft_top``."""
+"""The design that goes on a board: clock, reset, UART and host link around ``weft_top``."""
 
 from amaranth.back import verilog
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.boards.board import Board
-from weft.hw.byte_link import ByteLink
+from weft.hw.cells import CellLibrary
+from weft.hw.link.link import TIMEOUT_BITS, Link
+from weft.hw.link.params import LinkParams
 from weft.hw.uart import MIN_DIVISOR, Receiver, Transmitter
 from weft.nn.errors import ConfigError
 
@@ -19,17 +21,18 @@ IO_TYPE = "LVCMOS33"
 
 
 class BoardTop(wiring.Component):
-    """Clock, power-on reset, UART, byte link and an instance of the generated ``weft_top``.
+    """Clock, power-on reset, UART, host link and an instance of the generated ``weft_top``.
 
     The core's reset is high for the first ``RESET_CYCLES`` cycles after configuration and when the
-    link drops a partial request. LED 0: a request or its reply is under way; LED 1: heartbeat.
+    host asks for it. LED 0: a request or its reply is under way; LED 1: heartbeat.
 
-    Parameters: ``lanes``, ``n_in``, ``n_out`` as in ByteLink; ``divisor`` as in the UART;
-    ``n_leds``.
+    Parameters: ``link``, ``timeout_bits`` as in Link; ``divisor`` as in the UART; ``n_leds``.
     """
 
-    def __init__(self, *, lanes: int, n_in: int, n_out: int, divisor: int, n_leds: int):
-        self.lanes, self.n_in, self.n_out = lanes, n_in, n_out
+    def __init__(
+        self, link: LinkParams, *, divisor: int, n_leds: int = 0, timeout_bits: int = TIMEOUT_BITS
+    ):
+        self.link, self.timeout_bits = link, timeout_bits
         self.divisor, self.n_leds = divisor, n_leds
         ports = {"clk": In(1), "uart_rx": In(1), "uart_tx": Out(1)}
         if n_leds:  # a port of no bits would still be a port
@@ -58,7 +61,7 @@ class BoardTop(wiring.Component):
 
         m.submodules.receiver = receiver = Receiver(divisor=self.divisor)
         m.submodules.transmitter = transmitter = Transmitter(divisor=self.divisor)
-        m.submodules.link = link = ByteLink(lanes=self.lanes, n_in=self.n_in, n_out=self.n_out)
+        m.submodules.link = link = Link(self.link, timeout_bits=self.timeout_bits)
         m.d.comb += [receiver.rx.eq(self.uart_rx), self.uart_tx.eq(transmitter.tx)]
         wiring.connect(m, receiver.o, link.rx)
         wiring.connect(m, link.tx, transmitter.i)
@@ -70,15 +73,14 @@ class BoardTop(wiring.Component):
             m.d.comb += self.led.eq(Cat(link.active, heartbeat[-1]))
         return m
 
-    def _core(self, link: ByteLink) -> Instance:
+    def _core(self, link: Link) -> Instance:
         return Instance(
             "weft_top",
             i_clk=ClockSignal(),
             i_rst=ResetSignal() | link.core_reset,
-            # The memory images are part of the bitstream.
-            i_img_valid=Const(0, 1),
-            i_img_addr=Const(0, 24),
-            i_img_data=Const(0, 36),
+            i_img_valid=link.image_valid,
+            i_img_addr=link.image.address,
+            i_img_data=link.image.data,
             i_in_valid=link.words.valid,
             o_in_ready=link.words.ready,
             i_in_data=link.words.payload,
@@ -102,12 +104,16 @@ def uart_divisor(board: Board) -> int:
     return divisor
 
 
-def board_verilog(board: Board, *, lanes: int, n_in: int, n_out: int) -> str:
+def board_verilog(board: Board, link: LinkParams) -> str:
     """Verilog of module ``board_top``; ports ``clk``, ``uart_rx``, ``uart_tx``, ``led[]``."""
-    top = BoardTop(
-        lanes=lanes, n_in=n_in, n_out=n_out, divisor=uart_divisor(board), n_leds=len(board.leds)
+    return top_verilog(BoardTop(link, divisor=uart_divisor(board), n_leds=len(board.leds)))
+
+
+def top_verilog(top: BoardTop) -> str:
+    """Verilog of a board's top; ``weft_top`` and the leaf cells apart."""
+    return verilog.convert(
+        top, name=TOP, platform=CellLibrary(), emit_src=False, strip_internal_attrs=True
     )
-    return verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
 
 
 def board_constraints(board: Board, freq_mhz: float) -> str:

@@ -69,7 +69,8 @@ def _compile(args: argparse.Namespace) -> int:
         columns=args.columns,
         requant_lanes=args.requant_lanes,
     )
-    write_build(args.output, graph, chosen, board.to_json())
+    # A bitstream cannot fill single-ported RAM.
+    write_build(args.output, graph, chosen, board.to_json(), upload=board.budget.spram > 0)
     figures = prediction(chosen) | {
         "build": str(args.output),
         "board": board.name,

@@ -135,6 +135,17 @@ def image_writes(plan: Plan) -> np.ndarray:
     return np.concatenate([_addressed(image, c) for image, c in chunks.items()])
 
 
+def image_limits(plan: Plan) -> list[int]:
+    """For each of the 8 memories of an image address, the first address beyond the plan's image.
+
+    The registers have none: they belong to the design.
+    """
+    address = image_writes(plan)[:, 0]
+    memory, place = np.divmod(address, 1 << IMAGE_ADDRESS_BITS - 3)
+    limits = [place[memory == m].max(initial=-1) + 1 for m in range(8)]
+    return [0 if m == Image.REGISTER.value else int(limit) for m, limit in enumerate(limits)]
+
+
 def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:
     """(address, data) of every chunk: select, then each index in bits of its own."""
     address = np.zeros((1,) * chunks.ndim, dtype=np.int64)

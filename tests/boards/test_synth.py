@@ -205,6 +205,18 @@ def test_no_seed_cures_other_errors(fake_build: FakeBuild, no_tools: Any) -> Non
             "{manifest}: field 'output_words' must be an integer of 1 or more, not None",
         ),
         (
+            {"image_limits": [1, 2.0]},
+            "{manifest}: field 'image_limits' must be a list of integers, not [1, 2.0]",
+        ),
+        (
+            {"image_limits": [1, 2]},
+            "{manifest}: image_limits must be 8 numbers of 0 to 2097152, not (1, 2)",
+        ),
+        (
+            {"plan_hash": "12"},
+            "{manifest}: field 'plan_hash' must be 64 hexadecimal digits, not '12'",
+        ),
+        (
             {"sources": "a.v"},
             "{manifest}: field 'sources' must be a list of file names, not 'a.v'",
         ),
