@@ -10,8 +10,9 @@ from types import TracebackType
 import numpy as np
 
 from weft.boards.build_dir import open_build
-from weft.boards.serial_link import BAUD, LinkError, SerialLink
+from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
+from weft.boards.top import BAUD
 from weft.gen.build_dir import Build, read_build
 from weft.gen.images import image_writes
 from weft.hw.host import Image
@@ -40,6 +41,12 @@ class Inference(Value):
     outputs: dict[str, np.ndarray]
     cycles: np.ndarray
 
+    @property
+    def labels(self) -> list[int] | None:
+        """The largest element of the first output for each sample, if that is a row of numbers."""
+        first = next(iter(self.outputs.values()))
+        return np.argmax(first, axis=1).tolist() if first.ndim == 2 else None
+
 
 class Device:
     """A board with the bitstream of a build, behind a serial port.
@@ -56,7 +63,7 @@ class Device:
         build: Build | Path | str,
         port: str,
         *,
-        baud: int = BAUD,
+        baud: int | None = None,
         upload: bool | None = None,
         timeout: float | None = None,
         progress: Progress = lambda what, done, total: None,
@@ -71,7 +78,7 @@ class Device:
                 port = self._stack.enter_context(simulated_board(self._opened))
                 timeout = timeout or SIMULATED_TIMEOUT_SECONDS
             self._timeout = timeout or TIMEOUT_SECONDS
-            link = SerialLink(port, baud=baud, timeout=self._timeout)
+            link = SerialLink(port, baud=baud or BAUD, timeout=self._timeout)
             self.link = self._stack.enter_context(link)
             self._check()
             if self.build.manifest.get("upload") if upload is None else upload:

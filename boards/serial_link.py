@@ -1,10 +1,13 @@
 """The host's end of the host link, on a serial port."""
 
+import errno
+import os
 import time
 from types import TracebackType
 
 import serial
 
+from weft.boards.top import BAUD
 from weft.hw.link.protocol import (
     CRC_BYTES,
     REPLY_SYNC,
@@ -15,9 +18,8 @@ from weft.hw.link.protocol import (
 )
 from weft.nn.errors import ToolError
 
-BAUD = 1_000_000
 HEAD_BYTES = 3
-MEANING = {
+MEANING: dict[int, str] = {
     Error.CHECKSUM: "the request arrived damaged",
     Error.INCOMPLETE: "the request stopped in the middle",
     Error.COMMAND: "it does not know this request",
@@ -30,7 +32,7 @@ MEANING = {
 class LinkError(ToolError):
     """A board that does not answer, or not as it should; ``error`` is the code it gave, if any."""
 
-    def __init__(self, message: str, error: Error = Error.NONE):
+    def __init__(self, message: str, error: int = Error.NONE):
         super().__init__(message)
         self.error = error
 
@@ -79,8 +81,10 @@ class SerialLink:
                 f"port {self.port}: the reply to {name} is damaged; check the cable and --baud"
             )
         if code >> 4:
-            error = Error(code >> 4)
-            raise LinkError(f"port {self.port}: the board refused {name}: {MEANING[error]}", error)
+            number = code >> 4
+            unknown = f"error {number}, which this weft does not know"
+            reason = MEANING.get(number, unknown)
+            raise LinkError(f"port {self.port}: the board refused {name}: {reason}", number)
         if code != command:
             raise LinkError(f"port {self.port}: the reply to {name} is one to another request")
         return body
@@ -118,4 +122,7 @@ class SerialLink:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    code = getattr(error, "errno", None)
+    if code == errno.EAGAIN:  # of the exclusive lock
+        return "another program has it open"
+    return os.strerror(code) if code else str(error)

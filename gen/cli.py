@@ -4,10 +4,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from rich.console import Console
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from weft.gen.arguments import parser
@@ -126,6 +129,51 @@ def _synth(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run(args: argparse.Namespace) -> int:
+    from weft.boards.device import Device
+
+    build = read_build(args.build)
+    inputs = load_inputs(args.inputs, build.graph, args.samples)
+    with _bar() as progress:
+        upload = True if args.upload else None
+        with Device(build, args.port, baud=args.baud, upload=upload, progress=progress) as device:
+            clock_hz = device.clock_hz
+            begin = time.perf_counter()
+            result = device.run(inputs)
+            seconds = time.perf_counter() - begin
+    if args.output is not None:
+        save_outputs(args.output, result.outputs)
+    labels = result.labels
+    predicted = prediction(build.plan)["cycles"]
+    figures = {
+        "samples": len(result.cycles),
+        "cycles": int(result.cycles.max()),
+        "predicted_cycles": predicted,
+        "microseconds": round(int(result.cycles.max()) / clock_hz * 1e6, 2),
+        "seconds": round(seconds, 3),
+        "labels": labels,
+    }
+    _show(args, figures, f"{build.plan.network} on {args.port}")
+    if set(result.cycles.tolist()) != {predicted}:
+        log.print(f"cycles: predicted {predicted}, counted {np.unique(result.cycles).tolist()}")
+        return 1
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, if that is a terminal: to be called with what, done and total."""
+    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
 def _explain(args: argparse.Namespace) -> int:
     build = read_build(args.build)
     figures = prediction(build.plan)
@@ -179,6 +227,7 @@ COMMANDS = {
     "simulate": _simulate,
     "reference": _reference,
     "synth": _synth,
+    "run": _run,
     "explain": _explain,
     "boards": _boards,
     "ops": _ops,

@@ -1,6 +1,7 @@
 """A host link between a scripted host and a fake core that remembers what it was told."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +43,7 @@ class Bench:
     """
 
     params: LinkParams
-    script: list[bytes | int]
+    script: Sequence[bytes | int]
     stall: float = 0.0
     seed: int = 1
     run_cycles: int = 20
