@@ -10,6 +10,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.boards.families.lookup import FAMILIES
 from weft.boards.synth_report import read_stat
 from weft.boards.toolchain import find_tool, run
 from weft.gen.build_dir import CELLS
@@ -82,7 +83,7 @@ def synthesised(row: Row, folder: Path) -> dict[str, int]:
     script += ["synth_ecp5 -top weft_top -no-rw-check", "tee -q -o stat.json stat -json"]
     (folder / "run.ys").write_text("\n".join(script) + "\n")
     run(find_tool("yosys"), ["run.ys"], cwd=folder, log="yosys.log", timeout=3600)
-    resources = read_stat(folder / "stat.json")
+    resources = read_stat(folder / "stat.json", FAMILIES["ecp5"])
     needs = predict(plan.engine)
     result = {name: getattr(resources, name) for name in NAMES}
     result |= {f"predicted_{name}": getattr(needs, name) for name in NAMES}

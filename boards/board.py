@@ -1,9 +1,10 @@
 """Boards are data: what a board file says, checked, as a frozen value."""
 
 import difflib
+import types
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,21 @@ from weft.nn.errors import ConfigError
 from weft.nn.value import TAG, Value
 
 FAMILIES = ("ecp5", "ice40", "gowin")
-BOARDS_FOLDER = Path(__file__).parent
+BOARDS_FOLDER = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Device(Value):
-    """The FPGA: ``package`` and ``speed`` as nextpnr spells them."""
+    """The FPGA: ``name``, ``package`` and ``speed`` as ``weft.boards.families`` spells them.
+
+    ``pack``: further words for the bitstream packer.
+    """
 
     family: str
     name: str
     package: str
     speed: str
+    pack: tuple[str, ...] = ()
 
     def _check(self) -> None:
         if self.family not in FAMILIES:
@@ -36,8 +41,10 @@ class Device(Value):
 class Budget(Value):
     """What the device has, as nextpnr counts it.
 
-    ``lut`` 4-input LUTs, ``ff`` flip-flops, ``dsp`` multipliers (ECP5: MULT18X18D), ``bram`` block
-    RAMs (ECP5: DP16KD of 18 kbit), ``spram`` single-ported RAMs (iCE40 UP5K only).
+    ``lut`` 4-input LUTs (iCE40: logic cells), ``ff`` flip-flops, ``dsp`` multipliers (ECP5:
+    MULT18X18D, Gowin: MULT18X18, each of which may also be two MULT9X9, iCE40: SB_MAC16), ``bram``
+    block RAMs (ECP5: DP16KD of 18 kbit, Gowin: BSRAM of 18 kbit, iCE40: 4 kbit), ``spram``
+    single-ported RAMs (iCE40 UP5K only).
     """
 
     lut: int
@@ -56,22 +63,70 @@ class Budget(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clock(Value):
-    """The oscillator: its pin and frequency."""
+    """The oscillator: its pin, the pin's IO standard, and its frequency.
+
+    ``design_hz``: the clock that designs get unless the user chooses another one (default: a
+    cautious one of the family). ``pll``: the cell that makes it, where the family has several.
+    """
 
     pin: str
+    io: str
     hz: int
+    design_hz: int | None = None
+    pll: str | None = None
 
     def _check(self) -> None:
-        if self.hz <= 0:
-            raise ValueError(f"clock.hz must be more than 0, not {self.hz}")
+        for name in ("hz", "design_hz"):
+            hz = getattr(self, name)
+            if hz is not None and hz <= 0:
+                raise ValueError(f"clock.{name} must be more than 0, not {hz}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Uart(Value):
-    """Serial pins as the FPGA sees them: it receives on ``rx`` and sends on ``tx``."""
+    """Serial pins as the FPGA sees them: it receives on ``rx`` and sends on ``tx``.
+
+    ``via``: what is at the other end of them, for people.
+    """
 
     rx: str
     tx: str
+    io: str
+    via: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Leds(Value):
+    """LED pins; ``active`` is the level that lights them, "high" or "low"."""
+
+    pins: tuple[str, ...]
+    io: str
+    active: str
+
+    def _check(self) -> None:
+        if self.active not in ("high", "low"):
+            raise ValueError(f"leds.active must be 'high' or 'low', not {self.active!r}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flash(Value):
+    """How a bitstream gets onto the board.
+
+    ``command``: words of a command line; ``{bitstream}`` stands for the file. ``into``: "flash" if
+    the design is still there after power-off, else "sram".
+    """
+
+    into: str
+    command: tuple[str, ...]
+
+    def _check(self) -> None:
+        if self.into not in ("flash", "sram"):
+            raise ValueError(f"flash.into must be 'flash' or 'sram', not {self.into!r}")
+        if not self.command or not any("{bitstream}" in word for word in self.command[1:]):
+            raise ValueError(
+                "flash.command must be a tool's name and its arguments, with '{bitstream}' where "
+                "the file's name goes"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +143,11 @@ class Sources(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Board(Value):
-    """One board. ``flash`` is a command line; ``{bitstream}`` in it stands for the file."""
+    """One board.
+
+    ``high``: pins that a design must hold at 1 (IO standard as the UART's). ``notes``: what a user
+    must know or do before the board works as the file says.
+    """
 
     name: str
     title: str
@@ -96,13 +155,11 @@ class Board(Value):
     budget: Budget
     clock: Clock
     uart: Uart
-    leds: tuple[str, ...]
-    flash: tuple[str, ...]
+    leds: Leds
+    flash: Flash
+    high: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     sources: Sources
-
-    def _check(self) -> None:
-        if not any("{bitstream}" in word for word in self.flash):
-            raise ValueError("flash must contain '{bitstream}' where the file's name goes")
 
 
 def list_boards() -> list[str]:
@@ -169,12 +226,13 @@ def _value(cls: type[Value], data: Any, where: str, prefix: str) -> Any:
             raise ConfigError(
                 f"{where}: unknown field '{prefix}{key}'{hint}; expected: {', '.join(names)}"
             )
-    for name in names:
-        if name not in data:
+    for field in fields(cls):
+        if field.name not in data and field.default is MISSING:
             raise ConfigError(
-                f"{where}: field '{prefix}{name}' is missing; expected {_expected(hints[name])}"
+                f"{where}: field '{prefix}{field.name}' is missing; "
+                f"expected {_expected(hints[field.name])}"
             )
-    made = {n: _field(hints[n], data[n], where, prefix + n) for n in names}
+    made = {n: _field(hints[n], data[n], where, prefix + n) for n in names if n in data}
     try:
         return cls(**made)
     except ValueError as error:
@@ -183,6 +241,10 @@ def _value(cls: type[Value], data: Any, where: str, prefix: str) -> Any:
 
 def _field(hint: Any, item: Any, where: str, name: str) -> Any:
     """One field's value, of the type that ``hint`` asks for."""
+    if isinstance(hint, types.UnionType):  # "X | None", null in the file
+        if item is None:
+            return None
+        hint = _required(hint)
     if isinstance(hint, type) and issubclass(hint, Value):
         return _value(hint, item, where, name + ".")
     if typing.get_origin(hint) is tuple and isinstance(item, list | tuple):
@@ -193,7 +255,13 @@ def _field(hint: Any, item: Any, where: str, name: str) -> Any:
     raise ConfigError(f"{where}: field {name!r} must be {_expected(hint)}, not {item!r}")
 
 
+def _required(hint: Any) -> Any:
+    """X of "X | None"; anything else as it is."""
+    return typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
+
+
 def _expected(hint: Any) -> str:
+    hint = _required(hint)
     if typing.get_origin(hint) is tuple:
         return "a list of strings"
     if isinstance(hint, type) and issubclass(hint, Value):

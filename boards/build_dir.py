@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weft.boards.board import Board, board_from_data
+from weft.hw.link.params import LinkParams
+from weft.hw.link.protocol import HASH_BYTES
 from weft.nn.errors import ConfigError
 from weft.nn.value import Value
 
@@ -17,15 +20,12 @@ TOP = "weft_top"
 class Build(Value):
     """A build directory: where it is and what its manifest says.
 
-    ``sources`` are Verilog files relative to ``folder``; ``n_in``, ``n_out`` are words of ``lanes``
-    bytes per inference.
+    ``sources`` are Verilog files relative to ``folder``; ``link`` is what the host link needs.
     """
 
     folder: Path
     board: Board
-    lanes: int
-    n_in: int
-    n_out: int
+    link: LinkParams
     sources: tuple[str, ...]
 
 
@@ -40,13 +40,10 @@ def open_build(folder: Path) -> Build:
     manifest = _read_object(path)
     if manifest.get("top") != TOP:
         raise ConfigError(f"{path}: field 'top' must be {TOP!r}, not {manifest.get('top')!r}")
-    counts = {}
-    for name in ("lanes", "input_words", "output_words"):
-        counts[name] = manifest.get(name)
-        if type(counts[name]) is not int or counts[name] < 1:
-            raise ConfigError(
-                f"{path}: field {name!r} must be an integer of 1 or more, not {counts[name]!r}"
-            )
+    try:
+        link = link_params(manifest)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     sources = manifest.get("sources")
     if not isinstance(sources, list) or not all(type(x) is str for x in sources):
         raise ConfigError(f"{path}: field 'sources' must be a list of file names, not {sources!r}")
@@ -56,10 +53,29 @@ def open_build(folder: Path) -> Build:
     return Build(
         folder=folder,
         board=board_from_data(manifest.get("board_file"), f"{path}, 'board_file'"),
-        lanes=counts["lanes"],
-        n_in=counts["input_words"],
-        n_out=counts["output_words"],
+        link=link,
         sources=tuple(sources),
+    )
+
+
+def link_params(manifest: dict[str, Any]) -> LinkParams:
+    """The host link's parameters. Raises ValueError naming the field that is wrong."""
+    for name in ("lanes", "input_words", "output_words"):
+        if type(manifest.get(name)) is not int or manifest[name] < 1:
+            raise ValueError(
+                f"field {name!r} must be an integer of 1 or more, not {manifest.get(name)!r}"
+            )
+    limits, plan_hash = manifest.get("image_limits"), manifest.get("plan_hash")
+    if not isinstance(limits, list) or not all(type(limit) is int for limit in limits):
+        raise ValueError(f"field 'image_limits' must be a list of integers, not {limits!r}")
+    if not isinstance(plan_hash, str) or not re.fullmatch("[0-9a-f]{64}", plan_hash):
+        raise ValueError(f"field 'plan_hash' must be 64 hexadecimal digits, not {plan_hash!r}")
+    return LinkParams(
+        lanes=manifest["lanes"],
+        n_in=manifest["input_words"],
+        n_out=manifest["output_words"],
+        image_limits=tuple(limits),
+        identity=bytes.fromhex(plan_hash)[:HASH_BYTES],
     )
 
 

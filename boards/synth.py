@@ -1,122 +1,163 @@
-"""From a build directory to a bitstream: yosys, nextpnr, ecppack."""
+"""From a build directory to a bitstream: yosys, nextpnr and the family's packer."""
 
+import math
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from weft.boards.board import Board
-from weft.boards.bram_register import merge_output_registers
 from weft.boards.build_dir import Build, merge_report, open_build
-from weft.boards.synth_report import Resources, SynthReport, read_pnr, read_stat
+from weft.boards.families.family import Family, Files, Resources
+from weft.boards.families.lookup import design_hz, family_of, pll_for
+from weft.boards.families.pll import Pll
+from weft.boards.synth_report import SynthReport, Timing, read_pnr, read_stat
 from weft.boards.toolchain import RunError, Tool, find_tool, run, version
-from weft.boards.top import TOP, board_constraints, board_verilog
+from weft.boards.top import TOP, board_pins, board_verilog
 from weft.nn.errors import ConfigError, FitError
 
 FOLDER = "synth"
-BITSTREAM = "bitstream.bit"
+BITSTREAM = "bitstream"
 MAX_SEEDS = 3
 CELLS = Path(__file__).parent.parent / "hw" / "cells"
-DEVICE_FLAGS = {
-    "LFE5U-12F": "--12k",
-    "LFE5U-25F": "--25k",
-    "LFE5U-45F": "--45k",
-    "LFE5U-85F": "--85k",
-    "LFE5UM-25F": "--um-25k",
-    "LFE5UM-45F": "--um-45k",
-    "LFE5UM-85F": "--um-85k",
-    "LFE5UM5G-25F": "--um5g-25k",
-    "LFE5UM5G-45F": "--um5g-45k",
-    "LFE5UM5G-85F": "--um5g-85k",
-}
+SAFE_SHARE = 0.95  # of the fmax that one seed reached: what to ask for instead
 # Failures of nextpnr that another seed may cure.
 SEED_DEPENDENT = ("failed to route", "unroutable", "routing failed", "unable to find legal")
 
 Progress = Callable[[str], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One synthesis: the build, its family, the clock that the design gets, the limits."""
+
+    build: Build
+    family: Family
+    pll: Pll | None
+    seed: int
+    timeout: float
+    progress: Progress
+
+    @property
+    def board(self) -> Board:
+        """Where it is going to run."""
+        return self.build.board
+
+    @property
+    def clock_hz(self) -> float:
+        """The clock of the design."""
+        return self.pll.out_hz if self.pll else float(self.board.clock.hz)
+
+    @property
+    def files(self) -> Files:
+        """What the tools read and write, relative to the build directory."""
+        stem = f"{FOLDER}/{TOP}"
+        return Files(
+            netlist=f"{stem}.json",
+            constraints=f"{stem}.{self.family.constraints_suffix}",
+            placed=f"{stem}.{self.family.placed_suffix}",
+            report=f"{FOLDER}/nextpnr.json",
+            bitstream=f"{stem}.{self.family.bitstream_suffix}",
+        )
+
+    def run(self, tool: Tool, arguments: list[str], log: str, own_log: str = "") -> float:
+        """Run a tool in the build directory; wall seconds. Raises ToolError."""
+        return run(
+            tool,
+            arguments,
+            cwd=self.build.folder,
+            log=f"{FOLDER}/{log}",
+            own_log=own_log and f"{FOLDER}/{own_log}",
+            timeout=self.timeout,
+        )
+
+
 def synthesise(
     build: Path,
     *,
     place_and_route: bool = True,
-    freq: float | None = None,
+    clock_mhz: float | None = None,
+    allow_timing_failure: bool = False,
     seed: int = 1,
     timeout: float = 3600,
     progress: Progress = lambda message: None,
 ) -> SynthReport:
     """Synthesise a build directory for its board; with ``place_and_route`` up to a bitstream.
 
-    ``freq``: the target for nextpnr in MHz (default: the board's clock). A target or a clock that
-    is not met is reported, not refused. ``seed``: the first for nextpnr; when routing fails or
+    ``clock_mhz``: the design's clock, by a PLL if it is not the oscillator's (default: the board's
+    or family's). If nextpnr cannot meet it, no bitstream is written, unless
+    ``allow_timing_failure``. ``seed``: the first for nextpnr; when routing fails or
     takes longer than ``timeout`` (seconds, for each tool run), the next seeds are tried,
     MAX_SEEDS in all. ``progress`` receives one line per stage.
 
-    Files go to ``build/synth``; the bitstream is copied to ``build/bitstream.bit`` and the result
+    Files go to ``build/synth``; the bitstream is copied to ``build/bitstream.*`` and the result
     merged into ``build/report.json`` under "synthesis".
 
-    Raises ConfigError (not a build directory, unsupported family), FitError (more cells than the
-    board has) and ToolError.
+    Raises ConfigError (not a build directory, unknown device, a clock that cannot be made),
+    FitError (more cells than the board has, or a clock that is not met) and ToolError.
     """
     opened = open_build(build)
-    _check_device(opened.board)
-    target_mhz = freq if freq is not None else opened.board.clock.hz / 1e6
-    if target_mhz <= 0:
-        raise ConfigError(f"the target frequency must be more than 0 MHz, not {target_mhz:g}")
-    names = ("yosys", "nextpnr-ecp5", "ecppack") if place_and_route else ("yosys",)
-    tools = {name: find_tool(name) for name in names}
+    family = family_of(opened.board)
+    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
+        raise ConfigError(f"the clock must be a number of MHz above 0, not {clock_mhz:g}")
+    hz = design_hz(opened.board) if clock_mhz is None else clock_mhz * 1e6
+    job = Job(
+        build=opened,
+        family=family,
+        pll=pll_for(opened.board, hz),
+        seed=seed,
+        timeout=timeout,
+        progress=progress,
+    )
+    names = ("yosys", family.nextpnr, family.packer) if place_and_route else ("yosys",)
+    tools = [find_tool(name) for name in names]
     (build / FOLDER).mkdir(exist_ok=True)
     if place_and_route:
-        (build / BITSTREAM).unlink(missing_ok=True)  # never leave the one of an earlier run
+        for old in build.glob(f"{BITSTREAM}.*"):  # never leave the one of an earlier run
+            old.unlink()
 
-    progress(f"yosys: synthesis for {opened.board.name}")
-    resources, yosys_seconds = _synthesise(opened, tools["yosys"], target_mhz, timeout)
-    report = SynthReport(
-        board=opened.board.name,
-        **resources.to_json(),
-        yosys_seconds=round(yosys_seconds, 1),
-        tools=tuple(version(tool) for tool in tools.values()),
-    )
+    report = _map(job, tools)
     merge_report(build, "synthesis", report.to_json())
     if not place_and_route:
         return report
 
-    _check_fit(opened.board, resources)
-    settings = _Settings(tools["nextpnr-ecp5"], target_mhz, seed, timeout)
-    placed = _place_and_route(opened, settings, progress)
-    progress("ecppack: bitstream")
-    _pack(build, tools["ecppack"], timeout)
-    report = report.replace(**placed, bitstream=BITSTREAM)
+    _check_fit(job, report)
+    report = report.replace(**_place_and_route(job, tools[1]))
+    merge_report(build, "synthesis", report.to_json())
+    assert report.timing is not None
+    if not report.timing.met and not allow_timing_failure:
+        raise FitError(_missed(job, report.timing))
+    report = report.replace(bitstream=_pack(job, tools[2]))
     merge_report(build, "synthesis", report.to_json())
     return report
 
 
-def _check_device(board: Board) -> None:
-    if board.device.family != "ecp5":
-        raise ConfigError(
-            f"board {board.name!r}: synthesis for family {board.device.family!r} is not "
-            "supported yet; supported: 'ecp5'"
-        )
-    if board.device.name not in DEVICE_FLAGS:
-        raise ConfigError(
-            f"board {board.name!r}: unknown ECP5 device {board.device.name!r}; "
-            f"known: {', '.join(DEVICE_FLAGS)}"
-        )
-
-
-def _check_fit(board: Board, need: Resources) -> None:
+def _check_fit(job: Job, need: SynthReport) -> None:
     """Placement would fail on these too, later and less clearly."""
-    for name, what in (
-        ("dsp", "multipliers (MULT18X18D)"),
-        ("bram", "block RAMs (DP16KD)"),
-        ("lut", "LUTs"),
-        ("ff", "flip-flops"),
-    ):
-        if getattr(need, name) > getattr(board.budget, name):
+    for name, what in job.family.cells.items():
+        if getattr(need, name) > getattr(job.board.budget, name):
             raise FitError(
-                f"the design does not fit {board.name}: it needs {getattr(need, name)} {what}, "
-                f"the board has {getattr(board.budget, name)}; try fewer --lanes or --columns, "
+                f"the design does not fit {job.board.name}: it needs {getattr(need, name)} {what}, "
+                f"the board has {getattr(job.board.budget, name)}; try fewer --lanes or --columns, "
                 "or a larger board"
             )
+
+
+def _missed(job: Job, timing: Timing) -> str:
+    if timing.hold_violated:
+        return (
+            f"timing: a path on {job.board.name} is {-(timing.hold_slack_ns or 0):g} ns too fast "
+            "(hold time); no bitstream was written; try another --seed, or --allow-timing-failure "
+            "for a bitstream that may compute wrong results"
+        )
+    return (
+        f"timing: the design reaches {timing.fmax_mhz:g} MHz on {job.board.name}, its clock is "
+        f"{timing.clock_mhz:g} MHz; no bitstream was written\n"
+        f"  critical path: {timing.critical_path}\n"
+        f"  try --clock {int(timing.fmax_mhz * SAFE_SHARE)}, another --seed, or "
+        "--allow-timing-failure for a bitstream that may compute wrong results"
+    )
 
 
 def vendor_sources(build: Build, family: str) -> list[str]:
@@ -138,81 +179,64 @@ def vendor_sources(build: Build, family: str) -> list[str]:
     return chosen
 
 
-def _synthesise(
-    build: Build, yosys: Tool, target_mhz: float, timeout: float
-) -> tuple[Resources, float]:
-    """Write board top, constraints and script, and run yosys; resources and wall seconds."""
-    folder = build.folder / FOLDER
-    board = build.board
-    text = board_verilog(board, lanes=build.lanes, n_in=build.n_in, n_out=build.n_out)
-    (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
-    constraints = board_constraints(board, target_mhz)
-    (folder / f"{TOP}.lpf").write_text(constraints, encoding="utf-8")
-    sources = [f"{FOLDER}/{TOP}.v", *vendor_sources(build, board.device.family)]
+def _map(job: Job, tools: list[Tool]) -> SynthReport:
+    """yosys: the netlist, and what it takes."""
+    job.progress(f"yosys: synthesis for {job.board.name}")
+    _write_inputs(job)
+    # YoWASP's yosys loses stdout once ABC has run: hence -l.
+    arguments = ["-q", "-l", f"{FOLDER}/yosys.log", "-s", f"{FOLDER}/yosys.ys"]
+    seconds = job.run(tools[0], arguments, "yosys.out", "yosys.log")
+    folder = job.build.folder
+    resources: Resources = read_stat(folder / FOLDER / "stat.json", job.family)
+    n_saved = job.family.finish_netlist(folder / job.files.netlist, TOP)
+    return SynthReport(
+        board=job.board.name,
+        pll=str(job.pll) if job.pll else None,
+        **resources.replace(ff=resources.ff - n_saved).to_json(),
+        yosys_seconds=round(seconds, 1),
+        tools=tuple(version(tool) for tool in tools),
+    )
+
+
+def _write_inputs(job: Job) -> None:
+    """Board top, constraints and yosys' script."""
+    build, board = job.build, job.board
+    text = board_verilog(board, job.pll, build.link)
+    (build.folder / FOLDER / f"{TOP}.v").write_text(text, encoding="utf-8")
+    constraints = job.family.constraints(board_pins(board), board.clock)
+    (build.folder / job.files.constraints).write_text(constraints, encoding="utf-8")
+    sources = [f"{FOLDER}/{TOP}.v", *vendor_sources(build, job.family.name)]
     script = [
         *(f'read_verilog "{source}"' for source in sources),
-        # Without -no-rw-check every memory gets logic for a case that weft never uses.
-        f"synth_ecp5 -top {TOP} -no-rw-check -json {FOLDER}/{TOP}.json",
+        job.family.synth_command(board.device, TOP, job.files.netlist),
         f"tee -q -o {FOLDER}/stat.json stat -json",
     ]
-    (folder / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-    seconds = run(
-        yosys,
-        # YoWASP's yosys loses stdout once ABC has run: hence -l.
-        ["-q", "-l", f"{FOLDER}/yosys.log", "-s", f"{FOLDER}/yosys.ys"],
-        cwd=build.folder,
-        log=f"{FOLDER}/yosys.out",
-        own_log=f"{FOLDER}/yosys.log",
-        timeout=timeout,
-    )
-    resources = read_stat(folder / "stat.json")
-    n_saved = merge_output_registers(folder / f"{TOP}.json", TOP)
-    return resources.replace(ff=resources.ff - n_saved), seconds
+    (build.folder / FOLDER / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
 
 
-class _Settings(NamedTuple):
-    nextpnr: Tool
-    target_mhz: float
-    seed: int
-    timeout: float
-
-
-def _place_and_route(build: Build, settings: _Settings, progress: Progress) -> dict[str, Any]:
+def _place_and_route(job: Job, nextpnr: Tool) -> dict[str, Any]:
     """nextpnr with up to MAX_SEEDS seeds; the fields of SynthReport that come from it."""
     seeds: list[int] = []
     seconds = 0.0
+    arguments = job.family.nextpnr_arguments(job.board.device, job.files, job.clock_hz)
     while True:
-        seed = settings.seed + len(seeds)
+        seed = job.seed + len(seeds)
         seeds.append(seed)
-        progress(f"nextpnr: place and route, seed {seed}, {settings.target_mhz:g} MHz")
+        job.progress(f"nextpnr: place and route, seed {seed}, {job.clock_hz / 1e6:g} MHz")
         try:
-            seconds += run(
-                settings.nextpnr,
-                _nextpnr_arguments(build.board, seed),
-                cwd=build.folder,
-                log=f"{FOLDER}/nextpnr-{seed}.log",
-                timeout=settings.timeout,
-            )
+            words = [*arguments, "--seed", str(seed), "--timing-allow-fail"]
+            seconds += job.run(nextpnr, words, f"nextpnr-{seed}.log")
             break
         except RunError as error:
             if len(seeds) == MAX_SEEDS or not _curable(error):
                 raise
             seconds += error.seconds
-            progress(f"nextpnr: no result with seed {seed}, trying the next one")
-    path = build.folder / FOLDER / "nextpnr.json"
-    comb, timing = read_pnr(path, build.board, settings.target_mhz)
+            job.progress(f"nextpnr: no result with seed {seed}, trying the next one")
+    path = job.build.folder / job.files.report
+    log = job.build.folder / FOLDER / f"nextpnr-{seeds[-1]}.log"
+    comb, timing = read_pnr(path, log, job.family, job.clock_hz)
     took = round(seconds, 1)
     return {"comb": comb, "timing": timing, "seeds": tuple(seeds), "pnr_seconds": took}
-
-
-def _nextpnr_arguments(board: Board, seed: int) -> list[str]:
-    return [
-        DEVICE_FLAGS[board.device.name],
-        *("--package", board.device.package, "--speed", board.device.speed),
-        *("--json", f"{FOLDER}/{TOP}.json", "--lpf", f"{FOLDER}/{TOP}.lpf"),
-        *("--textcfg", f"{FOLDER}/{TOP}.config", "--report", f"{FOLDER}/nextpnr.json"),
-        *("--seed", str(seed), "--timing-allow-fail"),
-    ]
 
 
 def _curable(error: RunError) -> bool:
@@ -221,8 +245,11 @@ def _curable(error: RunError) -> bool:
     return error.timed_out or any(phrase in text for phrase in SEED_DEPENDENT)
 
 
-def _pack(build: Path, ecppack: Tool, timeout: float) -> None:
-    config, bit = f"{FOLDER}/{TOP}.config", f"{FOLDER}/{TOP}.bit"
-    log = f"{FOLDER}/ecppack.log"
-    run(ecppack, ["--compress", config, bit], cwd=build, log=log, timeout=timeout)
-    shutil.copyfile(build / bit, build / BITSTREAM)
+def _pack(job: Job, packer: Tool) -> str:
+    """The bitstream; its name in the build directory."""
+    job.progress(f"{job.family.packer}: bitstream")
+    arguments = job.family.pack_arguments(job.board.device, job.files)
+    job.run(packer, arguments, f"{job.family.packer}.log")
+    name = f"{BITSTREAM}.{job.family.bitstream_suffix}"
+    shutil.copyfile(job.build.folder / job.files.bitstream, job.build.folder / name)
+    return name

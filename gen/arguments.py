@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     _simulate(commands.add_parser("simulate", help="check a build bit for bit, count cycles"))
     _reference(commands.add_parser("reference", help="run the NumPy reference, float in and out"))
     _synth(commands.add_parser("synth", help="synthesise, place and route, pack a bitstream"))
+    _flash(commands.add_parser("flash", help="put the bitstream on the board"))
+    _run(commands.add_parser("run", help="inferences on a board, or on the simulated board"))
     explain = commands.add_parser("explain", help="cycles and their bound, step by step")
     explain.add_argument("build", type=Path, help="build directory")
     boards = commands.add_parser("boards", help="list the boards")
@@ -75,10 +77,40 @@ def _reference(command: argparse.ArgumentParser) -> None:
 def _synth(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
     command.add_argument("--yosys-only", action="store_true", help="stop before place and route")
-    command.add_argument("--freq", type=float, help="target of place and route in MHz")
+    command.add_argument(
+        "--clock", type=float, metavar="MHZ", help="the design's clock (default: the board's own)"
+    )
+    command.add_argument(
+        "--allow-timing-failure",
+        action="store_true",
+        help="write the bitstream even if the clock is not met",
+    )
     command.add_argument("--seed", type=int, default=1, help="first seed of place and route")
     command.add_argument(
         "--timeout", type=float, default=3600, help="seconds for each tool run (default: 3600)"
+    )
+    _json(command)
+
+
+def _flash(command: argparse.ArgumentParser) -> None:
+    command.add_argument("build", type=Path, help="build directory")
+    command.add_argument("--dry-run", action="store_true", help="print the command, run nothing")
+    _json(command)
+
+
+def _run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("build", type=Path, help="build directory")
+    command.add_argument(
+        "--port", required=True, help='serial port of the board, or "sim" for a simulated one'
+    )
+    command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
+    command.add_argument("-o", "--output", type=Path, help=".npz for the outputs")
+    command.add_argument("--samples", type=positive, help="only the first so many")
+    command.add_argument("--baud", type=positive, help="bits per second (default: the bitstream's)")
+    command.add_argument(
+        "--upload",
+        action="store_true",
+        help="write the memory images first, even if the bitstream has them",
     )
     _json(command)
 

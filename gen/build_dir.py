@@ -45,19 +45,20 @@ def write_build(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -
     not a build directory, or cannot be written.
     """
     check_folder(folder)
+    manifest = _manifest(plan, board)
     try:
-        _write(folder.resolve(), graph, plan, board)  # "." and links have no name of their own
+        _write(folder.resolve(), graph, plan, manifest)  # "." and links have no name of their own
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
 
 
-def _write(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
+def _write(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     draft, old = work / "new", work / "old"
     try:
         draft.mkdir()
-        _fill(draft, graph, plan, board)
+        _fill(draft, graph, plan, manifest)
         if folder.exists():
             os.replace(folder, old)
         try:
@@ -89,7 +90,7 @@ def _is_build(folder: Path) -> bool:
         return False
 
 
-def _fill(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
+def _fill(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> None:
     for name in ("rtl/cells", hardware.IMAGE_DIR):
         (folder / name).mkdir(parents=True)
     (folder / "graph.json").write_text(_json(graph.to_json()))
@@ -100,11 +101,12 @@ def _fill(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None
     for cell in sorted(CELLS.glob("*.v")):
         shutil.copyfile(cell, folder / "rtl" / "cells" / cell.name)
     (folder / "report.json").write_text(_json({"prediction": prediction(plan)}))
-    (folder / MANIFEST).write_text(_json(_manifest(folder, plan, board)))
-
-
-def _manifest(folder: Path, plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
+    (folder / MANIFEST).write_text(_json(manifest | {"files": sums}))
+
+
+def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
     sources = [hardware.TOP, *(f"cells/{cell.stem}" for cell in sorted(CELLS.glob("*.v")))]
     return {
         "weft": weft.__version__,
@@ -114,12 +116,13 @@ def _manifest(folder: Path, plan: Plan, board: dict[str, Any]) -> dict[str, Any]
         "lanes": plan.engine.lanes,
         "input_words": plan.inputs.words,
         "output_words": plan.outputs.words,
+        "image_limits": images.image_limits(plan),
+        "upload": plan.engine.streamed,  # no bitstream holds the store: the host writes it
         "inputs": [_port(port) for port in plan.inputs.ports],
         "outputs": [_port(port) for port in plan.outputs.ports],
         "board": plan.target.name,
         "board_file": board,
         "sources": [f"rtl/{name}.v" for name in sources],
-        "files": {path.relative_to(folder).as_posix(): _checksum(path) for path in files},
         "tools": {name: importlib.metadata.version(name) for name in TOOLS},
     }
 

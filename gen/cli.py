@@ -4,10 +4,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from rich.console import Console
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from weft.gen.arguments import parser
@@ -44,6 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
+    from weft.boards.families.lookup import design_hz
 
     begin = time.perf_counter()
     check_folder(args.output)
@@ -60,7 +64,8 @@ def _compile(args: argparse.Namespace) -> int:
         ff=board.budget.ff,
         dsp=board.budget.dsp,
         bram=board.budget.bram,
-        clock_hz=board.clock.hz,
+        spram=board.budget.spram,
+        clock_hz=design_hz(board),
     )
     chosen = plan(
         graph,
@@ -69,6 +74,7 @@ def _compile(args: argparse.Namespace) -> int:
         columns=args.columns,
         requant_lanes=args.requant_lanes,
     )
+    # A bitstream cannot fill single-ported RAM.
     write_build(args.output, graph, chosen, board.to_json())
     figures = prediction(chosen) | {
         "build": str(args.output),
@@ -116,13 +122,70 @@ def _synth(args: argparse.Namespace) -> int:
     report = synthesise(
         args.build,
         place_and_route=not args.yosys_only,
-        freq=args.freq,
+        clock_mhz=args.clock,
+        allow_timing_failure=args.allow_timing_failure,
         seed=args.seed,
         timeout=args.timeout,
         progress=_progress,
     )
     _show(args, report.to_json(), f"{args.build}: synthesis")
     return 0
+
+
+def _flash(args: argparse.Namespace) -> int:
+    from weft.boards.flash import flash
+
+    made = flash(args.build, dry_run=args.dry_run, progress=_progress)
+    if args.json:
+        _print_json(made.to_json())
+    elif args.dry_run:
+        out.print(made.command)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from weft.boards.device import Device
+
+    build = read_build(args.build)
+    inputs = load_inputs(args.inputs, build.graph, args.samples)
+    with _bar() as progress:
+        upload = True if args.upload else None
+        with Device(build, args.port, baud=args.baud, upload=upload, progress=progress) as device:
+            clock_hz = device.clock_hz
+            begin = time.perf_counter()
+            result = device.run(inputs)
+            seconds = time.perf_counter() - begin
+    if args.output is not None:
+        save_outputs(args.output, result.outputs)
+    labels = result.labels
+    predicted = prediction(build.plan)["cycles"]
+    figures = {
+        "samples": len(result.cycles),
+        "cycles": int(result.cycles.max()),
+        "predicted_cycles": predicted,
+        "microseconds": round(int(result.cycles.max()) / clock_hz * 1e6, 2),
+        "seconds": round(seconds, 3),
+        "labels": labels,
+    }
+    _show(args, figures, f"{build.plan.network} on {args.port}")
+    if set(result.cycles.tolist()) != {predicted}:
+        log.print(f"cycles: predicted {predicted}, counted {np.unique(result.cycles).tolist()}")
+        return 1
+    return 0
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, if that is a terminal: to be called with what, done and total."""
+    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -134,11 +197,12 @@ def _explain(args: argparse.Namespace) -> int:
     table = Table(
         "step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles"
     )
-    for name in ("begin", "end", "adds", "floor"):
+    for name in ("begin", "end", "adds", "loads", "floor", "utilisation"):
         table.add_column(name, justify="right")
     table.add_column("bound by")
     for row in figures["steps"]:
-        names = ("name", "operator", "unit", "begin", "end", "cycles", "floor", "bound")
+        names = ("name", "operator", "unit", "begin", "end", "cycles", "loads", "floor")
+        names += ("utilisation", "bound")
         table.add_row(*(str(row[name]) for name in names))
     out.print(table)
     return 0
@@ -178,6 +242,8 @@ COMMANDS = {
     "simulate": _simulate,
     "reference": _reference,
     "synth": _synth,
+    "flash": _flash,
+    "run": _run,
     "explain": _explain,
     "boards": _boards,
     "ops": _ops,

@@ -5,13 +5,14 @@ import gc
 from collections.abc import Iterator
 
 from amaranth.back import verilog
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
-from weft.hw.engine import Engine as EngineComponent
-from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams, Multiplier
+from weft.hw.compact_engine import CompactEngine
+from weft.hw.engine import Engine as OverlappedEngine
+from weft.hw.params import CHUNK_BITS, DATA, IMAGE_ADDRESS_BITS, EngineParams, Multiplier
 from weft.mapper.plan import Engine, Plan
 
 TOP = "weft_top"
@@ -29,6 +30,11 @@ def engine_params(engine: Engine) -> EngineParams:
         vector_taps=engine.vector_taps,
         accumulator_bits=engine.accumulator_bits,
         weight_bits=engine.weight_bits,
+        count_bits=engine.count_bits,
+        requant_interval=engine.requant_interval,
+        compact=engine.compact,
+        single_port=engine.single_port,
+        store_words=memories.store,
         act_words=memories.act,
         weight_words=memories.weight,
         vector_words=memories.vector,
@@ -55,7 +61,7 @@ class Top(wiring.Component):
     protocol.
     """
 
-    def __init__(self, engine: EngineComponent):
+    def __init__(self, engine: OverlappedEngine | CompactEngine):
         self.engine = engine
         word = 8 * engine.params.lanes
         super().__init__(
@@ -93,7 +99,9 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.engine = engine = self.engine
+        m.domains += ClockDomain(DATA, reset_less=True)
         m.d.comb += [
+            ClockSignal(DATA).eq(ClockSignal()),
             engine.image_valid.eq(self.img_valid),
             engine.image.address.eq(self.img_addr),
             engine.image.data.eq(self.img_data),
@@ -116,9 +124,8 @@ def verilog_text(plan: Plan, *, baked: bool = True) -> str:
 
     baked: memories start with the plan's images (else the host writes them first).
     """
-    component = EngineComponent(
-        engine_params(plan.engine), registers(plan), IMAGE_DIR if baked else ""
-    )
+    kind = CompactEngine if plan.engine.compact else OverlappedEngine
+    component = kind(engine_params(plan.engine), registers(plan), IMAGE_DIR if baked else "")
     with _no_collection():
         return verilog.convert(
             Top(component),

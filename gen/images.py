@@ -10,7 +10,16 @@ from weft.hw import step as layout
 from weft.hw.host import Image
 from weft.hw.packed import FIELD_BITS
 from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams, Unit, chunk_lanes
-from weft.mapper.plan import Params, Plan, Step
+from weft.mapper.loads import STORE_BITS
+from weft.mapper.plan import Content, Load, Params, Plan, Step
+
+SELECT = {
+    Content.WEIGHTS: Image.WEIGHT,
+    Content.VECTOR: Image.VECTOR,
+    Content.ARRAY_PARAMS: Image.ARRAY_PARAM,
+    Content.VECTOR_PARAMS: Image.VECTOR_PARAM,
+}
+"""The memory that each of the plan's images goes to."""
 
 
 def program(plan: Plan) -> list[int]:
@@ -19,6 +28,8 @@ def program(plan: Plan) -> list[int]:
     words = []
     for i, step in enumerate(plan.steps):
         last = i == len(plan.steps) - 1
+        for load in step.loads:
+            words += _loader_step(params, load)
         words += _chunks(layout.front_layout(params), front_fields(step))
         words += _chunks(layout.back_layout(params), back_fields(step, last))
     return words
@@ -55,9 +66,12 @@ def back_fields(step: Step, last: bool) -> dict[str, int]:
     """Values of the output path's part of a step word."""
     write, output = step.write, step.output
     return {
+        "load": 0,
         "unit": Unit[step.unit.name].value,
         "vector_op": layout.VectorOp[step.vector_op.name].value,
         "last_step": int(last),
+        "chain": int(step.gap is not None),
+        "gap": step.gap or 0,
         "rolling": int(output.rolling),
         "pair": int(output.pair),
         "odd": int(output.odd),
@@ -76,6 +90,25 @@ def back_fields(step: Step, last: bool) -> dict[str, int]:
         "high": output.high,
         "multiplier": output.multiplier,
     }
+
+
+def load_fields(load: Load) -> dict[str, int]:
+    """Values of the loader's part of a step word."""
+    return {
+        "source": load.source,
+        "count": load.chunks,
+        "wide": int(load.wide),
+        "image": SELECT[load.content].value << IMAGE_ADDRESS_BITS - 3,
+    }
+
+
+def _loader_step(params: EngineParams, load: Load) -> list[int]:
+    """The step word of a load: its own fields in the place of the front part."""
+    back = layout.back_layout(params)
+    idle = dict.fromkeys((str(name) for name, _ in back), 0)
+    front = _chunks(layout.load_layout(params), load_fields(load))
+    front += [0] * (layout.chunks(layout.front_layout(params)) - len(front))
+    return front + _chunks(back, idle | {"load": 1})
 
 
 MODULAR = ("act_", "out_word", "out_col", "out_row")
@@ -120,19 +153,63 @@ def array_chunks(weights: np.ndarray, params: EngineParams) -> np.ndarray:
     return weight_chunks(weights, params.weight_fields[1])
 
 
-def image_writes(plan: Plan) -> np.ndarray:
-    """All images as writes through the host port: int64 [n, 2] of (address, data)."""
+def contents(plan: Plan) -> dict[Content, np.ndarray]:
+    """The plan's images as image chunks: int64 [words, ...]."""
     params = engine_params(plan.engine)
     images, bits = plan.images, params.weight_bits
-    chunks = {
-        Image.REGISTER: np.array(registers(plan)).reshape(-1, 1),
-        Image.PROGRAM: np.array(program(plan), dtype=np.int64).reshape(-1, 1),
-        Image.ARRAY_PARAM: parameters(images.array_params),
-        Image.VECTOR_PARAM: parameters(images.vector_params),
-        Image.VECTOR: weight_chunks(images.vector, bits),
-        Image.WEIGHT: array_chunks(images.weights, params),
+    return {
+        Content.ARRAY_PARAMS: parameters(images.array_params),
+        Content.VECTOR_PARAMS: parameters(images.vector_params),
+        Content.VECTOR: weight_chunks(images.vector, bits),
+        Content.WEIGHTS: array_chunks(images.weights, params),
     }
-    return np.concatenate([_addressed(image, c) for image, c in chunks.items()])
+
+
+def image_writes(plan: Plan) -> np.ndarray:
+    """All images as writes through the host port: int64 [n, 2] of (address, data)."""
+    first = [
+        _addressed(Image.REGISTER, np.array(registers(plan)).reshape(-1, 1)),
+        _addressed(Image.PROGRAM, np.array(program(plan), dtype=np.int64).reshape(-1, 1)),
+    ]
+    if plan.engine.streamed:
+        return np.concatenate([*first, uploads(plan)])
+    chunks = contents(plan)
+    return np.concatenate([*first, *(_addressed(SELECT[c], chunks[c]) for c in chunks)])
+
+
+def uploads(plan: Plan) -> np.ndarray:
+    """The writes that a host makes before the first run, because no bitstream holds them."""
+    if not plan.engine.streamed:
+        return np.zeros((0, 2), np.int64)
+    return _addressed(Image.STORE, store(plan).reshape(-1, 1))
+
+
+def store(plan: Plan) -> np.ndarray:
+    """The store's words: the chunks of all loads in the order of their image addresses."""
+    words = np.zeros(plan.engine.memories.store, np.int64)
+    chunks = contents(plan)
+    for step in plan.steps:
+        for load in step.loads:
+            part = chunks[load.content][load.first : load.first + load.words]
+            holes = [(0, (1 << (n - 1).bit_length()) - n) for n in part.shape[1:]]
+            stream = np.pad(part, [(0, 0), *holes]).reshape(-1, 1)
+            assert len(stream) == load.chunks
+            if load.wide:
+                low = stream & (1 << STORE_BITS) - 1
+                stream = np.concatenate([low, stream >> STORE_BITS], axis=1)
+            words[load.source : load.source + load.store_words] = stream.ravel()
+    return words
+
+
+def image_limits(plan: Plan) -> list[int]:
+    """For each of the 8 memories of an image address, the first address beyond the plan's image.
+
+    The registers have none: they belong to the design.
+    """
+    address = image_writes(plan)[:, 0]
+    memory, place = np.divmod(address, 1 << IMAGE_ADDRESS_BITS - 3)
+    limits = [place[memory == m].max(initial=-1) + 1 for m in range(8)]
+    return [0 if m == Image.REGISTER.value else int(limit) for m, limit in enumerate(limits)]
 
 
 def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:
@@ -149,17 +226,19 @@ def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:
 
 def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
     """(file name, text) of every memory's image, one word per line for $readmemh."""
-    params = engine_params(plan.engine)
-    images, bits = plan.images, params.weight_bits
+    params, bits = engine_params(plan.engine), plan.engine.weight_bits
+    chunks = contents(plan)
+    if plan.engine.streamed:  # the loader fills these memories
+        chunks = {content: part[:0] for content, part in chunks.items()}
     yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
-    yield "array_params.hex", _hex(parameters(images.array_params), CHUNK_BITS)
-    yield "vector_params.hex", _hex(parameters(images.vector_params), CHUNK_BITS)
+    yield "array_params.hex", _hex(chunks[Content.ARRAY_PARAMS], CHUNK_BITS)
+    yield "vector_params.hex", _hex(chunks[Content.VECTOR_PARAMS], CHUNK_BITS)
     chunk_bits = chunk_lanes(params.vector_lanes, bits) * bits
-    yield "vector.hex", _hex(weight_chunks(images.vector, bits), chunk_bits)
+    yield "vector.hex", _hex(chunks[Content.VECTOR], chunk_bits)
     fields, field_bits = params.weight_fields
     chunk_bits = chunk_lanes(fields, field_bits) * field_bits
     for k in range(params.lanes):
-        yield f"weights_{k}.hex", _hex(array_chunks(images.weights[:, k], params), chunk_bits)
+        yield f"weights_{k}.hex", _hex(chunks[Content.WEIGHTS][:, k], chunk_bits)
 
 
 def _hex(chunks: np.ndarray, chunk_bits: int) -> str:

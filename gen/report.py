@@ -5,14 +5,14 @@ from typing import Any
 from weft.mapper import cost
 from weft.mapper.allocate import Lifetime, peak_live
 from weft.mapper.plan import Plan
-from weft.mapper.resources import predict
+from weft.mapper.resources import predict_for
 
 
 def prediction(plan: Plan) -> dict[str, Any]:
     """The ``prediction`` part of report.json: everything known before simulation and synthesis."""
     engine = plan.engine
     cycles = cost.cycles(plan)
-    needs = predict(engine)
+    needs = predict_for(plan.target, engine)
     lifetimes = [
         Lifetime(
             tensor=b.tensor,
@@ -32,6 +32,7 @@ def prediction(plan: Plan) -> dict[str, Any]:
         "ff": needs.ff,
         "dsp": needs.dsp,
         "bram": needs.bram,
+        "spram": needs.spram,
         "act_words": list(engine.memories.act),
         "act_words_live": [peak_live([x for x in lifetimes if x.bank == bank]) for bank in (0, 1)],
         "steps": _steps(plan),
@@ -40,7 +41,11 @@ def prediction(plan: Plan) -> dict[str, Any]:
 
 
 def _steps(plan: Plan) -> list[dict[str, Any]]:
-    """One row per step: when it begins and ends, what it takes alone, what bounds it."""
+    """One row per step: when it begins and ends, what it takes alone, what bounds it.
+
+    cycles: that the program takes longer because of it, loads included. utilisation: share of the
+    cycles from its begin to its end in which its unit is given a tap.
+    """
     rows = []
     before = 0
     for step, timing in zip(plan.steps, cost.timings(plan.engine, plan.steps), strict=True):
@@ -53,7 +58,9 @@ def _steps(plan: Plan) -> list[dict[str, Any]]:
                 "begin": timing.begin,
                 "end": timing.end,
                 "cycles": end - before,
+                "loads": cost.load_cycles(plan.engine, step),
                 "floor": cost.floor_cycles(step),
+                "utilisation": round(cost.floor_cycles(step) / (timing.end - timing.begin), 4),
                 "bound": step.bound,
             }
         )

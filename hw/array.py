@@ -4,9 +4,11 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
 from weft.hw.packed import PackedMultiplier
 from weft.hw.params import ROW_LATENCY, EngineParams, Unit
+from weft.hw.params import Multiplier as Style
 from weft.hw.ram import READ_LATENCY, Ram
 
 # A weight address leaves for row 0 so that its data meets the activation there.
@@ -102,6 +104,8 @@ class SystolicArray(wiring.Component):
     def _products(self, m: Module, k: int, act: Signal, weights: data.View) -> list[Signal]:
         """A row's N products."""
         p = self.params
+        if p.array_multiplier is Style.DUAL:
+            return dual_products(m, [(weight, act) for weight in weights], f"mul_{k}")
         products = []
         for field in range(p.weight_fields[0]):
             if p.packed:

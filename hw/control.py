@@ -1,25 +1,28 @@
 """The step controller: fetches step words and starts each step as soon as it may run."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import CHUNK_BITS, COUNT_BITS, EngineParams, Unit, bits_for
+from weft.hw.params import CHUNK_BITS, EngineParams, Unit, bits_for
 from weft.hw.ram import READ_LATENCY, Ram
-from weft.hw.step import back_layout, chunks, front_layout
+from weft.hw.step import GAP_BITS, back_layout, chunks, front_layout
 
 
 class Control(wiring.Component):
-    """Runs the program. A step begins when its unit is idle and, unless it follows the step before
-    row by row, the other unit is idle, too. The next step is fetched as soon as one has begun.
+    """Runs the program, and fetches each step as soon as the one before has begun.
+
+    A step begins when both units are idle; one that follows, when its own unit is idle; a chained
+    one of the array while the results of the step before still drain.
 
     Members (those of a unit once for each: ``array_*``, ``vector_*``)
     -------
     go: begins the program. busy: high from the next cycle until the cycle of the last result.
-    start: pulse at which a unit's step begins. front, back: its step word, from that cycle on.
-    row_done, done: a row's, the step's last result is written. rows: rows written. running: a step
-    has begun and not ended. idle: no step, or its last result is being written. load_*: writes
-    program chunks.
+    array_issued: the array's step issues its last tap. start: pulse at which a unit's step begins.
+    front, back: its step word, from that cycle on (``back`` later for a chained step, when the
+    results of the one before are written). row_done, done: a row's, the step's last result is
+    written. rows: rows written. running: a step has begun and not ended. idle: no step, or its last
+    result is being written. load_*: writes program chunks.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
@@ -28,6 +31,7 @@ class Control(wiring.Component):
         ports: dict[str, object] = {
             "go": In(1),
             "busy": Out(1),
+            "array_issued": In(1),
             "load_en": In(1),
             "load_address": In(bits_for(params.program_words)),
             "load_data": In(CHUNK_BITS),
@@ -39,13 +43,14 @@ class Control(wiring.Component):
                 f"{name}_back": Out(self.back_layout),
                 f"{name}_row_done": In(1),
                 f"{name}_done": In(1),
-                f"{name}_rows": Out(COUNT_BITS),
+                f"{name}_rows": Out(params.count_bits),
                 f"{name}_idle": Out(1),
                 f"{name}_running": Out(1),
             }
         super().__init__(ports)  # type: ignore[arg-type]
 
     go: Signal
+    array_issued: Signal
     busy: Signal
     load_en: Signal
     load_address: Signal
@@ -88,12 +93,18 @@ class Control(wiring.Component):
         ]
 
         # Chunks enter at the top, so the first one ends up at the bottom.
-        word = Signal(self.step_chunks * CHUNK_BITS)
+        word = Signal(self.step_chunks * CHUNK_BITS, reset_less=True)
         split = chunks(self.front_layout) * CHUNK_BITS
         front = data.View(self.front_layout, word[: self.front_layout.size])
         back = data.View(self.back_layout, word[split : split + self.back_layout.size])
         begin = Signal()
-        idle = {name: self._unit(m, name, begin, front, back) for name in _names()}
+        draining = Signal()  # results of the array's step before its present one are still to come
+        never = Const(0, 1)
+        idle = {
+            "array": self._unit(m, "array", begin, front, back, draining),
+            "vector": self._unit(m, "vector", begin, front, back, never),
+        }
+        chained = self._chain(m, begin, back, draining)
         both = Signal()
         own = Signal()
         m.d.comb += [
@@ -115,7 +126,7 @@ class Control(wiring.Component):
                     m.d.sync += [count.eq(0), pointer.eq(pointer - 1)]
                     m.next = "READY"
             with m.State("READY"):
-                with m.If(both | (own & front.follow)):
+                with m.If(both | (own & front.follow) | chained):
                     m.d.comb += begin.eq(1)
                     m.next = "FETCH"
                     with m.If(back.last_step):
@@ -127,28 +138,56 @@ class Control(wiring.Component):
         return m
 
     def _unit(
-        self, m: Module, name: str, begin: Signal, front: data.View, back: data.View
+        self,
+        m: Module,
+        name: str,
+        begin: Signal,
+        front: data.View,
+        back: data.View,
+        draining: Value,
     ) -> Signal:
         """A unit's step registers and progress; returns whether it is idle."""
         done, row_done = getattr(self, f"{name}_done"), getattr(self, f"{name}_row_done")
-        start, rows = getattr(self, f"{name}_start"), getattr(self, f"{name}_rows")
         idle = getattr(self, f"{name}_idle")
         running = getattr(self, f"{name}_running")
-        m.d.comb += idle.eq(~running | done)
-        m.d.sync += start.eq(0)
-        with m.If(begin & (back.unit == Unit[name.upper()].value)):
-            m.d.sync += [
-                start.eq(1),
-                running.eq(1),
-                rows.eq(0),
-                getattr(self, f"{name}_front").eq(front),
-                getattr(self, f"{name}_back").eq(back),
-            ]
-        with m.Else():
-            m.d.sync += rows.eq(rows + row_done)
-            with m.If(done):
-                m.d.sync += running.eq(0)
+        begins = begin & (back.unit == Unit[name.upper()].value)
+        rows = Signal(self.params.count_bits, name=f"{name}_rows_written")
+        m.d.comb += [
+            idle.eq(~running | (done & ~draining)),
+            # A step that follows counts the rows of the present step only.
+            getattr(self, f"{name}_rows").eq(Mux(draining, 0, rows)),
+        ]
+        m.d.sync += [getattr(self, f"{name}_start").eq(begins), rows.eq(rows + row_done)]
+        with m.If(begins):
+            m.d.sync += [running.eq(1), getattr(self, f"{name}_front").eq(front)]
+        with m.Elif(idle):
+            m.d.sync += running.eq(0)
+        with m.If(begins & idle):
+            m.d.sync += [rows.eq(0), getattr(self, f"{name}_back").eq(back)]
+        with m.Elif(done & draining):
+            m.d.sync += rows.eq(0)
         return idle
+
+    def _chain(self, m: Module, begin: Signal, back: data.View, draining: Signal) -> Value:
+        """Whether the next step may begin on the array while the results of the last one drain.
+
+        The output path changes over to its ``back`` with the last of those results.
+        """
+        issued = Signal()  # the array's step has issued its last tap
+        since = Signal(GAP_BITS)  # cycles since then
+        with m.If(self.array_issued):
+            m.d.sync += [issued.eq(1), since.eq(0)]
+        with m.Elif(begin):
+            m.d.sync += issued.eq(0)
+        with m.Elif(~since.all()):
+            m.d.sync += since.eq(since + 1)
+
+        next_back = Signal(self.back_layout, reset_less=True)
+        with m.If(self.array_done & draining):
+            m.d.sync += [self.array_back.eq(next_back), draining.eq(0)]
+        with m.Elif(begin & (back.unit == Unit.ARRAY.value) & ~self.array_idle):
+            m.d.sync += [next_back.eq(back), draining.eq(1)]
+        return back.chain & issued & (since >= back.gap) & ~draining & self.vector_idle
 
 
 def _names() -> list[str]:

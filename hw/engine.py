@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, DomainRenamer, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,11 +10,27 @@ from weft.hw.array import SystolicArray
 from weft.hw.control import Control
 from weft.hw.delay import delay
 from weft.hw.host import IMAGE_WRITE, Host, Image
+from weft.hw.image_port import route_images
 from weft.hw.output import OutputPath
-from weft.hw.params import EngineParams, Unit
+from weft.hw.params import DATA, EngineParams, Unit
 from weft.hw.ram import Ram
 from weft.hw.sequencer import Sequencer
 from weft.hw.vector import VectorUnit
+
+
+def engine_ports(params: EngineParams) -> dict[str, Any]:
+    """The members of an engine."""
+    word = 8 * params.lanes
+    return {
+        "image_valid": In(1),
+        "image": In(IMAGE_WRITE),
+        "i": In(stream.Signature(word)),
+        "o": Out(stream.Signature(word)),
+        "start_valid": In(1),
+        "start_ready": Out(1),
+        "busy": Out(1),
+        "cycles": Out(32),
+    }
 
 
 class Engine(wiring.Component):
@@ -39,19 +55,7 @@ class Engine(wiring.Component):
         image_dir: str = "",
     ):
         self.params, self.registers, self.image_dir = params, registers, image_dir
-        word = 8 * params.lanes
-        super().__init__(
-            {
-                "image_valid": In(1),
-                "image": In(IMAGE_WRITE),
-                "i": In(stream.Signature(word)),
-                "o": Out(stream.Signature(word)),
-                "start_valid": In(1),
-                "start_ready": Out(1),
-                "busy": Out(1),
-                "cycles": Out(32),
-            }
-        )
+        super().__init__(engine_ports(params))
 
     image_valid: Signal
     image: data.View
@@ -67,8 +71,9 @@ class Engine(wiring.Component):
         p, folder = self.params, self.image_dir
         m.submodules.host = host = Host(p, self.registers)
         m.submodules.control = control = Control(p, folder)
-        m.submodules.array = array = SystolicArray(p, folder)
-        m.submodules.vector = vector = VectorUnit(p, folder)
+        array, vector = SystolicArray(p, folder), VectorUnit(p, folder)
+        m.submodules.array = DomainRenamer(DATA)(array)
+        m.submodules.vector = DomainRenamer(DATA)(vector)
         banks = [Ram(width=8 * p.lanes, depth=p.act_words[b], grain=8) for b in (0, 1)]
         m.submodules.acts_0, m.submodules.acts_1 = banks
         connect(m, flipped(self.i), host.i)
@@ -87,8 +92,10 @@ class Engine(wiring.Component):
         for unit, datapath in ((Unit.ARRAY, array), (Unit.VECTOR, vector)):
             sequencers[unit] = self._sequencer(m, unit, control, datapath, banks)
             outputs[unit] = self._output(m, unit, control, datapath, sequencers[unit])
+        m.d.comb += control.array_issued.eq(sequencers[Unit.ARRAY].last)
         self._banks(m, host, control, sequencers, outputs, banks)
-        self._load(m, host, control, array, vector, outputs)
+        params = {Image.ARRAY_PARAM: outputs[Unit.ARRAY], Image.VECTOR_PARAM: outputs[Unit.VECTOR]}
+        route_images(m, p, self.image_valid, self.image, host, control, array, vector, params)
         return m
 
     def _sequencer(self, m: Module, unit: Unit, control: Any, datapath: Any, banks: list) -> Any:
@@ -119,7 +126,7 @@ class Engine(wiring.Component):
             ]
         for k in range(p.lanes):
             act = Mux(inside, word.word_select(k, 8), front.pad_value)
-            m.d.sync += lanes[k].eq(act.as_signed())
+            m.d[DATA] += lanes[k].eq(act.as_signed())
         return sequencer
 
     def _output(
@@ -150,7 +157,7 @@ class Engine(wiring.Component):
         m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
         for b, bank in enumerate(banks):
             vector_reads = running & (control.vector_front.read_bank == b)
-            vector_writes = running & (control.vector_back.write_bank == b)
+            vector_writes = vector.active & (control.vector_back.write_bank == b)
             array_enable = Mux(control.array_back.write_bank == b, array.enable, 0)
             with m.If(control.busy):
                 m.d.comb += [
@@ -173,56 +180,3 @@ class Engine(wiring.Component):
                     bank.w_addr.eq(host.write_address),
                     bank.w_data.eq(host.write_data),
                 ]
-
-    def _load(
-        self, m: Module, host: Any, control: Any, array: Any, vector: Any, outputs: dict
-    ) -> None:
-        """Image writes: memory select, then word, row (array only) and chunk, each of 2**n."""
-        p = self.params
-        address, chunk = self.image.address, self.image.data
-        select = address[-3:]
-        chosen = {image: Signal(name=f"to_{image.name.lower()}") for image in Image}
-        for image, signal in chosen.items():
-            m.d.comb += signal.eq(self.image_valid & (select == image.value))
-
-        vector_word, vector_chunk = _split(address, p.vector_chunks)
-        row_word, weight_chunk = _split(address, p.weight_chunks)
-        weight_word, row = row_word[p.row_bits :], row_word[: p.row_bits]
-        m.d.comb += [
-            host.register_en.eq(chosen[Image.REGISTER]),
-            host.register_index.eq(address[:2]),
-            host.register_data.eq(chunk),
-            control.load_en.eq(chosen[Image.PROGRAM]),
-            control.load_address.eq(address),
-            control.load_data.eq(chunk),
-            vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], p.vector_chunks)),
-            vector.load_address.eq(vector_word),
-            vector.load_data.eq(_spread(chunk, p.vector_chunks, len(vector.load_data))),
-            array.load_en.eq(_one_hot(weight_chunk, chosen[Image.WEIGHT], p.weight_chunks)),
-            array.load_row.eq(row),
-            array.load_address.eq(weight_word),
-            array.load_data.eq(_spread(chunk, p.weight_chunks, len(array.load_data))),
-        ]
-        images = {Unit.ARRAY: Image.ARRAY_PARAM, Unit.VECTOR: Image.VECTOR_PARAM}
-        for unit, output in outputs.items():
-            word, part = _split(address, output.param_chunks)
-            m.d.comb += [
-                output.load_en.eq(_one_hot(part, chosen[images[unit]], output.param_chunks)),
-                output.load_address.eq(word),
-                output.load_data.eq(chunk),
-            ]
-
-
-def _split(address: Any, n_chunks: int) -> tuple[Any, Any]:
-    """Word and chunk index of an image address."""
-    bits = (n_chunks - 1).bit_length()
-    return address[bits:], address[:bits]
-
-
-def _one_hot(index: Any, enable: Any, count: int) -> Any:
-    return Cat(enable & (index == i) if count > 1 else enable for i in range(count))
-
-
-def _spread(chunk: Any, n_chunks: int, width: int) -> Any:
-    """The used part of a chunk on every place of a memory word."""
-    return chunk[: width // n_chunks].replicate(n_chunks)

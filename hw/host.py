@@ -17,6 +17,7 @@ class Image(enum.Enum, shape=3):
     VECTOR_PARAM = 3
     VECTOR = 4
     WEIGHT = 5
+    STORE = 6
 
 
 class Register(enum.Enum, shape=2):

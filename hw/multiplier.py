@@ -39,6 +39,8 @@ class Multiplier(wiring.Component):
             raise ValueError(f"Multiplier: operands of {widths} bits are too wide for {style}")
         if style is Style.PACKED:
             raise ValueError("Multiplier: packed ones are PackedMultiplier's")
+        if style is Style.DUAL:
+            raise ValueError("Multiplier: dual ones are DualMultiplier's")
         self.latency = multiplier_latency(style, widths[1])
         product = Shape(sum(widths), signed=any(shape.signed for shape in shapes))
         super().__init__({"a": In(self.a_shape), "b": In(self.b_shape), "p": Out(product)})

@@ -1,15 +1,16 @@
 """An output path: drain, requantisation lanes, writer, and the parameters of its channels."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
 from weft.hw.drain import LOAD_DELAY, Drain
-from weft.hw.params import CHUNK_BITS, EngineParams, Unit
+from weft.hw.params import CHUNK_BITS, DATA, EngineParams, Unit
 from weft.hw.ram import Ram
 from weft.hw.requantise import RequantiseLane
 from weft.hw.sequencer import FLAGS
+from weft.hw.serial_requantise import SerialRequantiseLane
 from weft.hw.step import back_layout, param_layout
 from weft.hw.writer import Writer
 
@@ -17,12 +18,16 @@ from weft.hw.writer import Writer
 class OutputPath(wiring.Component):
     """From a unit's sums to int8 codes in activation memory.
 
+    Group g of a tile, from 0 on, is written ``unit_latency + 1 + requant_latency + g *
+    requant_interval`` cycles after the issue of the tile's last tap.
+
     Members
     -------
     flags: of the tap that the unit's sequencer issues. sums: the unit's, valid ``unit_latency``
-    cycles after a tile's last tap. step: constant during a step. word, enable, codes: the write,
-    codes on every group of the word. row_done, done: with the last write of a row, of the step.
-    load_*: writes chunks of the parameter memory.
+    cycles after a tile's last tap. step: changes only after ``done`` and at least ``LOAD_DELAY``
+    cycles before the sums of the next step's first tile. word, enable, codes: the write,
+    codes on every group of the word. active: a group is due, written or not. row_done, done: with
+    the last write of a row, of the step. load_*: writes chunks of the parameter memory.
     """
 
     def __init__(self, params: EngineParams, unit: Unit, init_file: str = ""):
@@ -37,6 +42,7 @@ class OutputPath(wiring.Component):
                 "step": In(back_layout(params)),
                 "word": Out(params.act_address_bits),
                 "enable": Out(params.lanes),
+                "active": Out(1),
                 "codes": Out(8 * params.lanes),
                 "row_done": Out(1),
                 "done": Out(1),
@@ -51,6 +57,7 @@ class OutputPath(wiring.Component):
     step: data.View
     word: Signal
     enable: Signal
+    active: Signal
     codes: Signal
     row_done: Signal
     done: Signal
@@ -72,7 +79,7 @@ class OutputPath(wiring.Component):
         tile = Signal(FLAGS)
         m.d.comb += [tile.eq(self.flags), tile.active.eq(self.flags.emit)]
         m.d.comb += [
-            drain.tile.eq(delay(m, tile, p.unit_latency(unit) - LOAD_DELAY, "tile")),
+            drain.tile.eq(self._due(m, tile)),
             drain.step.eq(step),
             drain.sums.eq(self.sums),
             params.r_addr.eq(drain.param_address),
@@ -86,16 +93,31 @@ class OutputPath(wiring.Component):
             writer.step.eq(step),
             self.word.eq(writer.word),
             self.enable.eq(writer.enable),
+            self.active.eq(writer.active),
             self.codes.eq(Cat(codes).replicate(p.groups_per_word(unit))),
             self.row_done.eq(writer.row_done),
             self.done.eq(writer.done),
         ]
         return m
 
+    def _due(self, m: Module, tile: data.View) -> data.View | Value:
+        """The flags when the unit's sums are due; a compact engine's step says of which unit."""
+        p = self.params
+        if not p.compact:
+            return delay(m, tile, p.unit_latency(self.unit) - LOAD_DELAY, "tile")
+        vector, array = p.unit_latency(Unit.VECTOR), p.unit_latency(Unit.ARRAY)
+        early = delay(m, tile, vector - LOAD_DELAY, "tile")
+        late = delay(m, early, array - vector, "late_tile")
+        return Mux(self.step.unit == Unit.VECTOR.value, early.as_value(), late.as_value())
+
     def _lane(self, m: Module, r: int, drain: Drain, params: Ram) -> Signal:
         step = self.step
-        lane = RequantiseLane(self.params)
-        m.submodules[f"requantise_{r}"] = lane
+        if self.params.requant_interval == 1:
+            lane = RequantiseLane(self.params)
+        else:
+            lane = SerialRequantiseLane(self.params)
+            m.d.comb += lane.start.eq(drain.group.valid)
+        m.submodules[f"requantise_{r}"] = DomainRenamer(DATA)(lane)
         m.d.comb += [
             lane.acc.eq(drain.group_sums[r]),
             lane.param.eq(params.r_data.word_select(r, param_layout().size)),
@@ -103,7 +125,7 @@ class OutputPath(wiring.Component):
             lane.low.eq(step.low.as_signed()),
             lane.high.eq(step.high.as_signed()),
         ]
-        if self.unit is Unit.VECTOR:  # the array has no pairs and no averages
+        if self.unit is Unit.VECTOR or self.params.compact:  # the array has no pairs, no averages
             m.d.comb += [
                 lane.pair.eq(step.pair),
                 lane.odd.eq(step.odd),

@@ -3,26 +3,33 @@
 from dataclasses import dataclass
 from enum import Enum
 
-COUNT_BITS = 12
-"""Bits of every loop count: sizes up to 4096."""
-
 CHUNK_BITS = 36
 """Width of an image write: one block-RAM word of most devices."""
 
 IMAGE_ADDRESS_BITS = 24
 """Image address: memory select in the top 3 bits, then word, row and chunk."""
 
+SERIAL_CYCLES = 4
+"""Cycles that a lane with a single multiplier takes for one result."""
+
+DATA = "data"
+"""Clock domain of datapaths: ``sync``'s clock and no reset. A reset of every register would be the
+largest net by far, and nothing else would find a way past it. What stays after a reset is flushed:
+no flag says that it is valid."""
+
 ROW_LATENCY = 3
 """Cycles from an issued address to lane data at row 0 (read, output register, padding)."""
 
 
 class Multiplier(Enum):
-    """How multipliers are built: a DSP block each, an adder tree in LUTs, or (in the array only)
-    a DSP block for two columns."""
+    """How multipliers are built: a DSP block each, an adder tree in LUTs, or a DSP block for two:
+    of one activation and two packed weights (in the array only), or two that have nothing in
+    common, where a block splits into halves (not for requantisation)."""
 
     DSP = "dsp"
     LUT = "lut"
     PACKED = "packed"
+    DUAL = "dual"
 
 
 def bits_for(count: int) -> int:
@@ -50,11 +57,17 @@ class EngineParams:
     array_requant, vector_requant: results that each unit requantises per cycle; the first divides
     lanes and columns, the second the lanes. vector_taps: output columns that a lane of the vector
     unit works on at once (T). accumulator_bits: width of the sums, 25 to 32. weight_bits: 8, or 9
-    for weights with zero points.
+    for weights with zero points. requant_interval: cycles between the groups of results that leave
+    a drain; 1, or ``SERIAL_CYCLES`` with one lane of a single multiplier per output path.
 
     The ``_words`` are memory depths: activations in each of two banks (K bytes), weight tiles
     (K x N), vector weights (T x K), requantisation parameters of the array's and of the vector
-    unit's output path, program chunks (36 bits).
+    unit's output path, program chunks (36 bits), store (32 bits).
+
+    count_bits: width of loop counts and image sizes. compact: the units take turns at one
+    sequencer and one output path (``CompactEngine``), whose parameters are the first of the two.
+    single_port: activations lie in memories with one port, so that a step reads one bank and writes
+    the other. store_words: 0 for an engine without a loader.
     """
 
     lanes: int
@@ -69,6 +82,11 @@ class EngineParams:
     program_words: int
     accumulator_bits: int = 32
     weight_bits: int = 8
+    count_bits: int = 12
+    requant_interval: int = 1
+    compact: bool = False
+    single_port: bool = False
+    store_words: int = 0
     array_multiplier: Multiplier = Multiplier.DSP
     vector_multiplier: Multiplier = Multiplier.DSP
     requant_multiplier: Multiplier = Multiplier.DSP
@@ -98,6 +116,31 @@ class EngineParams:
             raise ValueError(f"accumulator_bits must be 25..32, not {self.accumulator_bits}")
         if self.weight_bits not in (8, 9):
             raise ValueError(f"weight_bits must be 8 or 9, not {self.weight_bits}")
+        if not 2 <= self.count_bits <= 12:
+            raise ValueError(f"count_bits must be 2..12, not {self.count_bits}")
+        if self.compact and (self.requant_interval == 1 or self.vector_taps > 1):
+            raise ValueError("a compact engine has a serial requantisation lane and one vector tap")
+        if self.compact and self.lanes > 8:  # flags of a step must not outlive it
+            raise ValueError(f"a compact engine has at most 8 lanes, not {self.lanes}")
+        if not self.compact and (self.single_port or self.store_words):
+            raise ValueError("only a compact engine has single-ported memories or a loader")
+        if self.requant_interval not in (1, SERIAL_CYCLES):
+            raise ValueError(
+                f"requant_interval must be 1 or {SERIAL_CYCLES}, not {self.requant_interval}"
+            )
+        if self.requant_interval > 1 and self.max_requant > 1:
+            raise ValueError(
+                f"requant_interval {self.requant_interval} needs array_requant and vector_requant "
+                f"of 1, not {self.array_requant} and {self.vector_requant}"
+            )
+        self._check_multipliers()
+        if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
+            raise ValueError(
+                f"memories must take at most {IMAGE_ADDRESS_BITS - 3} bits of image address, "
+                f"not {self.image_word_bits}"
+            )
+
+    def _check_multipliers(self) -> None:
         for name in ("vector_multiplier", "requant_multiplier"):
             if getattr(self, name) is Multiplier.PACKED:
                 raise ValueError(f"{name} cannot be packed: only the array's can")
@@ -106,23 +149,34 @@ class EngineParams:
                 "packed multipliers need an even number of columns and 8-bit weights, not "
                 f"{self.columns} columns and {self.weight_bits} bits"
             )
-        if self.image_word_bits > IMAGE_ADDRESS_BITS - 3:
-            raise ValueError(
-                f"memories must take at most {IMAGE_ADDRESS_BITS - 3} bits of image address, "
-                f"not {self.image_word_bits}"
-            )
+        if self.requant_multiplier is Multiplier.DUAL:
+            raise ValueError("requant_multiplier cannot be dual: its operands have 16 bits")
+        dual = Multiplier.DUAL in (self.array_multiplier, self.vector_multiplier)
+        if dual and self.weight_bits != 8:
+            raise ValueError(f"dual multipliers need 8-bit weights, not {self.weight_bits} bits")
 
     def requant(self, unit: Unit) -> int:
         """Results that a unit's output path requantises per cycle."""
         return self.array_requant if unit is Unit.ARRAY else self.vector_requant
 
     def tile_lanes(self, unit: Unit) -> int:
-        """Results that a unit hands to its output path at once."""
+        """Results that an output path takes at once: its unit's, or the larger unit's."""
+        if self.compact:
+            return max(self.columns, self.lanes)
         return self.columns if unit is Unit.ARRAY else self.lanes
 
     def groups_per_word(self, unit: Unit) -> int:
         """Result groups in an activation word."""
         return self.lanes // self.requant(unit)
+
+    @property
+    def coordinate_bits(self) -> int:
+        """Bits of a signed coordinate: a padded position, up to twice the largest size."""
+        return self.count_bits + 2
+
+    @property
+    def store_address_bits(self) -> int:
+        return bits_for(self.store_words)
 
     @property
     def act_address_bits(self) -> int:
@@ -150,8 +204,9 @@ class EngineParams:
 
     @property
     def hold_bits(self) -> int:
-        """Bits of the idle cycles after a tile."""
-        return self.groups_per_tile_bits
+        """Bits of the idle cycles after a tile: fewer than its groups take to leave."""
+        groups = max(self.tile_lanes(u) // self.requant(u) for u in Unit)
+        return bits_for(groups * self.requant_interval + 1)
 
     @property
     def max_requant(self) -> int:
@@ -195,6 +250,7 @@ class EngineParams:
             bits_for(self.param_words[1]) + _log2(2 * self.vector_requant),
             bits_for(self.vector_words) + _log2(self.vector_chunks),
             bits_for(self.weight_words) + self.row_bits + _log2(self.weight_chunks),
+            self.store_address_bits,
         )
 
     def unit_latency(self, unit: Unit) -> int:
@@ -205,13 +261,17 @@ class EngineParams:
 
     @property
     def requant_latency(self) -> int:
-        """Cycles from a group at the drain's foot to its write into activation memory."""
-        return 8 + multiplier_latency(self.requant_multiplier, 16)
+        """Cycles from a group at the drain's foot to its write into activation memory.
+
+        Five more where one multiplier makes four products and a sum is shifted byte by byte.
+        """
+        cycles = 8 if self.requant_interval == 1 else 13
+        return cycles + multiplier_latency(self.requant_multiplier, 16)
 
 
 def multiplier_latency(style: Multiplier, rows: int) -> int:
     """Cycles from operands to product; ``rows`` is the second operand's width up to 16."""
-    if style is Multiplier.DSP:
+    if style in (Multiplier.DSP, Multiplier.DUAL):
         return 2
     if style is Multiplier.PACKED:
         return 4

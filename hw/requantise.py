@@ -1,4 +1,4 @@
-"""One lane of the output path: accumulators to int8 codes, exactly as float32 would round."""
+"""A lane of the output path: accumulators to int8 codes, exactly as float32 would round."""
 
 # Ref: docs/ops.md, C1 and C2.
 
@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigne
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.delay import delay
 from weft.hw.multiplier import Multiplier
 from weft.hw.params import EngineParams
 from weft.hw.step import param_layout
@@ -16,19 +17,31 @@ LOW_BITS = 16
 FRACTION_BITS = 25
 """Fraction bits kept before rounding: half a unit in the last place of float32 below 2**9."""
 
-WHOLE_BITS = 10
-"""Whole part kept, signed: anything outside saturates whatever the zero point."""
+WHOLE_BITS = 9
+"""Whole part kept, signed: anything outside is clipped whatever the zero point and the fraction."""
 
 SHIFTS = (24, 32, 40, 48, 56)
 """Where the binary point of a product can lie."""
 
+ALIGNED = data.StructLayout(
+    {
+        "fraction": FRACTION_BITS,
+        "whole": signed(WHOLE_BITS),
+        "rest": 1,  # something lies below the fraction
+        "too_low": 1,  # the whole part lies outside its range, below ...
+        "too_high": 1,  # ... or above; the other fields then mean nothing
+    }
+)
+"""A scaled sum, rounded off to what its code depends on."""
 
-class RequantiseLane(wiring.Component):
-    """``clip(round((acc + bias) * factor * 2**-shift) + zero_point, low, high)``, pipelined.
 
-    The bias is expected with 2**15 added, which makes the lower half a signed number after its top
-    bit is flipped. In ``pair`` mode the two halves are two operands with a factor each:
-    ``upper * multiplier + lower * factor``. A new value every cycle; ``latency`` cycles.
+class Lane(wiring.Component):
+    """What requantisation lanes have in common: ports, and the steps that all of them take.
+
+    ``clip(round((acc + bias) * factor * 2**-shift) + zero_point, low, high)``. The bias is expected
+    with 2**15 added, which makes the lower half a signed number after its top bit is flipped. In
+    ``pair`` mode the two halves are two operands with a factor each:
+    ``upper * multiplier + lower * factor``.
 
     Members
     -------
@@ -36,7 +49,7 @@ class RequantiseLane(wiring.Component):
     zero_point, low, high: constant during a step. code: the int8 result.
     """
 
-    def __init__(self, params: EngineParams):
+    def __init__(self, params: EngineParams, **more: wiring.Member):
         self.params = params
         self.latency = params.requant_latency
         super().__init__(
@@ -50,6 +63,7 @@ class RequantiseLane(wiring.Component):
                 "low": In(signed(8)),
                 "high": In(signed(8)),
                 "code": Out(signed(8)),
+                **more,
             }
         )
 
@@ -63,29 +77,66 @@ class RequantiseLane(wiring.Component):
     high: Signal
     code: Signal
 
+    def total(self) -> Value:
+        """The sum with its bias; of the accumulator's width."""
+        return (self.acc + self.param.bias.as_signed())[: self.params.accumulator_bits]
+
+    def round_up(self, within: Value, edge: Value, half_up: Value, whole: Value) -> Value:
+        """Whether the whole part goes up by one: ties to even (or odd), all else to the nearest."""
+        return Mux(within | edge, whole[0] ^ self.odd, half_up)
+
+    def clip(self, result: Value, too_low: Value, too_high: Value) -> Value:
+        """The code of a rounded value with its zero point."""
+        low = too_low | (~too_high & (result < self.low))
+        high = too_high | (result > self.high)
+        return Mux(low, self.low, Mux(high, self.high, result))
+
+
+def operands(total: Value) -> tuple[Value, Value]:
+    """A sum's lower operand, whose offset goes, and its upper one; both signed."""
+    lower = Cat(total[: LOW_BITS - 1], ~total[LOW_BITS - 1]).as_signed()
+    return lower, total[LOW_BITS:].as_signed()
+
+
+def near_tie(aligned: data.View) -> tuple[Value, Value, Value]:
+    """Whether float32 sees a tie: within half a unit of its last place, or just at its edge; and
+    whether the fraction is at least a half.
+
+    A whole part of n bits leaves float32 a distance from a tie of up to 2**n of our units, beyond
+    which only an exact 2**n above it rounds to the tie, too.
+    """
+    n_bits = WHOLE_BITS - 1
+    sign = aligned.whole[-1]
+    magnitude = aligned.whole[:-1] ^ sign.replicate(n_bits)
+    mask = Cat(magnitude[i:].any() for i in range(n_bits))  # 2**n - 1
+    edge = Cat(Const(1, 1), mask) & ~Cat(mask, Const(0, 1))  # 2**n
+    half_up = aligned.fraction[-1]
+    # From the tie, one's complement below it.
+    distance = aligned.fraction[:-1] ^ (~half_up).replicate(FRACTION_BITS - 1)
+    low, high = distance[: n_bits + 1], distance[n_bits + 1 :]
+    outside = low & ~Cat(mask, Const(0, 1))
+    within = ~outside.any() & ~high.any()
+    at_edge = half_up & ~aligned.rest & (low == edge) & ~high.any()
+    return within, at_edge, half_up
+
+
+class RequantiseLane(Lane):
+    """A lane that takes a new value every cycle; the code leaves ``latency`` cycles later."""
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         total = Signal.like(self.acc)
         factor = Signal(32)
-        m.d.sync += [
-            total.eq(self.acc + self.param.bias.as_signed()),
-            factor.eq(self.param.factor),
-        ]
+        m.d.sync += [total.eq(self.total()), factor.eq(self.param.factor)]
         product, latency = self._product(m, total, factor)
-        shift = self.param.shift
-        for stage in range(1 + latency):
-            delayed = Signal.like(shift, name=f"shift_{stage}")
-            m.d.sync += delayed.eq(shift)
-            shift = delayed
-        whole, fraction, rest = self._align(m, product, shift)
-        self._round(m, whole, fraction, rest)
+        shift = delay(m, self.param.shift, 1 + latency, "shift")
+        self._round(m, self._align(m, product, shift))
         return m
 
     def _product(self, m: Module, total: Signal, factor: Signal) -> tuple[Signal, int]:
         """The scaled sum of both halves, and its latency."""
         style = self.params.requant_multiplier
-        lower = Cat(total[: LOW_BITS - 1], ~total[LOW_BITS - 1]).as_signed()
-        upper = total[LOW_BITS:].as_signed()
+        lower, upper = operands(total)
         upper_factor = Mux(self.pair, self.multiplier, factor)
         halves = []
         for name, operand, scale in (("upper", upper, upper_factor), ("lower", lower, factor)):
@@ -105,62 +156,38 @@ class RequantiseLane(wiring.Component):
         m.d.sync += product.eq(upper_product + halves[1])
         return product, latency + 2
 
-    def _align(self, m: Module, product: Signal, shift: Value) -> tuple[Signal, Signal, Signal]:
-        """Whole part (saturated), fraction bits and whether anything lies below them."""
-        whole = Signal(signed(WHOLE_BITS))
-        fraction = Signal(FRACTION_BITS)
-        rest = Signal()
-        limit = (1 << WHOLE_BITS - 1) - 1
+    def _align(self, m: Module, product: Signal, shift: Value) -> data.View:
+        aligned = Signal(ALIGNED)
         padded = Cat(Const(0, 1), product)  # room for 25 fraction bits at the smallest shift
+        sign = padded[-1]
         with m.Switch(shift):
             for i, point in enumerate(SHIFTS):
-                point += 1
+                below = point + 1 - FRACTION_BITS
                 with m.Case(i) if i < len(SHIFTS) - 1 else m.Default():
-                    high = _from(padded, point).as_signed()
-                    fits = _from(padded, point + WHOLE_BITS - 1)
-                    sign = padded[-1]
-                    inside = Mux(sign, fits.all(), ~fits.any())
-                    clipped = Mux(sign, -limit - 1, limit)
-                    below = point - FRACTION_BITS
+                    above = _from(padded, point + WHOLE_BITS)
+                    inside = Mux(sign, above.all(), ~above.any())
                     m.d.sync += [
-                        whole.eq(Mux(inside, high, clipped)),
-                        fraction.eq(_from(padded, below)[:FRACTION_BITS]),
-                        rest.eq(padded[:below].any() if below else 0),
+                        aligned.whole.eq(_from(padded, point + 1).as_signed()),
+                        aligned.fraction.eq(_from(padded, below)[:FRACTION_BITS]),
+                        aligned.rest.eq(padded[:below].any() if below else 0),
+                        aligned.too_low.eq(~inside & sign),
+                        aligned.too_high.eq(~inside & ~sign),
                     ]
-        return whole, fraction, rest
+        return aligned
 
-    def _round(self, m: Module, whole: Signal, fraction: Signal, rest: Signal) -> None:
-        sign = whole[-1]
-        magnitude = Signal(WHOLE_BITS - 1)
-        m.d.comb += magnitude.eq(whole[:-1] ^ sign.replicate(WHOLE_BITS - 1))
-        # mask: 2**n - 1 for a whole part of n bits, the distance from a tie that float32 loses.
-        above = fraction[-1]
-        distance = Signal(FRACTION_BITS - 1)  # from the tie, one's complement below it
-        mask = Signal.like(distance)
-        m.d.comb += mask.eq(Cat(magnitude[i:].any() for i in range(WHOLE_BITS - 1)))
-        m.d.comb += distance.eq(fraction[:-1] ^ (~above).replicate(FRACTION_BITS - 1))
-
+    def _round(self, m: Module, aligned: data.View) -> None:
         # Stage 1: compare. Stage 2: decide. Stage 3: add. Stage 4: clip.
-        within = Signal()
-        edge = Signal()
-        half_up = Signal()
-        whole_1 = Signal.like(whole)
-        m.d.sync += [
-            within.eq(~(distance & ~mask).any()),
-            edge.eq(above & ~rest & (distance == mask + 1)),
-            half_up.eq(above),
-            whole_1.eq(whole),
-        ]
-        up = Signal()
-        whole_2 = Signal.like(whole)
-        m.d.sync += [
-            up.eq(Mux(within | edge, whole_1[0] ^ self.odd, half_up)),
-            whole_2.eq(whole_1),
-        ]
-        result = Signal(signed(WHOLE_BITS + 2))
-        m.d.sync += result.eq(whole_2 + Cat(up, 0).as_signed() + self.zero_point)
-        clipped = Mux(result < self.low, self.low, Mux(result > self.high, self.high, result))
-        m.d.sync += self.code.eq(clipped)
+        within, edge, half_up, up = (Signal(name=n) for n in ("within", "edge", "half_up", "up"))
+        for signal, value in zip((within, edge, half_up), near_tie(aligned), strict=True):
+            m.d.sync += signal.eq(value)
+        whole = delay(m, aligned.whole, 1, "whole")
+        m.d.sync += up.eq(self.round_up(within, edge, half_up, whole))
+        whole = delay(m, whole, 1, "rounded")
+        result = Signal(signed(WHOLE_BITS + 1))
+        m.d.sync += result.eq(whole + Cat(up, 0).as_signed() + self.zero_point)
+        too_low = delay(m, aligned.too_low, 3, "too_low")
+        too_high = delay(m, aligned.too_high, 3, "too_high")
+        m.d.sync += self.code.eq(self.clip(result, too_low, too_high))
 
 
 def _from(value: Value, start: int) -> Value:

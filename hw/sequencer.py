@@ -1,11 +1,11 @@
 """The address generator: six nested loops, one tap a cycle, no multiplications."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import COUNT_BITS, EngineParams, Unit
-from weft.hw.step import COORDINATE_BITS, LEVELS, front_layout
+from weft.hw.params import EngineParams, Unit
+from weft.hw.step import LEVELS, front_layout
 
 FLAGS = data.StructLayout(
     {
@@ -31,7 +31,7 @@ class Sequencer(wiring.Component):
     must stay until the last tap is issued.
 
     A step that follows issues a row only once the other unit's step has finished enough rows:
-    ``need`` of them, then ``y_row`` more for each row.
+    ``need`` of them, then ``y_row`` more for each row. A compact engine's steps never follow.
 
     Members
     -------
@@ -48,7 +48,7 @@ class Sequencer(wiring.Component):
             {
                 "start": In(1),
                 "step": In(front_layout(params)),
-                "other_rows": In(COUNT_BITS),
+                "other_rows": In(params.count_bits),
                 "other_done": In(1),
                 "flags": Out(FLAGS),
                 "last": Out(1),
@@ -77,7 +77,7 @@ class Sequencer(wiring.Component):
         ends = Signal(len(levels))
         advance = Signal(len(levels))
         for i, name in enumerate(levels):
-            left = Signal(COUNT_BITS, name=f"left_{name}")
+            left = Signal(self.params.count_bits, name=f"left_{name}")
             count = step[f"n_{name}"]
             m.d.comb += advance[i].eq(active & ends[i + 1 :].all())
             with m.If(self.start | (advance[i] & ends[i])):
@@ -110,7 +110,7 @@ class Sequencer(wiring.Component):
             m.d.sync += opens.eq(1)
         with m.Elif(active):
             m.d.sync += opens.eq(row_ends)
-        ready = self._wait(m, active & opens)
+        ready = Const(1) if self.params.compact else self._wait(m, active & opens)
         self._pace(m, active, tile_ends, row_ends, ends[0], opens, ready)
         self._flag(m, active, ends, tile_ends)
         return m
@@ -131,7 +131,8 @@ class Sequencer(wiring.Component):
 
     def _wait(self, m: Module, row_begins: Value) -> Signal:
         """Whether the next row may be issued; settles two cycles after a row has begun."""
-        need = Signal(signed(COORDINATE_BITS))  # rows of the other step that the next row reads
+        # Rows of the other step that the next row reads.
+        need = Signal(signed(self.params.coordinate_bits))
         free = Signal()
         ready = Signal()
         with m.If(self.start):
@@ -150,18 +151,19 @@ class Sequencer(wiring.Component):
         row_ends: Value,
         last_row: Value,
         opens: Signal,
-        ready: Signal,
+        ready: Value,
     ) -> None:
         """When taps are issued: always, but for ``hold`` cycles after a tile and rows not ready."""
         step = self.step
+        follow = Const(0) if self.params.compact else step.follow
         hold = Signal.like(step.hold)  # idle cycles still to come
         settle = Signal()  # ``ready`` does not belong to the first row yet
         waiting = Signal()
         go = Signal()
         m.d.comb += go.eq(~settle & (hold <= 1) & (ready | ~opens))
-        m.d.sync += settle.eq(self.start & step.follow)
+        m.d.sync += settle.eq(self.start & follow)
         with m.If(self.start):
-            m.d.sync += [active.eq(~step.follow), waiting.eq(step.follow), hold.eq(0)]
+            m.d.sync += [active.eq(~follow), waiting.eq(follow), hold.eq(0)]
         with m.Elif(row_ends & last_row):
             m.d.sync += active.eq(0)
         with m.Elif(tile_ends):
@@ -173,26 +175,20 @@ class Sequencer(wiring.Component):
                 m.d.sync += hold.eq(hold - 1)
 
     def _flag(self, m: Module, active: Signal, ends: Signal, tile_ends: Value) -> None:
-        levels, step = LEVELS[self.unit], self.step
+        levels = LEVELS[self.unit]
         tile, col = levels.index("tile"), levels.index("col")
         outer, inner = min(tile, col), max(tile, col)
         first, fresh, first_row, start_inner, start_outer = (
             Signal(name=name) for name in ("first", "fresh", "first_row", "inner0", "outer0")
         )
-        # Tiles that open a row (or, in the vector unit, a word of a row) may give no results.
-        lead = Signal.like(step.lead)
-        emits = Signal()
-        leads = self.unit is Unit.VECTOR
-        m.d.comb += emits.eq(tile_ends & (lead == 0) if leads else tile_ends)
+        emits = self._emit(m, active, tile_ends, ends[inner])
         with m.If(self.start):
             m.d.sync += [s.eq(1) for s in (first, fresh, first_row, start_inner, start_outer)]
-            m.d.sync += lead.eq(step.lead)
         with m.Elif(active):
             m.d.sync += first.eq(tile_ends)
             with m.If(tile_ends):
                 round_ends = ends[inner]
                 m.d.sync += [fresh.eq(round_ends), start_inner.eq(round_ends | ~emits)]
-                m.d.sync += lead.eq(Mux(round_ends, step.lead, Mux(lead == 0, 0, lead - 1)))
                 with m.If(round_ends):
                     m.d.sync += start_outer.eq(ends[outer])
                     with m.If(ends[outer]):
@@ -211,6 +207,17 @@ class Sequencer(wiring.Component):
             self.flags.first_row.eq(first_row),
             self.flags.last_row.eq(ends[0]),
         ]
+
+    def _emit(self, m: Module, active: Signal, tile_ends: Value, round_ends: Value) -> Value:
+        """Which tiles give results: in the vector unit not those that open a word's row."""
+        if self.unit is Unit.ARRAY:
+            return tile_ends
+        lead = Signal.like(self.step.lead)
+        with m.If(self.start):
+            m.d.sync += lead.eq(self.step.lead)
+        with m.Elif(active & tile_ends):
+            m.d.sync += lead.eq(Mux(round_ends, self.step.lead, Mux(lead == 0, 0, lead - 1)))
+        return tile_ends & (lead == 0)
 
 
 class _Walker:

@@ -6,10 +6,10 @@ path. Each part fills whole program chunks of 36 bits, lowest bits first.
 
 from amaranth.lib import data, enum
 
-from weft.hw.params import CHUNK_BITS, COUNT_BITS, EngineParams, Unit
+from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams, Unit
 
-COORDINATE_BITS = COUNT_BITS + 2
-"""Signed coordinates: a padded position, from -4096 to twice the largest size."""
+GAP_BITS = 7
+"""Bits of the cycles between chained steps."""
 
 
 class VectorOp(enum.Enum, shape=2):
@@ -35,28 +35,28 @@ def front_layout(p: EngineParams) -> data.StructLayout:
     first coordinate, ``y_row`` and ``y_kernel_row`` its moves; a word outside ``height`` x
     ``width`` reads as ``pad_value``. ``hold``: idle cycles after each tile. ``lead``: tiles at the
     start of a row that give no result. ``follow``: rows wait for rows of the other unit's step,
-    ``need`` for the first one, ``y_row`` more for each further one.
+    ``need`` for the first one, ``y_row`` more for each further one (not in a compact engine, nor
+    ``lead``).
     """
-    address = p.act_address_bits
+    address, count, coordinate = p.act_address_bits, p.count_bits, p.coordinate_bits
     fields: dict[str, object] = {
         "read_bank": 1,
         "act_base": address,
         "weight_base": p.weight_address_bits,
         "pad_value": 8,
         "hold": p.hold_bits,
-        "lead": COUNT_BITS,
-        "follow": 1,
-        "need": COORDINATE_BITS,
-        "height": COUNT_BITS + 1,
-        "width": COUNT_BITS + 1,
-        "y0": COORDINATE_BITS,
-        "x0": COORDINATE_BITS,
-        "y_row": COUNT_BITS,
-        "x_col": COUNT_BITS,
-        "y_kernel_row": COUNT_BITS,
-        "x_kernel_col": COUNT_BITS,
+        "height": count + 1,
+        "width": count + 1,
+        "y0": coordinate,
+        "x0": coordinate,
+        "y_row": count,
+        "x_col": count,
+        "y_kernel_row": count,
+        "x_kernel_col": count,
     }
-    fields |= {f"n_{level}": COUNT_BITS for level in LEVELS[Unit.ARRAY]}
+    if not p.compact:
+        fields |= {"lead": count, "follow": 1, "need": coordinate}
+    fields |= {f"n_{level}": count for level in LEVELS[Unit.ARRAY]}
     fields |= {f"act_{level}": address for level in LEVELS[Unit.ARRAY]}
     return data.StructLayout(fields)  # type: ignore[arg-type]
 
@@ -66,31 +66,52 @@ def back_layout(p: EngineParams) -> data.StructLayout:
 
     Groups are R channels. ``groups_per_tile`` leave the drain; of a pixel's last tile only
     ``groups_last`` are written; ``first_lanes`` masks the first group of a pixel. ``pair``: the
-    accumulator holds two operands. ``rolling``: sums move on to the next output column. ``odd``:
-    ties round to odd. ``multiplier``: factor of the upper operand of a pair.
+    accumulator holds two operands. ``odd``: ties round to odd. ``multiplier``: factor of a pair's
+    upper operand.
+
+    Not in a compact engine: ``chain``: the array may begin ``gap`` cycles after the last tap of the
+    step before, while that step's results drain. ``rolling``: sums move on to the next output
+    column. Only with a store: ``load``: the front part is a ``load_layout``.
+    """
+    fields: dict[str, object] = {"unit": 1, "last_step": 1}
+    if p.store_words:
+        fields["load"] = 1
+    if not p.compact:
+        fields |= {"chain": 1, "gap": GAP_BITS, "rolling": 1}
+    fields |= {
+        "vector_op": VectorOp,
+        "pair": 1,
+        "odd": 1,
+        "shared_params": 1,
+        "param_base": p.param_address_bits,
+        "groups_per_tile": p.groups_per_tile_bits,
+        "groups_last": p.groups_per_tile_bits,
+        "first_lanes": p.max_requant,
+        "write_bank": 1,
+        "out_group": p.group_bits,
+        "out_word": p.act_address_bits,
+        "out_col": p.act_address_bits,
+        "out_row": p.act_address_bits,
+        "zero_point": 8,
+        "low": 8,
+        "high": 8,
+        "multiplier": 32,
+    }
+    return data.StructLayout(fields)  # type: ignore[arg-type]
+
+
+def load_layout(p: EngineParams) -> data.StructLayout:
+    """A step of the loader, in the place of the front part.
+
+    ``count`` image chunks for consecutive addresses from ``image`` on, from the store's word
+    ``source`` on; ``wide``: two words to a chunk, the upper bits in the second.
     """
     return data.StructLayout(
         {
-            "unit": 1,
-            "last_step": 1,
-            "vector_op": VectorOp,
-            "rolling": 1,
-            "pair": 1,
-            "odd": 1,
-            "shared_params": 1,
-            "param_base": p.param_address_bits,
-            "groups_per_tile": p.groups_per_tile_bits,
-            "groups_last": p.groups_per_tile_bits,
-            "first_lanes": p.max_requant,
-            "write_bank": 1,
-            "out_group": p.group_bits,
-            "out_word": p.act_address_bits,
-            "out_col": p.act_address_bits,
-            "out_row": p.act_address_bits,
-            "zero_point": 8,
-            "low": 8,
-            "high": 8,
-            "multiplier": 32,
+            "source": p.store_address_bits,
+            "count": p.store_address_bits,
+            "wide": 1,
+            "image": IMAGE_ADDRESS_BITS,
         }
     )
 

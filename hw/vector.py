@@ -5,8 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
+from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
 from weft.hw.params import EngineParams, Unit, multiplier_latency
+from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
 from weft.hw.step import VectorOp
 
@@ -92,25 +94,37 @@ class VectorUnit(wiring.Component):
         roll = delay(m, roll, cycles, "roll")
         clear = delay(m, clear, cycles, "clear")
         active = delay(m, self.active, cycles, "active")
+        products = self._products(m, weights)
         for k in range(p.lanes):
-            taps = [weights[t][k] for t in range(p.vector_taps)]
-            self._lane(m, k, taps, active, roll, clear)
+            self._lane(m, k, products[k], active, roll, clear)
         return m
 
+    def _products(self, m: Module, weights: data.View) -> list[list[Signal]]:
+        """T products of each lane."""
+        p = self.params
+        taps = range(p.vector_taps)
+        operands = [[(weights[t][k], self.lanes[k]) for t in taps] for k in range(p.lanes)]
+        if p.vector_multiplier is Style.DUAL:
+            products = dual_products(m, [pair for lane in operands for pair in lane], "mul")
+            return [products[k * len(taps) :][: len(taps)] for k in range(p.lanes)]
+        products = []
+        for k, lane in enumerate(operands):
+            products.append([])
+            for t, (weight, act) in enumerate(lane):
+                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.vector_multiplier)
+                m.submodules[f"mul_{k}_{t}"] = multiplier
+                m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(act)]
+                products[k].append(multiplier.p)
+        return products
+
     def _lane(
-        self, m: Module, k: int, weights: list, active: Signal, roll: Signal, clear: Signal
+        self, m: Module, k: int, products: list, active: Signal, roll: Signal, clear: Signal
     ) -> None:
         p = self.params
-        products = []
-        for t, weight in enumerate(weights):
-            multiplier = Multiplier(signed(p.weight_bits), signed(8), p.vector_multiplier)
-            m.submodules[f"mul_{k}_{t}"] = multiplier
-            m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(self.lanes[k])]
-            products.append(multiplier.p)
         latency = multiplier_latency(p.vector_multiplier, 8)
         act = delay(m, self.lanes[k], latency, f"act_{k}")
         totals = [self.sums[k]]
-        totals += [Signal.like(totals[0], name=f"sum_{k}_{t}") for t in range(1, len(weights))]
+        totals += [Signal.like(totals[0], name=f"sum_{k}_{t}") for t in range(1, len(products))]
         first, later = totals[0], [*totals[1:], 0]
         # Sums that roll outlive their tile: the idle cycles behind it must not touch them.
         with m.If(active), m.Switch(self.op):

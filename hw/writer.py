@@ -18,8 +18,8 @@ class Writer(wiring.Component):
 
     Members
     -------
-    word: activation word. enable: one bit per lane of that word. row_done, done: with the last
-    group of a row, of the step.
+    word: activation word. enable: one bit per lane of that word. active: a group is due,
+    written or not. row_done, done: with the last group of a row, of the step.
     """
 
     def __init__(self, params: EngineParams, unit: Unit):
@@ -30,6 +30,7 @@ class Writer(wiring.Component):
                 "step": In(back_layout(params)),
                 "word": Out(params.act_address_bits),
                 "enable": Out(params.lanes),
+                "active": Out(1),
                 "row_done": Out(1),
                 "done": Out(1),
             }
@@ -39,6 +40,7 @@ class Writer(wiring.Component):
     step: data.View
     word: Signal
     enable: Signal
+    active: Signal
     row_done: Signal
     done: Signal
 
@@ -55,6 +57,7 @@ class Writer(wiring.Component):
         all_lanes = Const(-1, lanes)
         count = Mux(group.last_tile, step.groups_last, step.groups_per_tile)
         m.d.sync += [
+            self.active.eq(group.valid),
             self.row_done.eq(group.valid & group.row_done),
             self.done.eq(group.valid & group.done),
             mask.eq(0),

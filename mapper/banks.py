@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from weft.mapper.cost import MIN_FOLLOW_CYCLES, issue_cycles
 from weft.mapper.plan import Follow, Step
+from weft.nn.errors import ModelError
 from weft.nn.graph import Add, Graph, Operator
 
 
@@ -35,6 +36,30 @@ class Parity:
         return True
 
 
+def demands(graph: Graph, region_of: dict[str, str], single_port: bool) -> Parity:
+    """What the operators demand of the banks; with single-ported memories, also that each reads one
+    bank and writes the other.
+
+    Raises ModelError where that cannot be.
+    """
+    parity = Parity()
+
+    def link(a: str, b: str, differ: bool, operator: Operator) -> None:
+        if not parity.link(region_of.get(a, a), region_of.get(b, b), differ):
+            raise ModelError(
+                f"node {operator.name!r} ({operator.type}): it would have to read and write one "
+                "bank of activations, which have a single port on this device"
+            )
+
+    for operator in graph.operators:
+        if isinstance(operator, Add):
+            link(operator.a, operator.b, False, operator)
+        if single_port:
+            for name in operator.inputs:
+                link(name, operator.output, True, operator)
+    return parity
+
+
 def follows(
     graph: Graph,
     steps: Sequence[Step],
@@ -51,9 +76,6 @@ def follows(
     def buffer(name: str) -> str:
         return region_of.get(name, name)
 
-    for operator in graph.operators:
-        if isinstance(operator, Add):
-            parity.link(buffer(operator.a), buffer(operator.b), differ=False)
     found = {}
     for gain, index, before, operator in sorted(_candidates(graph, steps, spans), reverse=True):
         del gain
@@ -87,6 +109,8 @@ def _candidates(graph: Graph, steps: Sequence[Step], spans: dict[str, tuple[int,
             continue
         before, after = steps[a[0]], steps[b[0]]
         if before.unit is after.unit or after.loops.row_cycles < MIN_FOLLOW_CYCLES:
+            continue
+        if _need(after) < 1:  # a first row of padding only would not wait for the step before
             continue
         gain = min(issue_cycles(before), issue_cycles(after))
         yield gain, b[0], first.output, second.output

@@ -8,14 +8,27 @@ import numpy as np
 from weft.mapper import cost
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate, peak_live
-from weft.mapper.banks import Parity, follows
+from weft.mapper.banks import Parity, demands, follows
+from weft.mapper.chain import gaps
+from weft.mapper.loads import loads_of
 from weft.mapper.lower import lower
 from weft.mapper.memory_layout import port_words
-from weft.mapper.plan import Buffer, Engine, Follow, Memories, Plan, Port, Region, Step, Unit
+from weft.mapper.nest import extents
+from weft.mapper.plan import (
+    Buffer,
+    Content,
+    Engine,
+    Follow,
+    Memories,
+    Plan,
+    Port,
+    Region,
+    Step,
+)
 from weft.mapper.program import Place, Program
 from weft.mapper.target import Target
 from weft.mapper.widths import Widths, widths_of
-from weft.nn.graph import Graph, HostEdge, Rescale, Scaling
+from weft.nn.graph import Graph, HostEdge, Operator, Rescale, Scaling
 
 INPUTS, OUTPUTS = "(inputs)", "(outputs)"
 """Names of the two I/O regions among the buffers."""
@@ -123,16 +136,32 @@ def draft(stored: Stored, engine: Engine, widths: Widths) -> Draft:
     program, spans = _lower_all(stored.graph, engine, lambda name: Place())
     region_of = {port.edge.tensor: INPUTS for port in stored.inputs}
     region_of |= {port.edge.tensor: OUTPUTS for port in stored.outputs}
-    parity = Parity()
-    following = follows(stored.graph, program.steps, spans, region_of, parity)
+    parity = demands(stored.graph, region_of, engine.single_port)
+    following: dict[int, Follow] = {}
+    if not engine.compact:
+        following = follows(stored.graph, program.steps, spans, region_of, parity)
     lifetimes = _lifetimes(stored, spans, engine, following)
     buffers = allocate(_place_banks(lifetimes, parity))
+    engine = _fitted(engine, program, buffers, widths)
+    steps = _finished(engine, program, following)
+    if not engine.compact:
+        chained = gaps(engine, list(steps), _reads_before(stored.graph, spans))
+        steps = tuple(s.replace(gap=gap) for s, gap in zip(steps, chained, strict=True))
     return Draft(
         stored=stored,
-        engine=_fitted(engine, program, buffers, widths),
-        steps=_followed(program, following),
+        engine=engine,
+        steps=steps,
         buffers=buffers,
     )
+
+
+def _reads_before(graph: Graph, spans: dict[str, tuple[int, int]]) -> list[bool]:
+    """For every step, whether its operator reads what the step before it writes."""
+    outputs: dict[int, Operator] = {}
+    for operator in graph.operators:
+        first, last = spans[operator.output]
+        outputs |= dict.fromkeys(range(first, last + 1), operator)
+    return [i > 0 and outputs[i - 1].output in outputs[i].inputs for i in range(len(outputs))]
 
 
 def complete(draft: Draft, target: Target) -> Plan:
@@ -155,12 +184,14 @@ def complete(draft: Draft, target: Target) -> Plan:
             for port in region.ports
         }
     program, _ = _lower_all(stored.graph, draft.engine, places.__getitem__)
-    following = {i: step.follow for i, step in enumerate(draft.steps) if step.follow}
     return Plan(
         network=stored.graph.name,
         target=target,
         engines=(draft.engine,),
-        steps=_followed(program, following),
+        steps=tuple(
+            step.replace(follow=rough.follow, gap=rough.gap, loads=rough.loads)
+            for step, rough in zip(program.steps, draft.steps, strict=True)
+        ),
         buffers=draft.buffers,
         inputs=inputs,
         outputs=outputs,
@@ -170,9 +201,11 @@ def complete(draft: Draft, target: Target) -> Plan:
     )
 
 
-def _followed(program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
+def _finished(engine: Engine, program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
+    """The steps with what they follow and what is loaded before them."""
+    loads = loads_of(engine, program.segments) if engine.streamed else {}
     return tuple(
-        step.replace(follow=following[i]) if i in following else step
+        step.replace(follow=following.get(i), loads=loads.get(i, ()))
         for i, step in enumerate(program.steps)
     )
 
@@ -182,20 +215,30 @@ def _fitted(
 ) -> Engine:
     """The engine with the widths and memory depths that a program needs."""
     ends = [max((x.offset + x.words for x in buffers if x.bank == b), default=1) for b in (0, 1)]
-    params = [max(1, program.param_words[unit]) for unit in Unit]
     memories = Memories(
         act=(ends[0], ends[1]),
-        weight=max(1, program.weight_words),
-        vector=max(1, program.vector_words),
-        param=(params[0], params[1]),
+        weight=program.depth(Content.WEIGHTS),
+        vector=program.depth(Content.VECTOR),
+        param=(program.depth(Content.ARRAY_PARAMS), program.depth(Content.VECTOR_PARAMS)),
     )
     engine = engine.replace(
         memories=memories,
         accumulator_bits=widths.accumulator,
         weight_bits=max(widths.weight, engine.weight_bits),
     )
-    chunks = len(program.steps) * cost.step_chunks(engine)
-    return engine.replace(memories=memories.replace(program=chunks))
+    if engine.compact:  # larger ones can serve other networks, too
+        engine = engine.replace(count_bits=_count_bits(program))
+    n_steps = len(program.steps)
+    if engine.streamed:
+        loads = [load for of in loads_of(engine, program.segments).values() for load in of]
+        memories = memories.replace(store=sum(load.store_words for load in loads))
+        n_steps += len(loads)
+    return engine.replace(memories=memories.replace(program=n_steps * cost.step_chunks(engine)))
+
+
+def _count_bits(program: Program) -> int:
+    """Width of the loop counters that a program needs."""
+    return max(2, max(size for step in program.steps for size in extents(step)).bit_length())
 
 
 def _place_banks(lifetimes: list[Lifetime], parity: Parity) -> list[Lifetime]:
@@ -223,6 +266,8 @@ def _lower_all(
     spans = {}
     for operator in graph.operators:
         first = len(program.steps)
+        if engine.streamed:
+            program.open_segment()
         lower(program, operator)
         spans[operator.output] = (first, len(program.steps) - 1)
     return program, spans
@@ -286,7 +331,8 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
     """
     engines = [plan.engine for plan in plans]
     open_engines = [
-        e.replace(memories=Memories(), accumulator_bits=25, weight_bits=8) for e in engines
+        e.replace(memories=Memories(), accumulator_bits=25, weight_bits=8, count_bits=12)
+        for e in engines
     ]
     if any(e != open_engines[0] for e in open_engines):
         raise ValueError("plans for different engines cannot share one")
@@ -296,11 +342,13 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
         weight=max(x.weight for x in depths),
         vector=max(x.vector for x in depths),
         param=(max(x.param[0] for x in depths), max(x.param[1] for x in depths)),
+        store=max(x.store for x in depths),
     )
     engine = engines[0].replace(
         memories=memories,
         accumulator_bits=max(e.accumulator_bits for e in engines),
         weight_bits=max(e.weight_bits for e in engines),
+        count_bits=max(e.count_bits for e in engines),
     )
-    steps = max(len(plan.steps) for plan in plans) * cost.step_chunks(engine)
-    return engine.replace(memories=memories.replace(program=steps))
+    n_steps = max(len(plan.steps) + sum(len(s.loads) for s in plan.steps) for plan in plans)
+    return engine.replace(memories=memories.replace(program=n_steps * cost.step_chunks(engine)))

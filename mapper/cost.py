@@ -13,17 +13,21 @@ from weft.mapper.plan import Engine, Plan, Step, Style, Unit
 ROW_LATENCY = 3
 # A fetch's own pipeline, beside one cycle per chunk.
 FETCH_LATENCY = 3
+# A memory's read.
+READ_LATENCY = 2
 # Width of a program word.
 CHUNK_BITS = 36
 # From a row's last write until a step that follows may issue: counter, comparison.
 ROW_SEEN = 2
 # Cycles that the comparison for the next row takes: a row that follows must be as long.
 MIN_FOLLOW_CYCLES = 3
+# Bits of the cycles between chained steps.
+GAP_BITS = 7
 
 
 def multiplier_latency(style: Style, rows: int) -> int:
     """Cycles of a multiplier whose second operand has up to 8 or 16 bits."""
-    if style is Style.DSP:
+    if style in (Style.DSP, Style.DUAL):
         return 2
     if style is Style.PACKED:
         return 4
@@ -39,6 +43,8 @@ def unit_latency(engine: Engine, unit: Unit) -> int:
 
 def requant_latency(engine: Engine) -> int:
     """Cycles from a group's leaving the drain to its write."""
+    if engine.compact:
+        return 13 + multiplier_latency(engine.styles.requant, 16)
     return 8 + multiplier_latency(engine.styles.requant, 16)
 
 
@@ -53,17 +59,25 @@ def bits_for(count: int) -> int:
     return max(1, (count - 1).bit_length())
 
 
-def step_chunks(engine: Engine) -> int:
-    """Program words of one step: the fields of ``weft.hw.step``, front and back."""
+def step_bits(engine: Engine) -> tuple[int, int]:
+    """Bits of a step's two parts: the fields of ``weft.hw.step``, front and back."""
     memories = engine.memories
     act = bits_for(max(memories.act))
     weight = bits_for(max(memories.weight, memories.vector))
     tile = max(engine.tile_lanes(unit) // engine.requant(unit) for unit in Unit)
     groups = max(engine.lanes // engine.requant(unit) for unit in Unit)
-    front = 7 * act + weight + bits_for(tile + 1) + 210
+    front = 7 * act + weight + bits_for(tile * engine.requant_interval + 1)
+    front += 14 * engine.count_bits + 15
     back = 3 * act + bits_for(max(memories.param)) + 2 * bits_for(tile + 1)
-    back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 65
-    return math.ceil(front / CHUNK_BITS) + math.ceil(back / CHUNK_BITS)
+    back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 64
+    if engine.compact:
+        return front, back + engine.streamed
+    return front + 2 * engine.count_bits + 3, back + 2 + GAP_BITS
+
+
+def step_chunks(engine: Engine) -> int:
+    """Program words of one step: each part begins with a word of its own."""
+    return sum(math.ceil(bits / CHUNK_BITS) for bits in step_bits(engine))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +85,7 @@ class Timing:
     """Cycles, counted from the accepted start: a step's begin, and the last write of each row."""
 
     begin: int
+    issued: int  # its last tap
     rows: tuple[int, ...]
 
     @property
@@ -79,21 +94,52 @@ class Timing:
         return self.rows[-1]
 
 
+def drain_cycles(engine: Engine, step: Step) -> int:
+    """Cycles from the issue of a row's last tap to the row's last write."""
+    groups = 1 + (step.write.groups_per_tile - 1) * engine.requant_interval
+    return unit_latency(engine, step.unit) + groups + requant_latency(engine)
+
+
 def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
     """When every step and row of a program ends."""
+    if engine.compact:
+        return _in_turn(engine, steps)
     fetch = FETCH_LATENCY + step_chunks(engine)
     result: list[Timing] = []
     ends = dict.fromkeys(Unit, 0)
     for i, step in enumerate(steps):
         begin = (result[-1].begin if result else 0) + fetch
-        waits_for = (step.unit,) if step.follow else tuple(Unit)
-        begin = max(begin, *(ends[unit] for unit in waits_for))
-        before = result[-1] if step.follow else None
-        rows = _rows(step, begin, before)
-        drain = unit_latency(engine, step.unit) + step.write.groups_per_tile
-        drain += requant_latency(engine)
-        result.append(Timing(begin=begin, rows=tuple(row + drain for row in rows)))
+        idle = ends[step.unit] if step.follow else max(ends.values())
+        if step.gap is not None:
+            # One step of the array drains at a time.
+            drained = result[-2].end + 1 if steps[i - 1].gap is not None else 0
+            chained = max(ends[Unit.VECTOR], result[-1].issued + 1 + step.gap, drained)
+            idle = min(idle, chained)
+        begin = max(begin, idle)
+        rows = _rows(step, begin, result[-1] if step.follow else None)
+        drain = drain_cycles(engine, step)
+        result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
         ends[step.unit] = result[i].end
+    return result
+
+
+def load_cycles(engine: Engine, step: Step) -> int:
+    """Cycles that a compact engine spends on the loads before a step, their fetches included."""
+    fetch = FETCH_LATENCY + step_chunks(engine)
+    return sum(fetch + load.store_words + READ_LATENCY for load in step.loads)
+
+
+def _in_turn(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
+    """Timings of a compact engine: loads and steps one after the other, each fetched first."""
+    fetch = FETCH_LATENCY + step_chunks(engine)
+    end = 0
+    result = []
+    for step in steps:
+        begin = end + load_cycles(engine, step) + fetch
+        rows = [row - 1 for row in _rows(step, begin, None)]  # the start comes with the begin
+        drain = drain_cycles(engine, step)
+        result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
+        end = result[-1].end
     return result
 
 

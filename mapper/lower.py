@@ -69,6 +69,7 @@ def _lower_conv(program: Program, conv: Conv, span: Span) -> None:
     write = write_of(program, span, n_out, Unit.ARRAY)
     height, width = conv.window.output_size(*tensor.shape[1:])
     loops = loops_of(
+        program,
         write,
         rows=height,
         cols=width,
@@ -187,7 +188,9 @@ def _lower_add(program: Program, add: Add, span: Span) -> None:
         add,
         unit=Unit.VECTOR,
         vector_op=VectorOp.PAIR,
-        loops=loops_of(write, rows=height, cols=width, tiles=words, kernel=(1, 2), words=1),
+        loops=loops_of(
+            program, write, rows=height, cols=width, tiles=words, kernel=(1, 2), words=1
+        ),
         read=Read(
             bank=place_a.bank,
             base=place_a.base,

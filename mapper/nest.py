@@ -67,7 +67,7 @@ def append_window(
         x=read.x.replace(origin=read.x.origin + x_shift),
     )
     loops = loops_of(
-        write, rows=part.rows, cols=part.cols, tiles=words, kernel=window.kernel, words=1
+        program, write, rows=part.rows, cols=part.cols, tiles=words, kernel=window.kernel, words=1
     )
     lead = _rolls(window, width, engine.vector_taps) if weight is not None else None
     weight_base = 0
@@ -77,7 +77,7 @@ def append_window(
             partial(pack.vector_weights, weight, engine.lanes, engine.vector_taps),
         )
     elif weight is not None and lead is not None:
-        loops, read = _roll(write, loops, read, window, lead, words)
+        loops, read = _roll(program, write, loops, read, window, lead, words)
         weight_base = program.add_vector(
             loops.tiles * loops.taps,
             partial(
@@ -117,11 +117,12 @@ def _rolls(window: Window, width: int, taps: int) -> int | None:
 
 
 def _roll(
-    write: Write, loops: Loops, read: Read, window: Window, lead: int, words: int
+    program: Program, write: Write, loops: Loops, read: Read, window: Window, lead: int, words: int
 ) -> tuple[Loops, Read]:
     """The nest of a rolling step: a tile brings ``stride`` new columns, not a whole window."""
     stride = window.stride[1]
     rolled = loops_of(
+        program,
         write,
         rows=loops.rows,
         cols=loops.cols + lead,
@@ -139,14 +140,6 @@ def append(
     program: Program, operator: Operator, *, loops: Loops, read: Read, write: Write, **parts
 ) -> None:
     """Append a step. Raises ModelError where the engine's counters cannot hold it."""
-    sizes = [*loops.counts]
-    sizes += _extents(read.y, loops.rows, loops.kernel_rows)
-    sizes += _extents(read.x, loops.cols, loops.kernel_cols)
-    if max(sizes) > MAX_COUNT:
-        raise ModelError(
-            f"node {operator.name!r} ({operator.type}): a size of {max(sizes)} is beyond the "
-            f"engine's limit of {MAX_COUNT}; use more lanes, or a smaller image or kernel"
-        )
     step = Step(
         name=operator.name,
         operator=operator.type,
@@ -155,17 +148,39 @@ def append(
         write=write,
         **parts,
     )
+    largest = max(extents(step))
+    if largest > MAX_COUNT:
+        raise ModelError(
+            f"node {operator.name!r} ({operator.type}): a size of {largest} is beyond the "
+            f"engine's limit of {MAX_COUNT}; use more lanes, or a smaller image or kernel"
+        )
     program.steps.append(step)
 
 
-def _extents(axis: Axis, positions: int, taps: int) -> tuple[int, ...]:
-    """Numbers that the engine's counters and coordinates must hold: sizes, moves, padding."""
+def extents(step: Step) -> list[int]:
+    """Numbers that the engine's counters and coordinates must hold: counts, sizes, padding."""
+    loops, read = step.loops, step.read
+    return [
+        *loops.counts,
+        *_reach(read.y, loops.rows, loops.kernel_rows),
+        *_reach(read.x, loops.cols, loops.kernel_cols),
+    ]
+
+
+def _reach(axis: Axis, positions: int, taps: int) -> tuple[int, ...]:
     last = axis.origin + (positions - 1) * axis.move + (taps - 1) * axis.kernel_move
     return axis.size, axis.move, axis.kernel_move, -axis.origin, last - axis.size
 
 
 def loops_of(
-    write: Write, *, rows: int, cols: int, tiles: int, kernel: tuple[int, int], words: int
+    program: Program,
+    write: Write,
+    *,
+    rows: int,
+    cols: int,
+    tiles: int,
+    kernel: tuple[int, int],
+    words: int,
 ) -> Loops:
     """The nest, with idle cycles where a tile's results take longer to leave than its taps."""
     taps = kernel[0] * kernel[1] * words
@@ -176,7 +191,7 @@ def loops_of(
         kernel_rows=kernel[0],
         kernel_cols=kernel[1],
         words=words,
-        hold=max(0, write.groups_per_tile - taps),
+        hold=max(0, write.groups_per_tile * program.engine.requant_interval - taps),
     )
 
 

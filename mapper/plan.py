@@ -33,6 +33,7 @@ class Style(enum.Enum):
     DSP = "dsp"
     LUT = "lut"
     PACKED = "packed"  # two columns of the array to a DSP block; weights in -127..127
+    DUAL = "dual"  # two columns, or lanes, to a DSP block that splits into two multipliers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,19 +48,27 @@ class Styles(Value):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Memories(Value):
     """Depths in words: activations of both banks (K bytes), weight tiles (K x N), vector weights
-    (T x K), parameters of the array's and the vector unit's output path, program (36 bits)."""
+    (T x K), parameters of the array's and the vector unit's output path, program (36 bits), store
+    (32 bits)."""
 
     act: tuple[int, int] = (1, 1)
     weight: int = 1
     vector: int = 1
     param: tuple[int, int] = (1, 1)
     program: int = 1
+    store: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Engine(Value):
     """Two datapaths, an array of K lanes and N columns and a vector unit of K lanes with T taps,
-    each with an output path that requantises so many results per cycle, and their memories."""
+    each with an output path that requantises so many results per cycle, and their memories.
+
+    compact: the units take turns at one sequencer and one output path, whose lane takes
+    ``requant_interval`` cycles over a result. single_port: activations lie in memories with one
+    port: a step reads one bank and writes the other. streamed: weights and parameters wait in a
+    store until the step that needs them. count_bits: width of the loop counters.
+    """
 
     lanes: int
     columns: int
@@ -68,6 +77,10 @@ class Engine(Value):
     vector_taps: int = 1
     accumulator_bits: int = 25
     weight_bits: int = 8
+    count_bits: int = 12
+    compact: bool = False
+    single_port: bool = False
+    streamed: bool = False
     styles: Styles = Styles()
     memories: Memories = Memories()
 
@@ -75,6 +88,11 @@ class Engine(Value):
     def multipliers(self) -> int:
         """Array multipliers, the base of every utilisation figure."""
         return self.lanes * self.columns
+
+    @property
+    def requant_interval(self) -> int:
+        """Cycles from one result group to the next."""
+        return 4 if self.compact else 1
 
     def words(self, channels: int) -> int:
         """Activation words of one pixel."""
@@ -213,6 +231,35 @@ class Follow(Value):
     need: int
 
 
+class Content(enum.Enum):
+    """The images, by the names that they have in ``Images``."""
+
+    WEIGHTS = "weights"
+    VECTOR = "vector"
+    ARRAY_PARAMS = "array_params"
+    VECTOR_PARAMS = "vector_params"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Load(Value):
+    """Words copied from the store to the start of a memory, before a step that needs them.
+
+    first, words: which words of those images. source: where they lie in the store.
+    chunks: image writes that they take; wide: of two store words each.
+    """
+
+    content: Content
+    first: int
+    words: int
+    source: int
+    chunks: int
+    wide: bool
+
+    @property
+    def store_words(self) -> int:
+        return self.chunks * (2 if self.wide else 1)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step(Value):
     """One loop nest on one unit: an operator or a part of it."""
@@ -228,6 +275,8 @@ class Step(Value):
     weight_base: int
     param_base: int
     follow: Follow | None = None
+    loads: tuple[Load, ...] = ()
+    gap: int | None = None  # cycles after the last tap of the array's step before, if chained
 
     @property
     def bound(self) -> str:

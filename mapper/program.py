@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from weft.mapper import pack
-from weft.mapper.plan import Engine, Images, Params, Step, Unit
+from weft.mapper.loads import Segment
+from weft.mapper.plan import Content, Engine, Images, Params, Step, Unit
 from weft.nn.graph import Graph, Scaling, Tensor
+
+PARAMS_OF = {Unit.ARRAY: Content.ARRAY_PARAMS, Unit.VECTOR: Content.VECTOR_PARAMS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,24 +42,26 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     weights: list[Callable[[], np.ndarray]] = field(default_factory=list)
     vector: list[Callable[[], np.ndarray]] = field(default_factory=list)
-    params: dict[Unit, list[Callable[[], Params]]] = field(
-        default_factory=lambda: {u: [] for u in Unit}
+    params: dict[Content, list[Callable[[], Params]]] = field(
+        default_factory=lambda: {content: [] for content in PARAMS_OF.values()}
     )
-    weight_words: int = 0
-    vector_words: int = 0
-    param_words: dict[Unit, int] = field(default_factory=lambda: dict.fromkeys(Unit, 0))
+    segments: list[Segment] = field(
+        default_factory=lambda: [Segment(first_step=0, begins=dict.fromkeys(Content, 0))]
+    )
+
+    def open_segment(self) -> None:
+        """What is added from here on has the memories to itself."""
+        self.segments.append(self.segments[-1].next(len(self.steps)))
 
     def add_weights(self, count: int, words: Callable[[], np.ndarray]) -> int:
         """Append array weight words; returns the address of the first."""
         self.weights.append(words)
-        self.weight_words += count
-        return self.weight_words - count
+        return self.segments[-1].add(Content.WEIGHTS, count)
 
     def add_vector(self, count: int, words: Callable[[], np.ndarray]) -> int:
         """Append vector weight words; returns the address of the first."""
         self.vector.append(words)
-        self.vector_words += count
-        return self.vector_words - count
+        return self.segments[-1].add(Content.VECTOR, count)
 
     def add_params(
         self, unit: Unit, count: int, bias: Callable[[], np.ndarray], scaling: Scaling, first: int
@@ -71,9 +76,13 @@ class Program:
 
     def append_params(self, unit: Unit, count: int, words: Callable[[], Params]) -> int:
         """Append parameter words; returns the address of the first."""
-        self.params[unit].append(words)
-        self.param_words[unit] += count
-        return self.param_words[unit] - count
+        content = PARAMS_OF[Unit.ARRAY if self.engine.compact else unit]
+        self.params[content].append(words)
+        return self.segments[-1].add(content, count)
+
+    def depth(self, content: Content) -> int:
+        """Words that a memory must hold at once, at least 1."""
+        return max([1, *(segment.words[content] for segment in self.segments)])
 
     def images(self) -> Images:
         """All memories' contents, concatenated."""
@@ -83,19 +92,20 @@ class Program:
         images = Images(
             weights=np.concatenate(weights),
             vector=np.concatenate(vector),
-            array_params=self._params(Unit.ARRAY),
-            vector_params=self._params(Unit.VECTOR),
+            array_params=self._params(Content.ARRAY_PARAMS),
+            vector_params=self._params(Content.VECTOR_PARAMS),
         )
-        counts = self.weight_words, self.vector_words, *self.param_words.values()
+        ends = self.segments[-1].next(0).begins
         params = images.array_params, images.vector_params
-        assert counts == tuple(
+        assert list(ends.values()) == [
             len(x) for x in (images.weights, images.vector, *(part.bias for part in params))
-        )
+        ]
         return images
 
-    def _params(self, unit: Unit) -> Params:
+    def _params(self, content: Content) -> Params:
+        unit = next(unit for unit, of in PARAMS_OF.items() if of is content)
         empty = np.zeros((0, self.engine.requant(unit)), np.int64)
-        parts = [words() for words in self.params[unit]]
+        parts = [words() for words in self.params[content]]
         return Params(
             bias=np.concatenate([empty, *(part.bias for part in parts)]),
             factor=np.concatenate([empty, *(part.factor for part in parts)]),

@@ -7,19 +7,28 @@ LUT counts are LUT4 equivalents (a carry cell is two). The coefficients are stru
 import math
 from dataclasses import dataclass
 
-from weft.mapper.cost import bits_for, multiplier_latency, requant_latency, step_chunks
+from weft.mapper import compact_resources
+from weft.mapper.cost import (
+    bits_for,
+    multiplier_latency,
+    requant_latency,
+    step_bits,
+    step_chunks,
+)
 from weft.mapper.plan import Engine, Style, Unit
+from weft.mapper.target import Target
 from weft.nn.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resources(Value):
-    """Counts of LUT4 equivalents, flip-flops, 18x18 multipliers and block RAMs."""
+    """Counts of LUT4 equivalents, flip-flops, multipliers, block RAMs, large single-ported RAMs."""
 
     lut: int
     ff: int
     dsp: int
     bram: int
+    spram: int = 0
 
 
 BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
@@ -39,6 +48,33 @@ def block_rams(width: int, depth: int, grain: int) -> int:
     blocks = min(math.ceil(used / w) * math.ceil(depth / d) for w, d in shapes)
     in_luts = LUT_RAM_COST * math.ceil(depth / 16) * math.ceil(width / 4)
     return 0 if in_luts < BLOCK_COST * blocks else blocks
+
+
+def predict_for(target: Target, engine: Engine) -> Resources:
+    """Resources of the engine on the target's family.
+
+    Compact engines have a model of their own. For Gowin, ECP5's is a first estimate, with small
+    multipliers counted as halves (digits, 4 x 2, with the serial link: 4,465 LUTs and 4,041
+    flip-flops by yosys 0.70, 4,380 and 4,006 estimated).
+    """
+    if engine.compact:
+        return Resources(**compact_resources.count(engine))
+    needs = predict(engine)
+    if target.family != "gowin":
+        return needs
+    small = _small_multipliers(engine)
+    dsp = needs.dsp - small + math.ceil(small / target.products_per_dsp)
+    return needs.replace(dsp=dsp)
+
+
+def _small_multipliers(engine: Engine) -> int:
+    """Multipliers of at most 9 x 9 bits in DSPs: those of the units, not of the outputs."""
+    small = 0
+    if engine.styles.array is Style.DSP:
+        small += engine.lanes * engine.columns
+    if engine.styles.vector is Style.DSP:
+        small += engine.lanes * engine.vector_taps
+    return small
 
 
 def predict(engine: Engine) -> Resources:
@@ -61,6 +97,9 @@ def predict(engine: Engine) -> Resources:
     lut += lanes * (2 * acc + 420)
     ff += lanes * (6 * acc + 330)
     lut += 2 * (8 * k * 3 + 770 + 28 * address)
+    _, next_back = step_bits(engine)  # of a chained step: a register and a multiplexer
+    lut += next_back
+    ff += next_back
     ff += 3 * words + 16 * k * t + 2 * (16 * k + 260 + 12 * (requant_latency(engine) + k))
 
     bram = sum(block_rams(8 * k, depth, 8) for depth in memories.act)

@@ -35,8 +35,8 @@ def decode(edge: HostEdge, codes: np.ndarray) -> np.ndarray:
     return array
 
 
-def reference_model(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Outputs of the ONNX model by name, from its inputs by name, by the integer reference.
+def encode_inputs(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """int8 codes by tensor name from the ONNX model's inputs by name.
 
     Raises ConfigError for a missing, unknown or unusable input.
     """
@@ -49,7 +49,15 @@ def reference_model(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str,
         if edge.name not in inputs:
             raise ConfigError(f"input {edge.name!r} is missing; {_expected(edge)}")
         codes[edge.tensor] = encode(edge, inputs[edge.name])
-    result = run(graph, codes)
+    return codes
+
+
+def reference_model(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of the ONNX model by name, from its inputs by name, by the integer reference.
+
+    Raises ConfigError for a missing, unknown or unusable input.
+    """
+    result = run(graph, encode_inputs(graph, inputs))
     return {edge.name: decode(edge, result[edge.tensor]) for edge in graph.outputs}
 
 

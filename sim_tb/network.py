@@ -11,6 +11,7 @@ import numpy as np
 from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
+from weft.gen.images import uploads
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
 from weft.nn.errors import ConfigError, ToolError
@@ -98,7 +99,7 @@ def simulate(
     predicted = cost.cycles(plan)
     budget = 2 * (predicted + 8 * (plan.inputs.words + plan.outputs.words)) + 1000
     progress(f"simulating {len(words)} samples of {predicted:,} cycles")
-    job = Job(inputs=words, n_out=plan.outputs.words, max_cycles=budget)
+    job = Job(images=uploads(plan), inputs=words, n_out=plan.outputs.words, max_cycles=budget)
     (result,) = simulator.run([job])
     if result.fault:
         raise ToolError(f"the simulated design did not finish: {result.fault}")

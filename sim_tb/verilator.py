@@ -1,12 +1,14 @@
-"""Builds the simulation binary: design + weft_tb.v + cocotb, and reuses unchanged builds."""
+"""Builds simulation binaries, and reuses unchanged ones; among them design + weft_tb.v + cocotb."""
 
 import hashlib
 import os
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cocotb
 import cocotb_tools.config
@@ -32,6 +34,21 @@ _ERROR = re.compile(r"%Error|\berror:|\bCRITICAL\b|Error\b.*:")
 _ERROR_LINES, _LAST_LINES = 5, 10
 
 
+class Spec(Protocol):
+    """A binary that can be built: its name, what it depends on, and how."""
+
+    @property
+    def binary(self) -> str: ...
+
+    def key(self, tools: Toolchain) -> str:
+        """A hash of everything that goes into the binary."""
+        ...
+
+    def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
+        """Leave the binary in ``folder``; RuntimeError or SystemExit if that fails."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Build:
     """What determines a binary: the Verilog files in order, lanes K, with or without a trace.
@@ -52,13 +69,37 @@ class Build:
 
     def key(self, tools: Toolchain) -> str:
         """A hash of everything that goes into the binary: 20 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for item in (fingerprint(tools), self.lanes, self.trace, *_ARGUMENTS):
-            digest.update(f"{item}\0".encode())
-        for source in (_TEST_BENCH, *self.sources):
-            content = source.read_bytes()
-            digest.update(f"{source.suffix}\0{len(content)}\0".encode() + content)
-        return digest.hexdigest()[:20]
+        return content_hash(
+            (fingerprint(tools), self.lanes, self.trace, *_ARGUMENTS), (_TEST_BENCH, *self.sources)
+        )
+
+    @property
+    def binary(self) -> str:
+        return TOP
+
+    def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
+        """Through cocotb's runner, which adds its own libraries."""
+        get_runner("verilator").build(
+            sources=[_TEST_BENCH, *(source.absolute() for source in self.sources)],
+            hdl_toplevel=TOP,
+            build_args=[*_ARGUMENTS, *(["--trace-fst"] if self.trace and tools.fst else [])],
+            parameters={"LANES": self.lanes},
+            build_dir=folder,
+            timescale=("1ns", "1ns"),
+            waves=self.trace,
+            log_file=log,
+        )
+
+
+def content_hash(items: Iterable[object], files: Iterable[Path]) -> str:
+    """A hash of values and of files, whatever their names: 20 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(f"{item}\0".encode())
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.suffix}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:20]
 
 
 def fingerprint(tools: Toolchain) -> str:
@@ -75,8 +116,8 @@ def fingerprint(tools: Toolchain) -> str:
     return hashlib.sha256("\0".join(items).encode()).hexdigest()[:20]
 
 
-def build(spec: Build, tools: Toolchain, cache: Path) -> Path:
-    """The folder of the binary ``weft_tb`` (and ``build.log``) of a build, made unless it is there.
+def build(spec: Spec, tools: Toolchain, cache: Path) -> Path:
+    """The folder of a binary (and its ``build.log``), made unless it is there.
 
     Everything is written below ``cache``, the finished folder in one step. Raises ToolError with
     the log's errors if Verilator or the compiler fails, ConfigError for a folder that make
@@ -87,7 +128,7 @@ def build(spec: Build, tools: Toolchain, cache: Path) -> Path:
         raise ConfigError(f"Verilator cannot build in a folder with spaces in its name: {cache}")
     key = spec.key(tools)
     folder = cache / key
-    if (folder / TOP).is_file():
+    if (folder / spec.binary).is_file():
         return folder
     scratch = cache / f"{key}.{os.getpid()}"
     try:
@@ -108,7 +149,7 @@ def log_extract(log: Path) -> str:
     return "\n".join(f"  {line}" for line in (*errors, *tail))
 
 
-def _compile(spec: Build, tools: Toolchain, scratch: Path, failure_log: Path) -> None:
+def _compile(spec: Spec, tools: Toolchain, scratch: Path, failure_log: Path) -> None:
     """Leave the binary and build.log in ``scratch``, or the log in ``failure_log`` and raise."""
     objects, log = scratch / "obj", scratch / "build.log"
     objects.mkdir(parents=True)
@@ -117,19 +158,9 @@ def _compile(spec: Build, tools: Toolchain, scratch: Path, failure_log: Path) ->
     launcher = f"{sys.executable} -I {_OBJECT_CACHE} {library}"
     if len(launcher.split()) == 4:  # make cannot quote spaces
         variables["OBJCACHE"] = launcher
-    arguments = [*_ARGUMENTS, *(["--trace-fst"] if spec.trace and tools.fst else [])]
     try:
         with tool_environment(variables):
-            get_runner("verilator").build(
-                sources=[_TEST_BENCH, *(source.absolute() for source in spec.sources)],
-                hdl_toplevel=TOP,
-                build_args=arguments,
-                parameters={"LANES": spec.lanes},
-                build_dir=objects,
-                timescale=("1ns", "1ns"),
-                waves=spec.trace,
-                log_file=log,
-            )
+            spec.compile(tools, objects, log)
     except (RuntimeError, SystemExit) as error:
         if log.is_file():
             log.replace(failure_log)
@@ -137,4 +168,4 @@ def _compile(spec: Build, tools: Toolchain, scratch: Path, failure_log: Path) ->
             f"building the simulation with {tools.verilator} failed ({error}); "
             f"log: {failure_log}\n{log_extract(failure_log)}"
         ) from error
-    (objects / TOP).replace(scratch / TOP)
+    (objects / spec.binary).replace(scratch / spec.binary)

@@ -10,6 +10,7 @@ from weft.boards.board import load_board
 
 CELLS = Path(__file__).parent.parent.parent / "hw" / "cells" / "generic"
 LANES, N_WORDS = 4, 4
+PLAN_HASH = 4 * "0123456789abcdef"
 FACTORS = [3, 5, 7, 251]  # one per word, the same for all lanes
 
 # Answers word i with each lane times FACTORS[i], modulo 256.
@@ -45,7 +46,7 @@ module weft_top (
     end endgenerate
     always @(posedge clk) begin
         age <= state == 2 ? age + 1 : 0;
-        if (busy) cycles <= cycles + 1;
+        if (state == 2) cycles <= cycles + 1;
         case (state)
             0: if (in_valid) begin
                 n <= n + 1;
@@ -88,6 +89,8 @@ def fake_build(tmp_path: Path) -> Callable[[str], Path]:
             "lanes": LANES,
             "input_words": N_WORDS,
             "output_words": N_WORDS,
+            "image_limits": [0, 4, 0, 0, 0, 0, 0, 0],
+            "plan_hash": PLAN_HASH,
             "sources": ["rtl/weft_top.v", "rtl/cells/weft_ram.v", "rtl/cells/weft_mul.v"],
             "board": board_name,
             "board_file": load_board(board_name).to_json(),

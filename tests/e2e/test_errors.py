@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.nn.qdq_builder import Net
-from weft.boards.board import BOARDS_FOLDER
+from weft.boards.board import BOARDS_FOLDER, list_boards
 from weft.gen.cli import main
 from weft.nn.operators import BY_NAME
 
@@ -196,7 +196,7 @@ def test_board_too_small(shell: Shell, model: Path, board_file: Callable[..., Pa
 def test_unknown_board(shell: Shell, model: Path, tmp_path: Path) -> None:
     assert shell.compile_fails(CONFIG, model, "--board", "ulx3s-86f") == (
         "unknown board 'ulx3s-86f'; did you mean 'ulx3s-85f'? "
-        "Known boards: ulx3s-25f, ulx3s-85f; or give the path of a board file (.yaml)"
+        f"Known boards: {', '.join(list_boards())}; or give the path of a board file (.yaml)"
     )
     missing = tmp_path / "mine.yaml"
     assert shell.compile_fails(CONFIG, model, "--board", missing) == (

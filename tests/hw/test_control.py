@@ -15,20 +15,22 @@ from weft.mapper import cost
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step, and the cycles from its start to its last result."""
+    """A step, and the cycles from its start, and from its last tap, to its last result."""
 
     unit: Unit
     cycles: int
     follow: bool = False
     rows: int = 1
+    drain: int = 0
+    gap: int | None = None
 
 
-def array(cycles: int, *, follow: bool = False, rows: int = 1) -> Step:
-    return Step(unit=Unit.ARRAY, cycles=cycles, follow=follow, rows=rows)
+def array(cycles: int, **fields: Any) -> Step:
+    return Step(unit=Unit.ARRAY, cycles=cycles, **fields)
 
 
-def vector(cycles: int, *, follow: bool = False, rows: int = 1) -> Step:
-    return Step(unit=Unit.VECTOR, cycles=cycles, follow=follow, rows=rows)
+def vector(cycles: int, **fields: Any) -> Step:
+    return Step(unit=Unit.VECTOR, cycles=cycles, **fields)
 
 
 PROGRAMS = {
@@ -41,7 +43,22 @@ PROGRAMS = {
     "own-unit-last": [vector(30), array(200, follow=True), vector(10), vector(300, follow=True)],
     "end-of-the-first": [array(200), vector(20, follow=True)],
     "many-rows": [vector(299, rows=299), array(250, follow=True, rows=120)],
-}
+    "chain": [array(60, drain=40), array(60, drain=30, gap=1), array(90, gap=20, rows=9)],
+    "chain-late": [array(50, drain=20), array(90, gap=5)],  # fetched when it might have begun
+    "chain-too-late": [array(5, drain=4), array(90, gap=2)],  # ... when all is done
+    "chain-end": [array(60, drain=40), array(60, gap=39), array(9)],  # with the last result
+    "chain-long-gap": [array(250, drain=200), array(250, drain=150, gap=127), array(90, gap=126)],
+    "chain-one-drains": [array(99, drain=80), array(90, drain=90, gap=1), array(100, gap=1)],
+    "chain-after-follow": [vector(150), array(160, follow=True, drain=60), array(99, gap=1)],
+    "chain-before-follow": [
+        array(99, drain=80, rows=9), array(99, drain=9, gap=1, rows=19), vector(120, follow=True),
+        array(90, follow=True, drain=60), array(99, gap=9), vector(9),
+    ],
+    "chain-across": [
+        array(90, drain=50), vector(70, follow=True), array(90, drain=50), array(60, gap=9),
+        vector(9), array(90, drain=50), array(70, gap=9),
+    ],
+}  # fmt: skip
 
 SHAPES = [
     {},
@@ -58,34 +75,54 @@ SHAPE_NAMES = ["4x4", "16x16", "1x1"]
 
 
 def program(dut: Control, steps: list[Step], seed: int) -> list[list[int]]:
-    """Random chunks of each step, but for unit, ``follow`` and ``last_step``."""
+    """Random chunks of each step, but for the fields that control looks at."""
     rng = random.Random(seed)
     front_bits = chunks(dut.front_layout) * CHUNK_BITS
-    places = {
-        "follow": dut.front_layout["follow"].offset,
-        "unit": front_bits + dut.back_layout["unit"].offset,
-        "last_step": front_bits + dut.back_layout["last_step"].offset,
-    }
+    places = {"follow": dut.front_layout["follow"]}
+    starts = {"follow": 0} | dict.fromkeys(("unit", "last_step", "chain", "gap"), front_bits)
+    places |= {name: dut.back_layout[name] for name in starts if name != "follow"}
     result = []
     for i, step in enumerate(steps):
         word = rng.getrandbits(dut.step_chunks * CHUNK_BITS)
         fixed = {"follow": step.follow, "unit": step.unit.value, "last_step": i == len(steps) - 1}
+        fixed |= {"chain": step.gap is not None}
+        fixed |= {} if step.gap is None else {"gap": step.gap}
         for name, value in fixed.items():
-            word = word & ~(1 << places[name]) | int(value) << places[name]
+            place = starts[name] + places[name].offset
+            word &= ~((1 << places[name].width) - 1 << place)
+            word |= int(value) << place
         mask = (1 << CHUNK_BITS) - 1
         result.append([word >> CHUNK_BITS * c & mask for c in range(dut.step_chunks)])
     return result
 
 
-def begins(steps: list[Step], fetch: int) -> list[int]:
-    """Cycles from ``go`` in which the steps begin: fetched, and the units idle that must be."""
-    result: list[int] = []
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Cycles of a step, from ``go``: its unit starts, its output path has it, its last result."""
+
+    start: int
+    back: int
+    end: int
+
+
+def times(steps: list[Step], fetch: int) -> list[Times]:
+    """When the steps run: fetched, and the units as far as they must be."""
+    result: list[Times] = []
     ends = dict.fromkeys(Unit, 0)
-    for step in steps:
-        ready = (result[-1] if result else 0) + fetch
-        units = [step.unit] if step.follow else list(Unit)
-        result.append(max(ready, *(ends[unit] for unit in units)))
-        ends[step.unit] = result[-1] + 1 + step.cycles
+    for i, step in enumerate(steps):
+        begin = (result[-1].start - 1 if result else 0) + fetch
+        idle = ends[step.unit] if step.follow else max(ends.values())
+        if step.gap is not None:
+            assert step.unit is steps[i - 1].unit is Unit.ARRAY
+            issued = result[-1].end - steps[i - 1].drain
+            chained = max(issued + 1 + step.gap, ends[Unit.VECTOR], result[-1].back)
+            idle = min(idle, chained)
+        start = max(begin, idle) + 1
+        result.append(
+            Times(start=start, back=max(start, ends[step.unit] + 1), end=start + step.cycles)
+        )
+        assert result[-1].end > ends[step.unit]
+        ends[step.unit] = result[-1].end
     return result
 
 
@@ -104,45 +141,47 @@ async def play_once(
     ctx: Any, dut: Control, steps: list[Step], words: list[list[int]], models: dict[Unit, Model],
     rng: random.Random,
 ) -> None:  # fmt: skip
-    fetch = cost.FETCH_LATENCY + dut.step_chunks
-    starts = [begin + 1 for begin in begins(steps, fetch)]
-    ends = [start + step.cycles for start, step in zip(starts, steps, strict=True)]
+    timed = list(zip(steps, times(steps, cost.FETCH_LATENCY + dut.step_chunks), strict=True))
     front_chunks = chunks(dut.front_layout)
+    masks = [(1 << x.size) - 1 for x in (dut.front_layout, dut.back_layout)]
     row_dones: dict[Unit, set[int]] = {unit: set() for unit in Unit}
-    dones: dict[Unit, set[int]] = {unit: set() for unit in Unit}
-    for step, start, end in zip(steps, starts, ends, strict=True):
-        early = rng.sample(range(start, end), step.rows - 1)
-        row_dones[step.unit] |= {*early, end}
-        dones[step.unit].add(end)
-    for t in range(max(ends) + 4):
-        for unit, model in models.items():
-            for i, step in enumerate(steps):
-                if step.unit is unit and starts[i] == t:
-                    mask = [(1 << x.size) - 1 for x in (dut.front_layout, dut.back_layout)]
-                    model.front = pack(words[i][:front_chunks], CHUNK_BITS) & mask[0]
-                    model.back = pack(words[i][front_chunks:], CHUNK_BITS) & mask[1]
-                    model.rows, model.running, model.known = 0, 1, True
+    for step, time in timed:
+        early = rng.sample(range(time.back, time.end), step.rows - 1)
+        row_dones[step.unit] |= {*early, time.end}
+    last = max(time.end for _, time in timed)
+    for t in range(last + 4):
         ctx.set(dut.go, t == 0)
+        issues = [time.end - step.drain for step, time in timed if step.unit is Unit.ARRAY]
+        ctx.set(dut.array_issued, t in issues)
         for unit in Unit:
             name = unit.name.lower()
             ctx.set(getattr(dut, f"{name}_row_done"), t in row_dones[unit])
-            ctx.set(getattr(dut, f"{name}_done"), t in dones[unit])
-        assert ctx.get(dut.busy) == (0 < t <= max(ends)), t
+            ends = [time.end for step, time in timed if step.unit is unit]
+            ctx.set(getattr(dut, f"{name}_done"), t in ends)
+        assert ctx.get(dut.busy) == (0 < t <= last), t
         for unit, model in models.items():
+            own = [(i, time) for i, (step, time) in enumerate(timed) if step.unit is unit]
+            draining = any(time.start <= t < time.back for _, time in own)
+            for i, time in own:
+                if t == time.start:
+                    model.front = pack(words[i][:front_chunks], CHUNK_BITS) & masks[0]
+                    model.rows, model.running, model.known = 0, 1, True
+                if t == time.back:
+                    model.back = pack(words[i][front_chunks:], CHUNK_BITS) & masks[1]
 
             def port(member: str, name: str = unit.name.lower()) -> int:
                 signal = getattr(dut, f"{name}_{member}")
                 return ctx.get(signal.as_value() if member in ("front", "back") else signal)
 
-            own = {start for start, step in zip(starts, steps, strict=True) if step.unit is unit}
-            assert port("start") == (t in own), (t, unit)
+            ends = not draining and t in [time.end for _, time in own]
+            assert port("start") == (t in [time.start for _, time in own]), (t, unit)
             assert port("running") == model.running, (t, unit)
-            assert port("idle") == (not model.running or t in dones[unit]), (t, unit)
+            assert port("idle") == (not model.running or ends), (t, unit)
             if model.known:
                 assert (port("front"), port("back")) == (model.front, model.back), (t, unit)
                 assert port("rows") == model.rows, (t, unit)
-            model.rows += t in row_dones[unit]
-            model.running &= t not in dones[unit]
+            model.rows += not draining and t in row_dones[unit]
+            model.running &= not ends
         await ctx.tick()
 
 
@@ -174,16 +213,48 @@ def test_program(name: str, shape: dict[str, Any]) -> None:
     run(steps, small_params(program_words=words, **shape))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_random_program(seed: int) -> None:
     rng = random.Random(seed)
-    steps = []
+    steps: list[Step] = []
     for _ in range(12):
         cycles = rng.choice([1, 2, 10, 14, 15, 16, 17, 18, 40, rng.randrange(1, 100)])
         rows = rng.randrange(1, cycles + 1)
-        unit = rng.choice(list(Unit))
-        steps.append(Step(unit=unit, cycles=cycles, follow=rng.random() < 0.5, rows=rows))
+        unit = rng.choice([Unit.ARRAY, Unit.ARRAY, Unit.VECTOR])
+        drain = rng.randrange(cycles)
+        gap = None
+        if steps and unit is steps[-1].unit is Unit.ARRAY and rng.random() < 0.8:
+            gap = rng.randrange(1, 40)
+            cycles += steps[-1].drain  # results come after those of the step before
+        follow = gap is None and rng.random() < 0.5
+        steps.append(Step(unit=unit, cycles=cycles, follow=follow, rows=rows, drain=drain, gap=gap))
     run(steps, small_params(program_words=500), seed)
+
+
+def test_programs_chain() -> None:
+    """The programs above do what their names say."""
+    fetch = cost.FETCH_LATENCY + Control(small_params()).step_chunks
+    chained = {
+        name: [i for i, time in enumerate(times(steps, fetch)) if time.back > time.start]
+        for name, steps in PROGRAMS.items()
+    }
+    assert {name: found for name, found in chained.items() if found} == {
+        "chain": [1, 2],
+        "chain-late": [1],
+        "chain-long-gap": [1, 2],
+        "chain-one-drains": [1, 2],
+        "chain-after-follow": [2],
+        "chain-before-follow": [1, 4],
+        "chain-across": [3, 6],
+    }
+
+
+@pytest.mark.parametrize("drain", range(1, 45))
+def test_a_chained_step_at_every_distance(drain: int) -> None:
+    """Last tap and last result at every distance from the moment when the next step is there."""
+    for gap in (1, drain):
+        steps = [array(45, drain=drain), array(drain + 9, gap=gap, rows=3), vector(3)]
+        run(steps, small_params(program_words=100))
 
 
 @pytest.mark.parametrize("first", range(1, 30))

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.e2e.layers import Layers
 from tests.hw.support import simulate
+from tests.mapper.support import chains
 from weft.gen.data import random_inputs
 from weft.gen.hardware import engine_params, registers
 from weft.gen.images import image_writes
@@ -20,7 +22,7 @@ from weft.nn.numerics import scaling_of
 from weft.nn.reference import run
 
 TARGET = Target(name="any", family="ecp5", lut=1, ff=1, dsp=1, bram=1, clock_hz=25e6)
-ZERO_POINTS = (-7, 3, 12, -128)
+ZERO_POINTS = (-7, 3, 12, -128, 0, 90)
 
 
 def network(
@@ -177,3 +179,75 @@ def test_steps_one_after_the_other() -> None:
     assert [step.follow is not None for step in plan.steps] == [False, True, False]
     # The last step writes the bank of the vector unit, which has none any more.
     assert plan.steps[0].write.bank == plan.steps[2].write.bank
+
+
+POINT = Window(kernel=(1, 1))
+CHAINS: dict[str, tuple[tuple[int, int, int], tuple[Any, ...], set[str]]] = {
+    "three": (
+        (5, 4, 4),
+        ((6, square(2)), (9, square(1)), (7, square(2))),
+        {"image", "after a chained step"},
+    ),
+    "fully-connected": (
+        (36, 1, 1),
+        ((33, POINT), (40, POINT), (8, POINT)),
+        {"fully connected", "after a chained step"},
+    ),
+    "after-follow": (
+        (9, 4, 4),
+        ((None, square(3)), (10, square(1)), (4, square(2))),
+        {"image", "after a step that follows"},
+    ),
+    "before-follow": (
+        (9, 4, 4),
+        ((7, square(1)), (9, square(2)), (None, square(2))),
+        {"image", "before a step that follows"},
+    ),
+    "across": (
+        (9, 4, 4),
+        ((7, square(1)), (9, square(2)), (None, square(2)), (9, square(1)), (7, square(1))),
+        {"image", "after a step that follows", "before a step that follows"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chained_steps(name: str) -> None:
+    shape, layers, expected = CHAINS[name]
+    plan = check(network(6, shape, *layers), ENGINES[0], samples=2)
+    assert chains(plan) >= expected
+
+
+def test_one_chained_step_drains_at_a_time() -> None:
+    """Three convolutions of one image: the third is ready before the first one has drained."""
+    net = Layers(rng=np.random.default_rng(0), wide_weights=False)
+    source = net.input((20, 3, 3))
+    first = net.conv(source, 3, 1, square(3))
+    second = net.conv(source, 2, 1, Window(kernel=(1, 1), stride=(3, 3)))
+    graph = net.graph("branches", [first, second, net.conv(source, 2, 1, square(3))])
+    engine = Engine(lanes=16, columns=2, array_requant=2, vector_requant=1)
+    plan = check(graph, engine, samples=2)
+    assert "once the step before the last has drained" in chains(plan)
+
+
+TOO_EARLY = {
+    "data": ((64, 1, 1), ((64, POINT), (8, POINT))),
+    "output-path": ((4, 4, 4), ((6, square(3)), (5, Window(kernel=(1, 1), stride=(4, 4))))),
+    "front": ((8, 4, 4), ((8, square(3)), (5, square(3)))),
+}
+
+
+@pytest.mark.parametrize("name", TOO_EARLY)
+def test_a_gap_one_cycle_shorter_gives_wrong_results(name: str) -> None:
+    """The gaps are not longer than the hardware needs."""
+    shape, layers = TOO_EARLY[name]
+    graph = network(7, shape, *layers)
+    plan = build(graph, TARGET, ENGINES[0], 0)
+    first, second = plan.steps
+    assert second.gap is not None
+    early = plan.replace(steps=(first, second.replace(gap=second.gap - 1)))
+    assert cost.cycles(early) == cost.cycles(plan) - 1
+    codes = random_inputs(graph, 1, 1)
+    words, _ = infer(early, pack_inputs(early.inputs, codes, early.engine.lanes))
+    (actual,) = unpack_outputs(plan.outputs, words).values()
+    assert (actual != run(graph, codes)["t2"]).any()

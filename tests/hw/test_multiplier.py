@@ -64,9 +64,11 @@ def test_latency_depends_on_the_second_operand_only_beyond_8_bits(style: Style, 
     assert Multiplier(signed(8), signed(rows), style).latency == multiplier_latency(style, rows)
 
 
-def test_packed_ones_are_another_component() -> None:
-    with pytest.raises(ValueError, match=r"^Multiplier: packed ones are PackedMultiplier's$"):
-        Multiplier(signed(8), signed(8), Style.PACKED)
+@pytest.mark.parametrize("style", [Style.PACKED, Style.DUAL])
+def test_shared_ones_are_other_components(style: Style) -> None:
+    message = f"Multiplier: {style.value} ones are {style.value.title()}Multiplier's"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Multiplier(signed(8), signed(8), style)
 
 
 @pytest.mark.parametrize(

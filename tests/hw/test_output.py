@@ -36,11 +36,13 @@ class Case:
     odd: bool = False
     pair: bool = False
     shared: bool = False
+    interval: int = 1
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         kind = [name for name in ("odd", "pair", "shared") if getattr(self, name)]
         shape = f"{self.unit.name}-{self.lanes}x{self.columns}r{self.requant}"
+        kind += [f"i{self.interval}"] if self.interval > 1 else []
         return "-".join([shape, f"c{self.channels}", self.style.value, *kind])
 
     def params(self) -> EngineParams:
@@ -54,6 +56,7 @@ class Case:
             requant_multiplier=self.style,
             act_words=(128, 3),
             param_words=(32, 40),
+            requant_interval=self.interval,
             **self.extra,
         )
 
@@ -89,7 +92,18 @@ CASES = [
     Case(unit=Unit.VECTOR, lanes=8, channels=20, gap=1, shared=True, odd=True),
     Case(unit=Unit.VECTOR, channels=8, pair=True, shared=True, bits=28),
     Case(unit=Unit.VECTOR, requant=1, channels=6, extra={"vector_multiplier": Multiplier.LUT}),
-]
+    Case(unit=Unit.ARRAY, requant=1, interval=4),
+    Case(
+        unit=Unit.ARRAY, columns=6, requant=1, channels=11, gap=9, interval=4, style=Multiplier.LUT
+    ),
+    Case(unit=Unit.VECTOR, requant=1, channels=6, bits=32, interval=4),
+    Case(unit=Unit.VECTOR, lanes=8, requant=1, channels=20, gap=5, odd=True, interval=4),
+    Case(unit=Unit.VECTOR, requant=1, channels=8, pair=True, shared=True, bits=28, interval=4),
+    Case(
+        unit=Unit.VECTOR, lanes=1, requant=1, channels=3, interval=4,
+        extra={"vector_multiplier": Multiplier.DUAL},
+    ),
+]  # fmt: skip
 
 
 @dataclass
@@ -174,7 +188,7 @@ def test_bytes(case: Case) -> None:
             sums[t + p.unit_latency(unit)] = acc + [rng.getrandbits(20)] * (n_lanes - len(acc))
             first_write = t + p.unit_latency(unit) + 1 + p.requant_latency
             for g in range(case.tile_groups):
-                cycle = first_write + g
+                cycle = first_write + g * case.interval
                 writes[cycle] = {}
                 for channel in range(first + g * case.requant, first + (g + 1) * case.requant):
                     if channel < case.groups * case.requant:
@@ -183,8 +197,8 @@ def test_bytes(case: Case) -> None:
                         place = (pixel + channel // case.lanes, channel % case.lanes)
                         writes[cycle][place] = code
             if last_tile and col == COLS - 1:
-                row_dones.append(first_write + case.tile_groups - 1)
-            t += case.tile_groups + rng.randint(0, case.gap)
+                row_dones.append(first_write + (case.tile_groups - 1) * case.interval)
+            t += case.tile_groups * case.interval + rng.randint(0, case.gap)
     assert len(row_dones) == ROWS
     step = data.step | {
         "unit": unit.value,

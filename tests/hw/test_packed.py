@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from amaranth.back import verilog
 
+from tests.hw.cell_bench import CELLS, QUIET
 from tests.hw.support import play
-from tests.hw.test_cells import CELLS, QUIET, verilate
+from tests.verilated import verilate
 from weft.hw.cells import CellLibrary
 from weft.hw.packed import FIELD_BITS, LATENCY, PackedMultiplier
 

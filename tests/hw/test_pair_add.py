@@ -1,6 +1,5 @@
 """The gated adder: Amaranth's model, the portable cell and ECP5's carry chain agree."""
 
-import os
 import random
 import subprocess
 from pathlib import Path
@@ -8,11 +7,10 @@ from pathlib import Path
 import pytest
 from amaranth.sim import Simulator
 
+from tests.hw.cell_bench import CELLS, HERE
+from tests.verilated import verilate
 from weft.hw.pair_add import PairAdd
-from weft.sim_tb.toolchain import find_toolchain
 
-HERE = Path(__file__).parent
-CELLS = HERE.parent.parent / "hw" / "cells"
 WIDTHS = (1, 2, 7, 8, 19)
 
 BENCH = """
@@ -77,14 +75,7 @@ def test_cells_are_equal(tmp_path: Path) -> None:
     sources = ["bench.v", "vendor.v", CELLS / "generic" / "weft_pair_add.v"]
     sources.append(HERE / "models" / "CCU2C.v")
     flags = "--binary --timing -j 1 --top-module bench -Wno-fatal -Wno-lint -Wno-style -o bench"
-    env = {**os.environ, **dict(find_toolchain().environment)}
-    subprocess.run(
-        ["verilator", *flags.split(), *map(str, sources)],
-        cwd=tmp_path,
-        env=env,
-        check=True,
-        capture_output=True,
-    )
+    verilate(tmp_path, [*flags.split(), *map(str, sources)])
     done = subprocess.run(
         [tmp_path / "obj_dir" / "bench"], capture_output=True, text=True, check=True
     )

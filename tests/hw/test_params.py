@@ -8,8 +8,8 @@ import pytest
 
 from tests.hw.support import small_params
 from weft.gen.hardware import engine_params
+from weft.hw import dual, packed
 from weft.hw import params as hw
-from weft.hw.packed import LATENCY
 from weft.hw.step import back_layout, chunks, front_layout, param_layout
 from weft.mapper import cost
 from weft.mapper.plan import Engine, Memories, Style, Styles, Unit
@@ -104,8 +104,9 @@ def test_constants_equal_the_cycle_model() -> None:
         assert cost.bits_for(count) == hw.bits_for(count)
 
 
-def test_packed_latency() -> None:
-    assert hw.multiplier_latency(hw.Multiplier.PACKED, 8) == LATENCY == 4
+def test_latency_of_shared_multipliers() -> None:
+    assert hw.multiplier_latency(hw.Multiplier.PACKED, 8) == packed.LATENCY == 4
+    assert hw.multiplier_latency(hw.Multiplier.DUAL, 8) == dual.LATENCY == 2
 
 
 def test_parameters_of_a_channel_fill_two_chunks() -> None:
@@ -148,10 +149,16 @@ def test_derived_numbers() -> None:
     assert (p.group_bits, p.groups_per_tile_bits, p.hold_bits, p.max_requant) == (3, 4, 4, 4)
     assert (p.row_bits, p.weight_chunks, p.vector_chunks, p.image_word_bits) == (4, 2, 12, 12)
     assert small_params(act_words=(5, 1025)).act_address_bits == 11
+
+
+@pytest.mark.parametrize(("interval", "bits"), [(1, 4), (4, 6)])
+def test_idle_cycles_reach_to_the_end_of_a_drain(interval: int, bits: int) -> None:
+    p = small_params(columns=8, array_requant=1, vector_requant=1, requant_interval=interval)
+    assert (p.hold_bits, p.groups_per_tile_bits) == (bits, 4)
     assert small_params(vector_words=5000).weight_address_bits == 13
 
 
-PACKED = hw.Multiplier.PACKED
+PACKED, DUAL = hw.Multiplier.PACKED, hw.Multiplier.DUAL
 NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weights, not"
 
 
@@ -187,6 +194,16 @@ NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weight
                                               "divide 4"),
         ({"accumulator_bits": 24}, "accumulator_bits must be 25..32, not 24"),
         ({"accumulator_bits": 33}, "accumulator_bits must be 25..32, not 33"),
+        ({"requant_interval": 0}, "requant_interval must be 1 or 4, not 0"),
+        ({"requant_interval": 2}, "requant_interval must be 1 or 4, not 2"),
+        (
+            {"requant_interval": 4, "array_requant": 1},
+            "requant_interval 4 needs array_requant and vector_requant of 1, not 1 and 2",
+        ),
+        (
+            {"requant_interval": 4, "vector_requant": 1},
+            "requant_interval 4 needs array_requant and vector_requant of 1, not 2 and 1",
+        ),
         ({"weight_bits": 7}, "weight_bits must be 8 or 9, not 7"),
         ({"weight_bits": 10}, "weight_bits must be 8 or 9, not 10"),
         ({"vector_multiplier": PACKED}, "vector_multiplier cannot be packed: only the array's can"),
@@ -199,6 +216,18 @@ NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weight
             f"{NOT_PACKED} 3 columns and 8 bits",
         ),
         ({"array_multiplier": PACKED, "weight_bits": 9}, f"{NOT_PACKED} 4 columns and 9 bits"),
+        (
+            {"requant_multiplier": DUAL},
+            "requant_multiplier cannot be dual: its operands have 16 bits",
+        ),
+        (
+            {"array_multiplier": DUAL, "weight_bits": 9},
+            "dual multipliers need 8-bit weights, not 9 bits",
+        ),
+        (
+            {"vector_multiplier": DUAL, "weight_bits": 9},
+            "dual multipliers need 8-bit weights, not 9 bits",
+        ),
         (
             {"weight_words": (1 << 19) + 1},
             "memories must take at most 21 bits of image address, not 22",

@@ -1,20 +1,28 @@
-"""Requantisation: equal to the reference and to float32, for every scale, near-tie and operand."""
+"""Requantisation: both lanes equal the reference and float32, for every scale, tie and operand."""
 
+import random
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.hw.support import simulate, small_params
-from weft.hw.params import EngineParams, Multiplier
+from weft.hw.params import SERIAL_CYCLES, EngineParams, Multiplier
 from weft.hw.requantise import SHIFTS, RequantiseLane
+from weft.hw.serial_requantise import SerialRequantiseLane
 from weft.mapper.pack import BIAS_OFFSET, POINTS, encode_scaling
 from weft.nn.graph import Scaling
 from weft.nn.numerics import requantise, round_scaled
 
 CONFIGURATIONS = [
-    (bits, style) for bits in (25, 28, 32) for style in (Multiplier.DSP, Multiplier.LUT)
+    (bits, style, 1) for bits in (25, 28, 32) for style in (Multiplier.DSP, Multiplier.LUT)
+]
+CONFIGURATIONS += [
+    (25, Multiplier.DSP, SERIAL_CYCLES),
+    (28, Multiplier.LUT, SERIAL_CYCLES),
+    (32, Multiplier.DSP, SERIAL_CYCLES),
 ]
 
 # (zero point, low, high, odd): even and odd zero points, full and clamped ranges.
@@ -45,9 +53,17 @@ class Run:
     multiplier: int = 0
     got: list[int] = field(default_factory=list)
 
+    def part(self, step: int) -> "Run":
+        """Every ``step``-th vector."""
+        names = ("acc", "factor", "shift", "bias", "expected")
+        return replace(self, **{name: getattr(self, name)[::step] for name in names})
+
 
 def check(params: EngineParams, runs: list[Run]) -> None:
-    """Feeds a vector a cycle and compares each code ``latency`` cycles later."""
+    """Feeds a vector every interval and compares each code ``latency`` cycles later."""
+    if params.requant_interval > 1:
+        check_serial(params, runs)
+        return
     dut = RequantiseLane(params)
     assert dut.latency == params.requant_latency
 
@@ -71,6 +87,47 @@ def check(params: EngineParams, runs: list[Run]) -> None:
                     run.got.append(code)
 
     simulate(dut, bench)
+    compare(runs)
+
+
+def check_serial(params: EngineParams, runs: list[Run]) -> None:
+    """The same, mostly without a gap; a code must stay until the next one.
+
+    Of many vectors it takes a quarter: they take four times the cycles.
+    """
+    runs = [run if len(run.acc) <= 100 else run.part(4) for run in runs]
+    dut = SerialRequantiseLane(params)
+    assert dut.latency == params.requant_latency
+    rng = random.Random(len(runs))
+
+    async def bench(ctx: Any) -> None:
+        for run in runs:
+            for name in ("zero_point", "low", "high", "odd", "pair", "multiplier"):
+                ctx.set(getattr(dut, name), int(getattr(run, name)))
+            fields = (run.acc, run.bias, run.shift, run.factor)
+            vectors = list(zip(*(values.tolist() for values in fields), strict=True))
+            starts, t = {}, 0
+            for vector in vectors:
+                starts[t] = vector
+                t += SERIAL_CYCLES + rng.choice((0, 0, 0, 1, 2, 3, 7))
+            due = [start + dut.latency for start in starts]
+            codes = []
+            for cycle in range(t + dut.latency):
+                junk = tuple(rng.getrandbits(n) for n in (24, 32, 3, 32))
+                acc, bias, shift, factor = starts.get(cycle, junk)
+                ctx.set(dut.start, cycle in starts)
+                ctx.set(dut.acc, acc)
+                ctx.set(dut.param, {"bias": bias, "shift": shift, "factor": factor})
+                codes.append((await ctx.tick().sample(dut.code))[2])
+            for first, end in pairwise([*due, len(codes)]):
+                assert len(set(codes[first:end])) == 1, first
+            run.got = [codes[cycle] for cycle in due]
+
+    simulate(dut, bench, max_cycles=200_000)
+    compare(runs)
+
+
+def compare(runs: list[Run]) -> None:
     for run in runs:
         wrong = np.flatnonzero(np.array(run.got) != run.expected)
         assert wrong.size == 0, [
@@ -183,10 +240,20 @@ def _products(value: int) -> list[tuple[int, int, int]]:
     return found
 
 
-@pytest.mark.parametrize(("bits", "style"), CONFIGURATIONS)
-def test_equals_reference(bits: int, style: Multiplier) -> None:
+def lane_params(bits: int, style: Multiplier, interval: int) -> EngineParams:
+    return small_params(
+        array_requant=1,
+        vector_requant=1,
+        accumulator_bits=bits,
+        requant_multiplier=style,
+        requant_interval=interval,
+    )
+
+
+@pytest.mark.parametrize(("bits", "style", "interval"), CONFIGURATIONS)
+def test_equals_reference(bits: int, style: Multiplier, interval: int) -> None:
     rng = np.random.default_rng(bits)
-    params = small_params(accumulator_bits=bits, requant_multiplier=style)
+    params = lane_params(bits, style, interval)
     runs = []
     for i in range(len(OUTPUTS)):
         for true, scaling in (random_vectors(rng, bits, 150), near_ties(rng, bits, 100)):
@@ -210,8 +277,9 @@ def test_half_ulp_edges_are_edges() -> None:
     assert np.count_nonzero((exact == rounded) & (distance > 0)) > 50
 
 
+@pytest.mark.parametrize("interval", [1, SERIAL_CYCLES])
 @pytest.mark.parametrize("odd", [False, True])
-def test_equals_float32(odd: bool) -> None:
+def test_equals_float32(odd: bool, interval: int) -> None:
     rng = np.random.default_rng(7)
     bits = 28
     cases = [
@@ -235,7 +303,7 @@ def test_equals_float32(odd: bool) -> None:
         run = scaled(true, biases(rng, true, bits), scaling, zero_point=zero_point, low=low,
                      high=high, odd=odd)  # fmt: skip
         runs.append(replace(run, expected=np.clip(result + zero_point, low, high)))
-    check(small_params(accumulator_bits=bits), runs)
+    check(lane_params(bits, Multiplier.DSP, interval), runs)
 
 
 CORNERS = (-128, -127, -1, 0, 1, 127)
@@ -266,13 +334,14 @@ def pair_run(
     )
 
 
-@pytest.mark.parametrize(("bits", "style"), CONFIGURATIONS)
-def test_pairs(bits: int, style: Multiplier) -> None:
+@pytest.mark.parametrize(("bits", "style", "interval"), CONFIGURATIONS)
+def test_pairs(bits: int, style: Multiplier, interval: int) -> None:
     rng = np.random.default_rng(bits)
     a, b = (grid.ravel() for grid in np.meshgrid(CORNERS, CORNERS))
     runs = []
-    for zeros in ((-128, 127), (127, -128), (-128, -128), (127, 127), (0, 0), (3, -5)):
-        code = int(rng.integers(len(POINTS)))
+    zero_points = ((-128, 127), (127, -128), (-128, -128), (127, 127), (0, 0), (3, -5))
+    for i, zeros in enumerate(zero_points):
+        code = i % len(POINTS)
         factors = (int(rng.choice(FACTORS)), int(rng.choice(FACTORS)))
         runs.append(pair_run(a, b, zeros, factors, code, int(rng.integers(-128, 128))))
     for zero_point in (-128, 127, 0, -3):  # results in range, ties and near-ties among them
@@ -282,7 +351,7 @@ def test_pairs(bits: int, style: Multiplier) -> None:
         factors = tuple(min(f, (1 << 32) - 1) for f in (halves, int(rng.integers(one))))
         a, b = rng.integers(-128, 128, (2, 100))
         runs.append(pair_run(a, b, (1, -2), (factors[0], factors[1]), code, zero_point))
-    check(small_params(accumulator_bits=bits, requant_multiplier=style), runs)
+    check(lane_params(bits, style, interval), runs)
 
 
 def test_shift_codes_are_those_of_the_images() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.hw.support import simulate, small_params
 from weft.gen.hardware import engine_params
 from weft.gen.images import front_fields
-from weft.hw.params import COUNT_BITS, EngineParams, Unit
+from weft.hw.params import EngineParams, Unit
 from weft.hw.sequencer import FLAGS, Sequencer
 from weft.hw.step import LEVELS, front_layout
 from weft.mapper import cost, plan
@@ -114,7 +114,7 @@ class Checker:
 
     def other(self, ctx: Any, rows: int | None = None, done: int | None = None) -> None:
         """What the other unit reports; anything where nothing is given."""
-        bits = self.rng.getrandbits(COUNT_BITS) if rows is None else rows
+        bits = self.rng.getrandbits(self.dut.params.count_bits) if rows is None else rows
         ctx.set(self.dut.other_rows, bits)
         ctx.set(self.dut.other_done, self.rng.getrandbits(1) if done is None else done)
 

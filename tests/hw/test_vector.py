@@ -19,6 +19,8 @@ CASES = [
     (4, 2, 8, 32, Multiplier.LUT),
     (3, 3, 9, 28, Multiplier.DSP),
     (8, 1, 9, 25, Multiplier.LUT),
+    (3, 1, 8, 25, Multiplier.DUAL),
+    (4, 3, 8, 28, Multiplier.DUAL),
 ]
 NAMES = [f"k{k}-t{t}-w{w}-a{a}-{style.value}" for k, t, w, a, style in CASES]
 Case = tuple[int, int, int, int, Multiplier]
@@ -186,7 +188,7 @@ ROLLS = [
 
 
 @pytest.mark.parametrize(("taps", "kernel_rows", "kernel", "stride"), ROLLS)
-@pytest.mark.parametrize("style", [Multiplier.DSP, Multiplier.LUT])
+@pytest.mark.parametrize("style", [Multiplier.DSP, Multiplier.LUT, Multiplier.DUAL])
 @pytest.mark.parametrize("most", [0, 4])
 def test_rolling(
     taps: int, kernel_rows: int, kernel: int, stride: int, style: Multiplier, most: int
@@ -243,8 +245,8 @@ def test_rolling_uses_the_first_weights_only_where_it_does_not_roll(taps: int) -
 
 
 def test_latency() -> None:
-    """Three cycles to the lanes, two (DSP) or three (LUT) per product, one to add."""
-    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [6, 7, 6, 7]
+    """Three cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
+    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [6, 7, 6, 7, 6, 6]
 
 
 def test_pairs_meet_in_the_middle_of_the_requantiser() -> None:

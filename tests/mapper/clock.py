@@ -1,9 +1,9 @@
 """Whether a plan's times keep its steps out of each other's way.
 
-``mapper.cost.timings`` says when each row of each step is issued and when its last result is
-written. Reads of a row happen while it is issued; its writes somewhere from its first tap to its
-last write. Steps are reported in program order, so that the latest access of a word is the one
-that counts, and every access must come after the ones that it depends on have ended.
+``mapper.cost.timings`` says when each step begins and when the last tap of each row is issued; what
+follows from that is the cycle of every single read and write. Steps are reported in program order,
+so that the latest access of a word is the one that counts, and every access must come after the
+ones that it depends on.
 """
 
 import itertools
@@ -12,10 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.mapper import cost
-from weft.mapper.plan import Plan
+from weft.mapper.plan import Plan, Unit
 
 NEVER, AT_START = -2, 0
 """Times of words that were never written, and of the inputs."""
+
+FRONT_USED = 2
+"""Cycles after the last tap in which the unit still takes from its front registers."""
+
+STROBE = 2
+"""Cycles before a tile's sums are complete in which its output path is told of them."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +45,34 @@ class Clock:
         self.read_until = [np.full(depth, NEVER) for depth in depths]
         self.writer = [np.full(depth, NEVER) for depth in depths]
         self.reader = [np.full(depth, NEVER) for depth in depths]
+        self.writing = [np.zeros(cost.cycles(plan) + 1, bool) for _ in depths]  # cycle by cycle
         region = plan.inputs
         self.written[region.bank][region.base : region.base + region.words] = AT_START
 
     def _rows(self, index: int) -> list[Row]:
-        engine, step = self.plan.engine, self.plan.steps[index]
-        drain = cost.unit_latency(engine, step.unit) + cost.requant_latency(engine)
-        drain += step.write.groups_per_tile
+        step = self.plan.steps[index]
+        drain = cost.drain_cycles(self.plan.engine, step)
         rows = []
         for written in self.timings[index].rows:
             last = written - drain
             rows.append(Row(last - step.loops.row_cycles + 1, last, written))
         assert len(rows) == step.loops.rows
+        assert rows[-1].last == self.timings[index].issued
         return rows
 
+    def _tile_begins(self, index: int, row: int, tile: int) -> np.ndarray:
+        """Cycles [cols] of the first tap of a tile of every column of a row."""
+        step = self.plan.steps[index]
+        loops, col = step.loops, np.arange(step.loops.cols)
+        order = col * loops.tiles + tile if step.unit is Unit.ARRAY else tile * loops.cols + col
+        return self.rows[index][row].first + order * (loops.taps + loops.hold)
+
     def begin(self, index: int) -> None:
-        """Rows come one after the other, and no step beside this one has its unit or its banks."""
+        """Rows come one after the other; a step runs beside another one only as it is planned."""
         step, rows, begin = self.plan.steps[index], self.rows[index], self.timings[index].begin
         assert begin < rows[0].first
+        if self.plan.engine.single_port:
+            assert step.read.bank != step.write.bank, f"{step.name}: two accesses to one bank"
         hold = step.loops.hold
         for a, b in itertools.pairwise(rows):
             assert a.last + hold < b.first, f"{step.name}: rows overlap"
@@ -65,39 +81,69 @@ class Clock:
                 continue
             other = self.plan.steps[other_index]
             both = f"{step.name} beside {other.name}"
-            assert other_index == index - 1, both
-            assert step.follow is not None, both
-            assert step.unit is not other.unit, both
-            assert step.read.bank != other.read.bank, f"{both}: reads of one bank"
-            assert step.write.bank != other.write.bank, f"{both}: writes to one bank"
+            if step.gap is not None:
+                assert other_index == index - 1, both
+                self._chained(index, both)
+            elif other_index == index - 1:
+                assert step.follow is not None, both
+                assert step.unit is not other.unit, both
+                assert step.read.bank != other.read.bank, f"{both}: reads of one bank"
+                assert step.write.bank != other.write.bank, f"{both}: writes to one bank"
+            else:  # what the step before is chained to drains while this one waits for a row
+                assert other_index == index - 2, both
+                assert self.plan.steps[index - 1].gap is not None, both
+                assert self.timings[other_index].end < rows[0].first, both
 
-    def read(self, index: int, row: int, words: np.ndarray) -> None:
-        """A row's reads: within the bank, of words that another step is done with."""
+    def _chained(self, index: int, both: str) -> None:
+        """The registers of the step before are free when those of this one replace them."""
+        step, other = self.plan.steps[index], self.plan.steps[index - 1]
+        before, begin = self.timings[index - 1], self.timings[index].begin
+        assert step.follow is None, both
+        assert step.unit is other.unit is Unit.ARRAY, both
+        assert begin + 1 > before.issued + FRONT_USED, f"{both}: still reading"
+        strobe = self.rows[index][0].first + step.loops.taps - 1 - STROBE
+        strobe += cost.unit_latency(self.plan.engine, step.unit)
+        assert strobe > before.end, f"{both}: still draining"
+
+    def read(
+        self, index: int, row: int, tile: int, address: np.ndarray, inside: np.ndarray
+    ) -> None:
+        """Reads of a tile of every column [cols, taps], of words that another step has written."""
         step = self.plan.steps[index]
-        written = self.written[step.read.bank]
+        bank, words = step.read.bank, address[inside]
         if not words.size:
             return
+        written = self.written[bank]
         assert _within(words, len(written)), f"{step.name} reads beyond its bank"
         assert (written[words] != NEVER).all(), f"{step.name} reads what was never written"
-        time = self.rows[index][row]
-        assert (written[words] < time.first).all(), f"{step.name}: row {row} reads too early"
-        assert (self.writer[step.read.bank][words] != index).all(), f"{step.name} reads its writes"
-        until = self.read_until[step.read.bank]
-        until[words] = np.maximum(until[words], time.last + 1)
-        self.reader[step.read.bank][words] = index
+        begins = self._tile_begins(index, row, tile)
+        times = (begins[:, None] + np.arange(step.loops.taps))[inside]
+        assert (written[words] < times).all(), f"{step.name}: row {row} reads too early"
+        assert (self.writer[bank][words] != index).all(), f"{step.name} reads its writes"
+        np.maximum.at(self.read_until[bank], words, times)
+        self.reader[bank][words] = index
 
-    def write(self, index: int, row: int, words: np.ndarray) -> None:
-        """A row's writes: within the bank, to words whose readers and other writers are done."""
+    def write(self, index: int, row: int, tile: int, words: np.ndarray) -> None:
+        """Writes of a tile [columns with results, groups], after all other accesses of the words.
+
+        The bank writes one word in a cycle.
+        """
         step = self.plan.steps[index]
-        bank = step.write.bank
-        written, until = self.written[bank], self.read_until[bank]
+        bank, loops = step.write.bank, step.loops
+        written = self.written[bank]
         assert _within(words, len(written)), f"{step.name} writes beyond its bank"
-        time = self.rows[index][row]
+        last_taps = self._tile_begins(index, row, tile)[loops.lead :] + loops.taps - 1
+        drain = cost.drain_cycles(self.plan.engine, step)
+        first = last_taps + drain + 1 - step.write.groups_per_tile
+        times = first[:, None] + np.arange(words.shape[1])
         assert (self.reader[bank][words] != index).all(), f"{step.name} reads its writes"
-        assert (until[words] < time.first).all(), f"{step.name}: row {row} overwrites too early"
+        until = self.read_until[bank][words]
+        assert (until < times).all(), f"{step.name}: row {row} overwrites too early"
         others = self.writer[bank][words] != index
-        assert (written[words][others] < time.first).all(), f"{step.name} writes beside another"
-        written[words] = time.written
+        assert (written[words] < times)[others].all(), f"{step.name} writes beside another"
+        assert not self.writing[bank][times].any(), f"{step.name}: two writes in one cycle"
+        self.writing[bank][times] = True
+        np.maximum.at(written, words, times)
         self.writer[bank][words] = index
 
     def end(self, index: int) -> None:

@@ -14,8 +14,10 @@ import numpy as np
 from tests.mapper.clock import Clock
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
 from weft.mapper.pack import BIAS_OFFSET, POINTS
-from weft.mapper.plan import Images, Params, Plan, Step, Unit, VectorOp
+from weft.mapper.plan import Content, Images, Load, Params, Plan, Step, Unit, VectorOp
 from weft.nn.numerics import round_scaled
+
+PARAM_FIELDS = ("bias", "factor", "shift")
 
 
 def execute(plan: Plan, codes: dict[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
@@ -32,8 +34,12 @@ def execute(plan: Plan, codes: dict[str, np.ndarray], seed: int = 0) -> dict[str
     assert given.base + given.words <= engine.memories.act[given.bank]
     banks[given.bank][:, given.base : given.base + given.words] = words
     clock = Clock(plan)
-    for index in range(len(plan.steps)):
-        _Run(plan, index, banks, clock).run()
+    images = plan.images
+    for index, step in enumerate(plan.steps):
+        if step.loads:  # what was there before counts as gone
+            images = _loaded(plan.images, step.loads)
+        assert step.loads or index or not engine.streamed
+        _Run(plan, index, banks, clock, images).run()
     words = banks[wanted.bank][:, wanted.base : wanted.base + wanted.words]
     assert words.shape[1] == wanted.words
     clock.read_outputs()
@@ -48,6 +54,7 @@ class _Run:
     index: int
     banks: list[np.ndarray]
     clock: Clock
+    images: Images
 
     @property
     def step(self) -> Step:
@@ -58,7 +65,8 @@ class _Run:
         array = step.unit is Unit.ARRAY
         assert write.groups_last <= write.groups_per_tile
         # Idle cycles must cover what leaves after the next tile's sums could be ready.
-        assert step.loops.taps + step.loops.hold >= write.groups_per_tile
+        interval = self.plan.engine.requant_interval
+        assert step.loops.taps + step.loops.hold >= write.groups_per_tile * interval
         assert not (array and (step.loops.lead or step.output.rolling or step.output.pair))
         assert not (array and step.vector_op is not VectorOp.MAC)
         self.clock.begin(self.index)
@@ -84,14 +92,14 @@ class _Run:
         inside = (y >= 0) & (y < read.y.size) & (x >= 0) & (x < read.x.size)
         inside = np.broadcast_to(inside, address.shape).reshape(loops.cols, loops.taps)
         address = address.reshape(loops.cols, loops.taps)
-        self.clock.read(self.index, row, address[inside])
+        self.clock.read(self.index, row, tile, address, inside)
         bank = self.banks[read.bank]
         acts = bank[:, np.where(inside, address, 0)].astype(np.int64)
         return np.where(inside[:, :, None], acts, read.pad_value)
 
     def _array(self, acts: np.ndarray, tile: int) -> np.ndarray:
         """Sums int64 [n, cols, N]; weights count on through the tiles of a pixel."""
-        weights = self._weights(self.plan.images.weights, tile)
+        weights = self._weights(self.images.weights, tile)
         limit = 128 if self.plan.engine.weight_bits == 8 else 256
         assert ((weights >= -limit) & (weights < limit)).all()
         n, cols = acts.shape[:2]
@@ -105,7 +113,7 @@ class _Run:
         assert step.output.rolling or not step.loops.lead
         match step.vector_op:
             case VectorOp.MAC:
-                weights = self._weights(self.plan.images.vector, tile)
+                weights = self._weights(self.images.vector, tile)
                 weights = weights.reshape(len(weights), -1, lanes)  # [taps, T, K]
                 products = np.einsum("nctk,tsk->ncsk", acts, weights)
                 return _rolled(products) if step.output.rolling else products[:, :, 0]
@@ -133,7 +141,7 @@ class _Run:
         count = step.write.groups_last if last else step.write.groups_per_tile
         assert count * lanes <= sums.shape[2]
         sums = sums[:, :, : count * lanes].reshape(*sums.shape[:2], count, lanes)
-        params = params_of(self.plan.images, step.unit)
+        params = params_of(self.images, Unit.ARRAY if engine.compact else step.unit)
         first = step.param_base + (0 if output.shared else tile * step.write.groups_per_tile)
         words = first + (np.zeros(count, int) if output.shared else np.arange(count))
         assert set(words) <= set(range(len(params.bias))), f"{step.name}: parameters"
@@ -168,7 +176,8 @@ class _Run:
         enabled = np.ones((count, lanes), bool)
         if step.unit is Unit.ARRAY and tile == 0:
             enabled[0] = write.first_lanes >> np.arange(lanes) & 1
-        self.clock.write(self.index, row, words[:, enabled.any(axis=1)])
+        assert enabled.any(axis=1).all()
+        self.clock.write(self.index, row, tile, words)
         bank = self.banks[write.bank]
         for i in range(count):
             targets = place[i] % per_word * lanes + np.flatnonzero(enabled[i])
@@ -184,6 +193,22 @@ def _rolled(products: np.ndarray) -> np.ndarray:
         sums = sums + products[:, col]
         firsts.append(sums[:, 0])
     return np.stack(firsts, axis=1)
+
+
+def _loaded(images: Images, loads: tuple[Load, ...]) -> Images:
+    """What the memories hold after loads: the words that they bring, and nothing else."""
+
+    def part(content: Content) -> np.ndarray | Params:
+        (first, words), *more = [
+            (load.first, load.words) for load in loads if load.content is content
+        ] or [(0, 0)]
+        assert not more
+        whole = getattr(images, content.value)
+        if isinstance(whole, Params):
+            return Params(**{f: getattr(whole, f)[first : first + words] for f in PARAM_FIELDS})
+        return whole[first : first + words]
+
+    return Images(**{content.value: part(content) for content in Content})  # type: ignore[arg-type]
 
 
 def params_of(images: Images, unit: Unit) -> Params:

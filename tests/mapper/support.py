@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from weft.mapper.plan import Engine
+from weft.mapper import cost
+from weft.mapper.plan import Engine, Plan
 from weft.mapper.target import Target
 from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
 from weft.nn.numerics import scaling_of
@@ -26,6 +27,13 @@ def engine(
         vector_requant=vector_requant,
         vector_taps=taps,
     )
+
+
+def compact(
+    lanes: int, columns: int, *, single_port: bool = False, streamed: bool = False
+) -> Engine:
+    """A compact engine whose memory depths are still open."""
+    return engine(lanes, columns).replace(compact=True, single_port=single_port, streamed=streamed)
 
 
 def edge(tensor: str) -> HostEdge:
@@ -70,3 +78,27 @@ def conv_graph(
 def codes(shape: tuple[int, int, int], samples: int = 2, seed: int = 0) -> np.ndarray:
     """Random codes int8 [samples, C, H, W]."""
     return np.random.default_rng(seed).integers(-128, 128, (samples, *shape), np.int8)
+
+
+def chains(plan: Plan) -> set[str]:
+    """What chained steps meet in a plan; a step counts if it begins before the last result."""
+    steps, times = plan.steps, cost.timings(plan.engine, plan.steps)
+    found = set()
+    for i, step in enumerate(steps):
+        if step.gap is None or times[i].begin >= times[i - 1].end:
+            continue
+        fully_connected = step.loops.n_tiles == step.loops.tiles
+        found.add("fully connected" if fully_connected else "image")
+        before, after = steps[i - 1], steps[i + 1 : i + 2]
+        if before.follow:
+            found.add("after a step that follows")
+        if before.gap is not None:
+            found.add("after a chained step")
+            if times[i].begin == times[i - 2].end + 1:
+                found.add("once the step before the last has drained")
+        for other in after:
+            if other.follow and times[i + 1].begin < times[i - 1].end:
+                found.add("before a step that follows")
+            elif other.follow is None and other.gap is None:
+                found.add("before a step that waits")
+    return found

@@ -6,9 +6,10 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, engine
 from weft.mapper import cost
-from weft.mapper.banks import Parity, follows
+from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.build import INPUTS, OUTPUTS, build
 from weft.mapper.plan import Plan
+from weft.nn.errors import ModelError
 from weft.nn.graph import Add, Graph, Tensor, Window
 
 SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
@@ -100,6 +101,16 @@ def test_rows_too_short_to_count_are_not_followed() -> None:
         assert bool(following(plan)) == (width >= cost.MIN_FOLLOW_CYCLES == 3)
 
 
+def test_a_row_of_padding_waits_for_all() -> None:
+    """It would be issued at once, while an earlier step's results may still be written."""
+    for top in (2, 3):
+        net = layers()
+        tensor = net.conv(net.input((4, 5, 5)), 4, 1, SAME)
+        tensor = depthwise(net, tensor, Window(kernel=(3, 1), pads=(top, 0, 0, 0)))
+        plan = made(net.graph("padded", [tensor]))
+        assert bool(following(plan)) == (top == 2)
+
+
 def test_a_residual_block_keeps_both_operands_of_the_add_in_one_bank() -> None:
     """The Add may follow: what its producer reads lies in the other bank."""
     net = layers()
@@ -166,3 +177,30 @@ def test_add_operands_in_one_bank_without_any_overlap() -> None:
     banks = {x.tensor: x.bank for x in plan.buffers}
     assert add.a == left.name
     assert banks[left.name] == banks[INPUTS]
+
+
+def residual(n_convs: int) -> Graph:
+    """A block of so many convolutions around which its input is added."""
+    net = layers()
+    source = net.conv(net.input((4, 5, 5)), 4, 1, SAME)
+    branch = source
+    for _ in range(n_convs):
+        branch = net.conv(branch, 4, 1, SAME)
+    return net.graph("residual", [net.add(source, branch)])
+
+
+def test_single_ported_banks_alternate() -> None:
+    graph = residual(2)
+    parity = demands(graph, {}, single_port=True)
+    for operator in graph.operators:
+        for name in operator.inputs:
+            (root, bit), (other_root, other_bit) = parity.find(name), parity.find(operator.output)
+            assert root == other_root
+            assert bit != other_bit
+
+
+def test_a_single_port_cannot_serve_every_network() -> None:
+    """An Add reads both operands from one bank; a block of one convolution puts them in two."""
+    with pytest.raises(ModelError, match=r"'add\d' \(Add\).*single port"):
+        demands(residual(1), {}, single_port=True)
+    demands(residual(1), {}, single_port=False)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.support import ENDLESS, conv_graph, engine
+from tests.mapper.support import ENDLESS, compact, conv_graph, engine
 from weft.gen.hardware import engine_params
 from weft.hw import params
-from weft.hw.step import back_layout, chunks, front_layout
+from weft.hw.step import GAP_BITS, back_layout, chunks, front_layout, load_layout
 from weft.mapper import cost
 from weft.mapper.build import build
 from weft.mapper.plan import (
@@ -159,16 +159,80 @@ def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
     assert times[2].begin == times[1].end
 
 
+def chained(before: Step, step: Step, *more: Step) -> list[cost.Timing]:
+    """Times of steps whose fetches never last longer than the steps."""
+    machine = engine(4, 4, 4, 4)
+    assert cost.issue_cycles(before) > 3 + cost.step_chunks(machine)
+    return cost.timings(machine, (before, step, *more))
+
+
+def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
+    _, (first, second) = a_pair(Window(kernel=(2, 1)))
+    before, after = chained(first, first.replace(gap=5))
+    assert before.issued == before.begin + 1 + 6 * 36
+    assert before.end == before.issued + (3 + 2 + 4 + 1) + 1 + (8 + 2)
+    assert after.begin == before.issued + 1 + 5
+    assert after.issued == after.begin + 1 + 6 * 36
+    # A gap longer than the wait for the last result does not count.
+    before, after = chained(first, first.replace(gap=50))
+    assert after.begin == before.end
+    # It waits for the other unit, and is fetched first.
+    times = chained(second.replace(follow=None), first.replace(follow=Follow(need=1)),
+                    first.replace(gap=1))  # fmt: skip
+    assert times[2].begin == times[1].issued + 2 > times[0].end
+    short = first.replace(loops=first.loops.replace(rows=1, cols=1))
+    before, after = cost.timings(engine(4, 4, 4, 4), (short, short.replace(gap=1)))
+    assert after.begin == 2 * before.begin
+
+
+def test_one_chained_step_drains_at_a_time() -> None:
+    """The third step waits for the first one's last result, however short the second one is."""
+    _, (first, _) = a_pair(Window(kernel=(2, 1)))
+    machine = engine(64, 4, 4, 4)  # a drain much longer than a fetch
+    short = first.replace(loops=first.loops.replace(rows=1, cols=1), gap=1)
+    times = cost.timings(machine, (first, short, short))
+    fetch = 3 + cost.step_chunks(machine)
+    assert times[1].begin == times[0].issued + 2
+    assert max(times[1].begin + fetch, times[1].issued + 2) < times[0].end
+    assert times[2].begin == times[0].end + 1
+
+
 @pytest.mark.parametrize("style", list(Style))
 @pytest.mark.parametrize("lanes", [1, 3, 16])
 def test_latencies_are_those_of_the_hardware(style: Style, lanes: int) -> None:
-    other = Style.LUT if style is Style.PACKED else style
-    styles = Styles(array=style, vector=other, requant=other)
+    vector = Style.LUT if style is Style.PACKED else style
+    requant = Style.DSP if style is Style.DUAL else vector
+    styles = Styles(array=style, vector=vector, requant=requant)
     made = engine(lanes, 2 * lanes).replace(styles=styles)
     hardware = engine_params(made)
     for unit, twin in ((Unit.ARRAY, params.Unit.ARRAY), (Unit.VECTOR, params.Unit.VECTOR)):
         assert cost.unit_latency(made, unit) == hardware.unit_latency(twin)
     assert cost.requant_latency(made) == hardware.requant_latency
+    assert cost.GAP_BITS == GAP_BITS
+
+
+@pytest.mark.parametrize("style", [Style.DSP, Style.LUT])
+@pytest.mark.parametrize("lanes", [1, 3, 8])
+def test_latencies_of_compact_engines(style: Style, lanes: int) -> None:
+    made = compact(lanes, 5).replace(styles=Styles(array=style, vector=style, requant=style))
+    hardware = engine_params(made)
+    for unit in Unit:
+        assert cost.unit_latency(made, unit) == hardware.unit_latency(params.Unit[unit.name])
+    assert cost.requant_latency(made) == hardware.requant_latency
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 6), (4, 3), (3, 16)])
+@pytest.mark.parametrize("count_bits", [2, 7, 12])
+@pytest.mark.parametrize("store", [0, 5, 12345])
+def test_step_chunks_of_compact_engines(
+    shape: tuple[int, int], count_bits: int, store: int
+) -> None:
+    memories = Memories(act=(900, 5), weight=77, vector=3, param=(40, 1), program=9, store=store)
+    made = compact(*shape, streamed=store > 0).replace(memories=memories, count_bits=count_bits)
+    hardware = engine_params(made)
+    front = front_layout(hardware)
+    assert load_layout(hardware).size <= front.size
+    assert cost.step_chunks(made) == chunks(front) + chunks(back_layout(hardware))
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 8, 2, 4), (6, 12, 3, 6), (16, 5, 1, 2)])

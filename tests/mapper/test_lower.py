@@ -5,7 +5,7 @@ import pytest
 
 from tests.e2e.layers import KINDS, Layers, random_network
 from tests.mapper.interpreter import execute
-from tests.mapper.support import ENDLESS, codes, conv_graph, edge, engine
+from tests.mapper.support import ENDLESS, codes, compact, conv_graph, edge, engine
 from weft.gen.data import random_inputs
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.plan import Plan, Unit
@@ -63,6 +63,21 @@ def test_random_layers(kind: int, sizes: Sizes) -> None:
         graph = random_network(seed + 100 * ENGINES.index(sizes) * len(KINDS))
         check_counts(graph)
         agree(graph, made(graph, sizes), seed=seed)
+
+
+COMPACT = [(2, 6, True, True), (3, 5, False, True), (4, 4, True, False), (5, 2, False, False)]
+
+
+@pytest.mark.parametrize("shape", COMPACT, ids=str)
+@pytest.mark.parametrize("kind", range(len(KINDS)), ids=lambda i: f"{KINDS[i]}-{i}")
+def test_random_layers_on_compact_engines(kind: int, shape: tuple[int, int, bool, bool]) -> None:
+    lanes, columns, single_port, streamed = shape
+    machine = compact(lanes, columns, single_port=single_port, streamed=streamed)
+    for seed in range(kind, 2 * len(KINDS), len(KINDS)):
+        graph = random_network(seed)
+        made = build(graph, ENDLESS, machine, seed % 3)
+        assert bool(made.engine.memories.store) == streamed
+        agree(graph, made, seed=seed)
 
 
 def check_counts(graph: Graph) -> None:

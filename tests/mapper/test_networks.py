@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import KINDS, Layers, random_network
-from tests.mapper.support import ENDLESS, engine
+from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
 from weft.mapper import cost
 from weft.mapper.build import build
@@ -61,6 +61,19 @@ def test_random_networks_that_overlap(kind: str, sizes: tuple[int, ...]) -> None
     if kind == "separable":
         assert sum(overlap(plan) > 0 for plan in plans) >= len(plans) // 2
         assert rolled >= len(plans) // 4
+
+
+@pytest.mark.parametrize("sizes", [*SMALL, (4, 16, 1, 1, 3), (32, 8, 2, 2, 3)], ids=str)
+@pytest.mark.parametrize("kind", ["perceptron", "stack", "branches", "mixture"])
+def test_random_networks_that_chain(kind: str, sizes: tuple[int, ...]) -> None:
+    first = KINDS.index(kind)
+    plans = [check(random_network(seed), sizes) for seed in range(first, 400, len(KINDS))]
+    expected = {"image" if kind == "stack" else "fully connected", "after a chained step"}
+    if kind == "mixture":
+        expected |= {"after a step that follows", "before a step that follows"}
+    if sizes[0] == 32 and kind == "branches":
+        expected.add("once the step before the last has drained")
+    assert set().union(*map(chains, plans)) >= expected
 
 
 def a_chain() -> tuple[Graph, Plan]:

@@ -10,9 +10,11 @@ from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.mapper import cost
 from weft.mapper.build import FOLD_LEVELS, build
+from weft.mapper.candidates import DSP_SHARE, candidates
+from weft.mapper.compact_resources import logic_cells
 from weft.mapper.plan import Plan, Style
-from weft.mapper.resources import predict
-from weft.mapper.search import DSP_SHARE, LUT_SHARE, SLACK, candidates, plan, shortfall
+from weft.mapper.resources import predict, predict_for
+from weft.mapper.search import GOWIN_FF_SHARE, LUT_SHARE, SLACK, plan, shortfall
 from weft.mapper.target import Target
 from weft.nn.errors import ConfigError, FitError, ModelError
 from weft.nn.graph import Conv, Graph, Window
@@ -46,8 +48,8 @@ def test_pins_are_kept(
 def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int) -> None:
     target = ULX3S_85F.replace(lut=lut, ff=lut, dsp=dsp, bram=bram)
     needs = predict(plan(graph, target).engine)
-    assert needs.lut <= lut * LUT_SHARE
-    assert needs.ff <= lut * LUT_SHARE
+    assert needs.lut <= lut * LUT_SHARE["ecp5"]
+    assert needs.ff <= lut * LUT_SHARE["ecp5"]
     assert needs.dsp <= dsp
     assert needs.bram <= bram
 
@@ -143,6 +145,57 @@ def test_packed_engines_are_candidates_with_even_columns_only() -> None:
                 assert made.multipliers <= ULX3S_85F.dsp
     pinned = list(candidates(ULX3S_85F, 256, 1, None, packable=True))
     assert {made.styles.array for made in pinned} == {Style.DSP}
+
+
+def test_gowin_has_two_small_multipliers_in_one() -> None:
+    target = ULX3S_85F.replace(family="gowin", dsp=20)
+    share = int(target.dsp * DSP_SHARE)
+    sizes = set()
+    for made in candidates(target, None, None, None, packable=True):
+        sizes.add(made.lanes * made.columns)
+        assert made.styles.array is Style.DSP  # packing would cost LUTs and save nothing
+        needs = predict_for(target, made)
+        assert needs.dsp <= max(made.multipliers / 2, share)
+        on_ecp5 = predict(made)
+        assert (needs.lut, needs.ff, needs.bram) == (on_ecp5.lut, on_ecp5.ff, on_ecp5.bram)
+        assert needs.dsp < on_ecp5.dsp
+    assert max(sizes) == 32  # of at most 40
+
+
+def test_gowin_leaves_more_flip_flops_free(graph: Graph) -> None:
+    target = ULX3S_85F.replace(family="gowin", ff=9000)
+    chosen = plan(graph, target)
+    assert predict_for(target, chosen.engine).ff <= 9000 * GOWIN_FF_SHARE
+
+
+UP5K = Target(
+    name="up5k", family="ice40", lut=5280, ff=5280, dsp=8, bram=30, clock_hz=12e6, spram=4
+)
+
+
+@pytest.mark.parametrize(("lut", "dsp", "spram"), [(5280, 8, 4), (7680, 0, 0), (5280, 1, 4)])
+def test_ice40_gets_a_compact_engine(graph: Graph, lut: int, dsp: int, spram: int) -> None:
+    target = UP5K.replace(lut=lut, ff=lut, dsp=dsp, spram=spram)
+    chosen = plan(graph, target)
+    engine, needs = chosen.engine, predict_for(target, chosen.engine)
+    assert engine.compact
+    assert logic_cells(needs.lut, needs.ff) <= lut * LUT_SHARE["ice40"]
+    assert (needs.dsp <= dsp, needs.bram <= 30, needs.spram <= spram) == (True, True, True)
+    given = {"x": codes((3, 10, 10))}
+    np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
+
+
+def test_ice40_streams_what_does_not_fit() -> None:
+    layers = Layers(rng=np.random.default_rng(0), wide_weights=False)
+    tensor = layers.input((32, 4, 4))
+    for _ in range(3):  # 9 KB of weights each, of 15 KB of block RAM
+        tensor = layers.conv(tensor, 32, 1, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
+    big = layers.graph("big", [tensor])
+    assert plan(big, UP5K).engine.streamed
+    with pytest.raises(FitError, match="up5k"):
+        plan(big, UP5K.replace(spram=0))
+    with pytest.raises(ConfigError, match="one result at a time"):
+        plan(big, UP5K, requant_lanes=2)
 
 
 def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:

@@ -64,6 +64,30 @@ def test_kws_every_sample(model_file: ModelFile) -> None:
     assert accuracy == pytest.approx(90.2, abs=0.05)
 
 
+def made_inputs(name: str, count: int) -> np.ndarray:
+    """Inputs of a network that ships none: smooth images, or noisy spectra in decibels."""
+    rng = np.random.default_rng(7)
+    if name == "ad":
+        slope = np.linspace(-10, -40, 640) + 8 * np.sin(np.arange(640) / rng.uniform(5, 60))
+        return (slope + rng.normal(0, 6, (count, 640))).astype(np.float32)
+    coarse = rng.uniform(0, 1, (count, 3, 13, 13))
+    at = np.linspace(0, 12, 96)
+    low, part = np.minimum(at.astype(int), 11), at - np.minimum(at.astype(int), 11)
+    rows = coarse[:, :, low] * (1 - part[:, None]) + coarse[:, :, low + 1] * part[:, None]
+    images = rows[..., low] * (1 - part) + rows[..., low + 1] * part
+    return (images + rng.normal(0, 0.02, images.shape)).clip(0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["vww", "ad"])
+def test_a_hundred_made_inputs(model_file: ModelFile, name: str) -> None:
+    path, x = model_file(f"mlperf_tiny/{name}.onnx"), made_inputs(name, 100)
+    graph = import_model(path)
+    last = graph.operators[-1].output
+    ours = reference_codes(graph, x)[last]
+    assert len(np.unique(ours)) > 10
+    assert np.array_equal(ours, onnx_codes(path, graph, last, x, int8=True))
+
+
 INPUTS = {"ic": (3, 32, 32), "kws": (1, 49, 10), "ad": (640,), "vww": (3, 96, 96)}
 
 

@@ -1,0 +1,197 @@
+"""A network on a board, as a function: ``with Device(build, port) as d: y = d(x)``."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from weft.boards.build_dir import open_build
+from weft.boards.serial_link import LinkError, SerialLink
+from weft.boards.simulated import simulated_board
+from weft.boards.top import BAUD
+from weft.gen.build_dir import Build, read_build
+from weft.gen.images import image_writes
+from weft.hw.host import Image
+from weft.hw.link.link import TIMEOUT_BITS
+from weft.hw.link.params import WORD_BITS
+from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command, State
+from weft.mapper import cost
+from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.nn.errors import ConfigError
+from weft.nn.host import decode, encode_inputs
+from weft.nn.value import Value
+
+SIMULATED = "sim"
+IMAGE_DATA_BITS = 40  # of a record: then comes the address
+TIMEOUT_SECONDS = 2.0
+SIMULATED_TIMEOUT_SECONDS = 120.0
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is going on, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inference(Value):
+    """Outputs [n, ...] by name, and the cycles that the core counted for each sample."""
+
+    outputs: dict[str, np.ndarray]
+    cycles: np.ndarray
+
+    @property
+    def labels(self) -> list[int] | None:
+        """The largest element of the first output for each sample, if that is a row of numbers."""
+        first = next(iter(self.outputs.values()))
+        return np.argmax(first, axis=1).tolist() if first.ndim == 2 else None
+
+
+class Device:
+    """A board with the bitstream of a build, behind a serial port.
+
+    Parameters: ``build``, a build or its folder. ``port``: the serial port, or "sim" for the
+    Verilated design. ``upload``: write the memory images first (default: if the build says that its
+    bitstream cannot hold them). ``timeout``: seconds that a reply may take.
+
+    Raises ConfigError if the board has another design or protocol, LinkError if it does not answer.
+    """
+
+    def __init__(
+        self,
+        build: Build | Path | str,
+        port: str,
+        *,
+        baud: int | None = None,
+        upload: bool | None = None,
+        timeout: float | None = None,
+        progress: Progress = lambda what, done, total: None,
+    ):
+        self.build = build if isinstance(build, Build) else read_build(Path(build))
+        self._opened = open_build(self.build.folder)
+        self._progress = progress
+        self._stack = ExitStack()
+        with self._stack:
+            if port == SIMULATED:
+                progress("building the simulated board", 0, 1)
+                port = self._stack.enter_context(simulated_board(self._opened))
+                timeout = timeout or SIMULATED_TIMEOUT_SECONDS
+            self._timeout = timeout or TIMEOUT_SECONDS
+            link = SerialLink(port, baud=baud or BAUD, timeout=self._timeout)
+            self.link = self._stack.enter_context(link)
+            self._check()
+            if self.build.manifest.get("upload") if upload is None else upload:
+                self.upload()
+            self._stack = self._stack.pop_all()
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._stack.close()
+
+    @property
+    def clock_hz(self) -> int:
+        """The core's clock."""
+        return self._opened.board.clock.hz
+
+    def __call__(
+        self, inputs: np.ndarray | Mapping[str, np.ndarray]
+    ) -> np.ndarray | dict[str, np.ndarray]:
+        """The one output for the one input [n, ...], or outputs by name for inputs by name."""
+        if isinstance(inputs, Mapping):
+            return self.run(inputs).outputs
+        graph = self.build.graph
+        for what, edges in (("input", graph.inputs), ("output", graph.outputs)):
+            if len(edges) != 1:
+                names = ", ".join(edge.name for edge in edges)
+                raise ConfigError(
+                    f"{graph.name} has {len(edges)} {what}s ({names}): call the device with a "
+                    "dict of arrays by name"
+                )
+        outputs = self.run({graph.inputs[0].name: inputs}).outputs
+        return outputs[graph.outputs[0].name]
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Inference:
+        """All samples, one after the other. Raises ConfigError for inputs that do not fit."""
+        build, plan = self.build, self.build.plan
+        codes = encode_inputs(build.graph, inputs)
+        samples = pack_inputs(plan.inputs, codes, plan.engine.lanes)
+        self.link.ask(Command.RESET)
+        outputs = np.zeros((len(samples), plan.outputs.words, plan.engine.lanes), np.int8)
+        cycles = np.zeros(len(samples), np.int64)
+        for i, words in enumerate(samples):
+            self._progress("inference", i, len(samples))
+            outputs[i], cycles[i] = self._infer(words)
+        self._progress("inference", len(samples), len(samples))
+        found = unpack_outputs(plan.outputs, outputs)
+        pairs = zip(plan.outputs.ports, build.graph.outputs, strict=True)
+        return Inference(
+            outputs={edge.name: decode(edge, found[port.edge.tensor]) for port, edge in pairs},
+            cycles=cycles,
+        )
+
+    def upload(self) -> None:
+        """Write the memory images. Half an upload leaves the board with half a network."""
+        writes = image_writes(self.build.plan)
+        memory, place = np.divmod(writes[:, 0], 1 << WORD_BITS)
+        records = (writes[:, 1] | place << IMAGE_DATA_BITS).astype("<u8")
+        for select in np.unique(memory[memory != Image.REGISTER.value]).tolist():
+            data = records[memory == select].tobytes()
+            size = MAX_PAYLOAD // IMAGE_BYTES * IMAGE_BYTES
+            for begin in range(0, len(data), size):
+                self._progress(f"upload of {Image(select).name.lower()}", begin, len(data))
+                self.link.ask(Command.IMAGE + select, data[begin : begin + size])
+            self._progress(f"upload of {Image(select).name.lower()}", len(data), len(data))
+
+    def _infer(self, words: np.ndarray) -> tuple[np.ndarray, int]:
+        """Output words [n, K] and cycles for the input words of one sample."""
+        link, params = self.link, self._opened.link
+        data, size = words.tobytes(), params.inputs.full_bytes
+        for begin in range(0, len(data), size):
+            link.ask(Command.INPUT, data[begin : begin + size])
+        link.ask(Command.START)
+        cycles = self._wait()
+        back = b"".join(link.ask(Command.OUTPUT) for _ in range(params.outputs.count))
+        return np.frombuffer(back, np.int8).reshape(-1, params.lanes), cycles
+
+    def _wait(self) -> int:
+        """Wait for the end of an inference; the cycles that it took."""
+        predicted = cost.cycles(self.build.plan)
+        deadline = time.monotonic() + self._timeout + 10 * predicted / self.clock_hz
+        while True:
+            *counter, state = self.link.ask(Command.STATUS)
+            if state == State.DONE:
+                return int.from_bytes(bytes(counter), "little")
+            if time.monotonic() > deadline:
+                raise LinkError(
+                    f"port {self.link.port}: the inference does not end; predicted were "
+                    f"{predicted:,} cycles"
+                )
+
+    def _check(self) -> None:
+        """Find the board in a known state, and the right design on it."""
+        link, folder = self.link, self.build.folder
+        link.drain(2 * (1 << TIMEOUT_BITS) / self.clock_hz)
+        version, *identity = link.ask(Command.IDENTIFY)
+        if version != VERSION:
+            raise ConfigError(
+                f"port {link.port}: the board speaks version {version} of the host link, this "
+                f"weft version {VERSION}; synthesise the build again and load its bitstream"
+            )
+        if bytes(identity) != self._opened.link.identity:
+            raise ConfigError(
+                f"port {link.port}: the board has another design than {folder} (plan "
+                f"{bytes(identity).hex()}, not {self._opened.link.identity.hex()}); load the "
+                "build's bitstream, or name the build that is on the board"
+            )

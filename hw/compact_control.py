@@ -1,0 +1,99 @@
+"""The step controller of a compact engine: one step at a time, straight from its step word."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from weft.hw.params import CHUNK_BITS, EngineParams, bits_for
+from weft.hw.ram import READ_LATENCY, Ram
+from weft.hw.step import back_layout, chunks, front_layout
+
+
+class CompactControl(wiring.Component):
+    """Runs the program: fetches a step, starts it, waits for its end, fetches the next.
+
+    Members
+    -------
+    go: begins the program. busy: high from the next cycle until the cycle of the last result.
+    start: pulse at which the step in ``front`` and ``back`` begins; both stay until it is done.
+    load_start: the same for a step of the loader. done: the step's last result is written.
+    load_*: writes program chunks.
+    """
+
+    def __init__(self, params: EngineParams, image_dir: str = ""):
+        self.params, self.image_dir = params, image_dir
+        self.front_layout, self.back_layout = front_layout(params), back_layout(params)
+        super().__init__(
+            {
+                "go": In(1),
+                "busy": Out(1),
+                "load_en": In(1),
+                "load_address": In(bits_for(params.program_words)),
+                "load_data": In(CHUNK_BITS),
+                "start": Out(1),
+                "load_start": Out(1),
+                "front": Out(self.front_layout),
+                "back": Out(self.back_layout),
+                "done": In(1),
+            }
+        )
+
+    go: Signal
+    busy: Signal
+    load_en: Signal
+    load_address: Signal
+    load_data: Signal
+    start: Signal
+    load_start: Signal
+    front: data.View
+    back: data.View
+    done: Signal
+
+    @property
+    def step_chunks(self) -> int:
+        """Program chunks of one step."""
+        return chunks(self.front_layout) + chunks(self.back_layout)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.program = program = Ram(
+            width=CHUNK_BITS,
+            depth=self.params.program_words,
+            init_file=f"{self.image_dir}/program.hex" if self.image_dir else "",
+        )
+        pointer = Signal(program.address_bits)
+        # Chunks enter at the top, so the first one ends up at the bottom.
+        word = Signal(self.step_chunks * CHUNK_BITS, reset_less=True)
+        split = chunks(self.front_layout) * CHUNK_BITS
+        m.d.comb += [
+            program.r_addr.eq(pointer),
+            program.w_en.eq(self.load_en),
+            program.w_addr.eq(self.load_address),
+            program.w_data.eq(self.load_data),
+            self.front.eq(word),
+            self.back.eq(word[split:]),
+        ]
+        count = Signal(range(self.step_chunks + READ_LATENCY))
+        with m.FSM() as machine:
+            with m.State("IDLE"):
+                m.d.sync += [pointer.eq(0), count.eq(0)]
+                with m.If(self.go):
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += [pointer.eq(pointer + 1), count.eq(count + 1)]
+                with m.If(count >= READ_LATENCY):
+                    m.d.sync += word.eq(Cat(word[CHUNK_BITS:], program.r_data))
+                with m.If(count == self.step_chunks + READ_LATENCY - 1):
+                    m.d.sync += [count.eq(0), pointer.eq(pointer - 1)]
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                loads = self.back.load if self.params.store_words else 0
+                m.d.comb += [self.load_start.eq(loads), self.start.eq(~self.load_start)]
+                m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(self.done):
+                    m.next = "FETCH"
+                    with m.If(self.back.last_step):
+                        m.next = "IDLE"
+        m.d.comb += self.busy.eq(~machine.ongoing("IDLE"))
+        return m

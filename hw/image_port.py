@@ -1,0 +1,74 @@
+"""The image port: which memory an image write goes to."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+
+from weft.hw.host import Image
+from weft.hw.output import OutputPath
+from weft.hw.params import EngineParams
+
+
+def route_images(
+    m: Module,
+    p: EngineParams,
+    valid: Any,
+    image: Any,
+    host: Any,
+    control: Any,
+    array: Any,
+    vector: Any,
+    params: dict[Image, OutputPath],
+) -> dict[Image, Signal]:
+    """Connect image writes to the memories; returns the strobes of all memory selects.
+
+    An address is the memory select, then word, row (array only) and chunk, each of 2**n. params:
+    the output path whose parameters each select writes.
+    """
+    address, chunk = image.address, image.data
+    select = address[-3:]
+    chosen = {item: Signal(name=f"to_{item.name.lower()}") for item in Image}
+    for item, signal in chosen.items():
+        m.d.comb += signal.eq(valid & (select == item.value))
+
+    vector_word, vector_chunk = _split(address, p.vector_chunks)
+    row_word, weight_chunk = _split(address, p.weight_chunks)
+    weight_word, row = row_word[p.row_bits :], row_word[: p.row_bits]
+    m.d.comb += [
+        host.register_en.eq(chosen[Image.REGISTER]),
+        host.register_index.eq(address[:2]),
+        host.register_data.eq(chunk),
+        control.load_en.eq(chosen[Image.PROGRAM]),
+        control.load_address.eq(address),
+        control.load_data.eq(chunk),
+        vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], p.vector_chunks)),
+        vector.load_address.eq(vector_word),
+        vector.load_data.eq(_spread(chunk, p.vector_chunks, len(vector.load_data))),
+        array.load_en.eq(_one_hot(weight_chunk, chosen[Image.WEIGHT], p.weight_chunks)),
+        array.load_row.eq(row),
+        array.load_address.eq(weight_word),
+        array.load_data.eq(_spread(chunk, p.weight_chunks, len(array.load_data))),
+    ]
+    for item, output in params.items():
+        word, part = _split(address, output.param_chunks)
+        m.d.comb += [
+            output.load_en.eq(_one_hot(part, chosen[item], output.param_chunks)),
+            output.load_address.eq(word),
+            output.load_data.eq(chunk),
+        ]
+    return chosen
+
+
+def _split(address: Any, n_chunks: int) -> tuple[Any, Any]:
+    """Word and chunk index of an image address."""
+    bits = (n_chunks - 1).bit_length()
+    return address[bits:], address[:bits]
+
+
+def _one_hot(index: Any, enable: Any, count: int) -> Any:
+    return Cat(enable & (index == i) if count > 1 else enable for i in range(count))
+
+
+def _spread(chunk: Any, n_chunks: int, width: int) -> Any:
+    """The used part of a chunk on every place of a memory word."""
+    return chunk[: width // n_chunks].replicate(n_chunks)

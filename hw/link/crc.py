@@ -1,0 +1,63 @@
+"""CRC-32, one bit per clock cycle.
+
+Ref: IEEE 802.3, in the reflected form of zlib.
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from weft.hw.link.protocol import CRC_BYTES
+
+POLYNOMIAL = 0xEDB88320
+INITIAL = 0xFFFFFFFF
+
+
+CrcPort = wiring.Signature(
+    {
+        "clear": Out(1),
+        "valid": Out(1),
+        "ready": In(1),
+        "at_end": Out(1),
+        "last": In(1),
+        "next_byte": In(8),
+        "good": In(1),
+    }
+)
+"""``clear`` begins a new message; ``valid`` until ``ready`` takes a byte, ``at_end`` one of the CRC
+at the message's end. ``last``: it is the CRC's last one. ``next_byte``: what the next one of the
+CRC must be. ``good``: all of the CRC's bytes so far were right."""
+
+
+class Crc32(wiring.Component):
+    """CRC-32 of a message that its own CRC follows; a byte is taken in its eighth cycle.
+
+    Members: ``byte``, the message's next one, until it is taken; all others as in ``CrcPort``.
+    """
+
+    byte: In(8)
+    port: In(CrcPort)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        port = self.port
+        register = Signal(32, init=INITIAL)
+        n_bits = Signal(range(8))
+        n_bytes = Signal(range(CRC_BYTES))  # of the CRC
+        bad = Signal()
+        differs = Array(self.byte)[n_bits] ^ register[0]
+        m.d.comb += [
+            port.ready.eq(n_bits == 7),
+            port.last.eq(n_bytes == CRC_BYTES - 1),
+            port.next_byte.eq(~register[:8]),
+            port.good.eq(~bad),
+        ]
+        with m.If(port.valid):
+            m.d.sync += n_bits.eq(n_bits + 1)
+            # During its own bytes the register only moves out.
+            m.d.sync += register.eq((register >> 1) ^ Mux(differs & ~port.at_end, POLYNOMIAL, 0))
+            with m.If(port.at_end):
+                m.d.sync += [bad.eq(bad | ~differs), n_bytes.eq(n_bytes + port.ready)]
+        with m.If(port.clear):
+            m.d.sync += [register.eq(INITIAL), n_bits.eq(0), n_bytes.eq(0), bad.eq(0)]
+        return m

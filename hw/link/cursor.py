@@ -1,0 +1,34 @@
+"""Where in a payload the link is."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+CursorPort = wiring.Signature(
+    {"clear": Out(1), "step": Out(1), "index": In(8), "over": In(1), "length": In(8)}
+)
+"""What each of those needs who go through payloads: ``clear`` before the first byte, ``step`` with
+every byte; ``index`` of the next one, ``over`` when there is none, and their number."""
+
+
+class Cursor(wiring.Component):
+    """One length and one index for all who go through payloads, one after the other.
+
+    Members: ``set_length`` to ``new_length``; all others as in ``CursorPort``.
+    """
+
+    set_length: In(1)
+    new_length: In(8)
+    port: In(CursorPort)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        port = self.port
+        m.d.comb += port.over.eq(port.index == port.length)
+        with m.If(self.set_length):
+            m.d.sync += port.length.eq(self.new_length)
+        with m.If(port.step):
+            m.d.sync += port.index.eq(port.index + 1)
+        with m.If(port.clear):
+            m.d.sync += port.index.eq(0)
+        return m

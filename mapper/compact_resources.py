@@ -1,0 +1,79 @@
+"""The resource model of compact engines: LUTs, flip-flops, multipliers and memories of an iCE40.
+
+The coefficients are fitted to yosys' counts in ``bench/resources.py``.
+"""
+
+import math
+
+from weft.mapper.cost import bits_for, step_chunks
+from weft.mapper.plan import Engine, Style
+
+BLOCK_SHAPES = ((16, 256), (8, 512), (4, 1024), (2, 2048))
+"""Width and depth of one SB_RAM40_4K."""
+
+SPRAM_SHAPE = (16, 16384)
+"""Width and depth of one SB_SPRAM256KA."""
+
+
+def block_rams(width: int, depth: int) -> int:
+    """4-Kbit block RAMs of a memory with one write and one read port."""
+    return min(math.ceil(width / w) * math.ceil(depth / d) for w, d in BLOCK_SHAPES)
+
+
+def large_rams(width: int, depth: int) -> int:
+    """256-Kbit single-ported RAMs of a memory."""
+    return math.ceil(width / SPRAM_SHAPE[0]) * math.ceil(depth / SPRAM_SHAPE[1])
+
+
+def count(engine: Engine) -> dict[str, int]:
+    """SB_LUT4, flip-flops, SB_MAC16, block RAMs and large RAMs, by the names of ``Resources``."""
+    k, n, memories = engine.lanes, engine.columns, engine.memories
+    acts = [(8 * k, depth) for depth in memories.act]
+    blocks = [
+        *((n * engine.weight_bits, memories.weight) for _ in range(k)),
+        (k * engine.weight_bits, memories.vector),
+        (72, memories.param[0]),
+        (36, memories.program),
+    ]
+    large = [(32, memories.store)] if engine.streamed else []
+    (large if engine.single_port else blocks).extend(acts)
+
+    lut, ff, dsp = _multipliers(engine)
+    bits = engine.count_bits
+    lut += 610 + 250 * k + 70 * n + 45 * bits + 30 * bits_for(max(memories.act))
+    lut += 170 * engine.streamed
+    sums = sum(min(engine.accumulator_bits, 16 + i.bit_length()) for i in range(k))
+    ff += 640 + 36 * step_chunks(engine) + sum(width for width, _ in [*blocks, *large])
+    ff += n * (sums + engine.accumulator_bits) + max(n, k) * engine.accumulator_bits
+    ff += 70 * k + 20 * bits + 60 * engine.streamed
+    return {
+        "lut": lut,
+        "ff": ff,
+        "dsp": dsp,
+        "bram": sum(block_rams(width, depth) for width, depth in blocks),
+        "spram": sum(large_rams(width, depth) for width, depth in large),
+    }
+
+
+def logic_cells(lut: int, ff: int) -> int:
+    """Logic cells that LUTs and flip-flops take: four of ten flip-flops share one with a LUT."""
+    return lut + ff * 6 // 10
+
+
+def _multipliers(engine: Engine) -> tuple[int, int, int]:
+    """LUTs, flip-flops and DSPs of all multipliers."""
+    k, n, styles = engine.lanes, engine.columns, engine.styles
+    lut = ff = dsp = 0
+    for style, rows, columns, bits in (
+        (styles.array, k, n, 8),
+        (styles.vector, 1, k, 8),
+        (styles.requant, 1, 1, 16),
+    ):
+        if style is Style.DUAL:
+            dsp += rows * math.ceil(columns / 2)
+        elif style is Style.DSP:
+            dsp += rows * columns
+        else:
+            lut += int(rows * columns * bits * bits * 2.14)
+            ff += int(rows * columns * bits * bits * 1.33)
+    return lut, ff, dsp

@@ -1,0 +1,96 @@
+"""A Verilated board behind a pseudo-terminal: a serial port for whatever speaks to one."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft.nn.errors import ToolError
+from weft.sim_tb.toolchain import Toolchain, find_toolchain
+from weft.sim_tb.verilator import build, content_hash, fingerprint
+
+TOP = "board_top"
+END_SECONDS = 10.0
+_MAIN = Path(__file__).absolute().parent / "uart_board.cpp"
+_ARGUMENTS = (
+    "--cc",
+    "--exe",
+    "--build",
+    "-j",
+    "1",
+    "--top-module",
+    TOP,
+    "-O3",
+    "--x-assign",
+    "fast",
+)
+_QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-CFLAGS", "-std=gnu++20 -O2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UartBoard:
+    """A module ``board_top`` with ports ``clk``, ``uart_rx``, ``uart_tx``.
+
+    sources: its Verilog files. workdir: for the binary and its log. run_dir: where it runs, and
+    finds the files that the sources read.
+    """
+
+    sources: tuple[Path, ...]
+    workdir: Path
+    run_dir: Path
+
+    @property
+    def binary(self) -> str:
+        return f"V{TOP}"
+
+    def key(self, tools: Toolchain) -> str:
+        """A hash of everything that goes into the binary."""
+        items = (fingerprint(tools), *_ARGUMENTS, *_QUIET)
+        return content_hash(items, (_MAIN, *self.sources))
+
+    def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
+        """With Verilator alone; ``uart_board.cpp`` is the main program."""
+        files = [str(file.absolute()) for file in (_MAIN, *self.sources)]
+        command = [tools.verilator, *_ARGUMENTS, *_QUIET, "--Mdir", str(folder), *files]
+        with log.open("w") as out:
+            done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"exit code {done.returncode}")
+
+    @contextmanager
+    def running(self, *, divisor: int, linger: int) -> Iterator[str]:
+        """The name of its serial port, while it runs.
+
+        divisor: clock cycles per bit. linger: cycles until it sleeps when no byte comes or goes.
+        Raises ToolError.
+        """
+        program = build(self, find_toolchain(), self.workdir / "cache") / self.binary
+        process = subprocess.Popen(
+            [program, str(divisor), str(linger)],
+            cwd=self.run_dir,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            port = process.stdout.readline().strip()
+            if not port:
+                raise ToolError(f"the simulated board {program} ended with code {process.wait()}")
+            yield port
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """It ends when its stdin does."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,144 @@
+"""The driver against a board in Python: inferences, uploads, wrong boards."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.boards.fake_board import FakeBoard, port_that
+from tests.mapper.support import ENDLESS, conv_graph
+from weft.boards.board import load_board
+from weft.boards.device import Device
+from weft.boards.serial_link import LinkError
+from weft.gen import hardware
+from weft.gen.build_dir import Build, read_build, write_build
+from weft.gen.images import image_writes
+from weft.hw.link.protocol import Command
+from weft.mapper import cost
+from weft.mapper.search import plan
+from weft.nn.errors import ConfigError
+from weft.nn.graph import Window
+from weft.nn.host import encode_inputs, reference_model
+
+N_SAMPLES = 3
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """A network whose inputs and outputs take several frames, with no Verilog."""
+    monkeypatch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
+    graph = conv_graph((2, 16, 20), 3, Window(kernel=(2, 2)))
+    (first,), (last,) = graph.inputs, graph.outputs
+    edges = {"inputs": (first.replace(shape=(2, 16, 20)),)}
+    graph = graph.replace(**edges, outputs=(last.replace(shape=(3, 15, 19)),))
+    made = plan(graph, ENDLESS, lanes=4, columns=4, requant_lanes=2)
+    write_build(tmp_path / "build", graph, made, load_board("ulx3s-25f").to_json())
+    return read_build(tmp_path / "build")
+
+
+@pytest.fixture
+def inputs(build: Build) -> dict[str, np.ndarray]:
+    (edge,) = build.graph.inputs
+    rng = np.random.default_rng(1)
+    return {edge.name: rng.integers(-128, 128, (N_SAMPLES, *edge.shape)).astype(edge.dtype)}
+
+
+@pytest.fixture
+def board(build: Build, inputs: dict[str, np.ndarray]) -> FakeBoard:
+    return FakeBoard(build, encode_inputs(build.graph, inputs))
+
+
+def test_inferences(build: Build, inputs: dict[str, np.ndarray], board: FakeBoard) -> None:
+    expected = reference_model(build.graph, inputs)
+    seen: list[tuple[str, int, int]] = []
+    with (
+        port_that(board.answer) as port,
+        Device(build.folder, port, progress=lambda *call: seen.append(call)) as device,
+    ):
+        result = device.run(inputs)
+        (name,) = inputs
+        (only,) = expected.values()
+        np.testing.assert_array_equal(device(inputs[name]), only)
+        assert device(inputs).keys() == expected.keys()
+        assert device.clock_hz == 25_000_000
+    for name, array in result.outputs.items():
+        assert array.dtype == expected[name].dtype
+        np.testing.assert_array_equal(array, expected[name])
+    assert result.cycles.tolist() == [cost.cycles(build.plan)] * N_SAMPLES
+    assert result.labels is None  # an image, not a row of scores
+    assert seen[:4] == [("inference", i, N_SAMPLES) for i in range(N_SAMPLES + 1)]
+    assert not board.images
+
+
+@pytest.mark.parametrize(("wanted", "listed"), [(True, False), (None, True)])
+def test_upload(build: Build, board: FakeBoard, wanted: bool | None, listed: bool) -> None:
+    build.manifest["upload"] = listed
+    with port_that(board.answer) as port, Device(build, port, upload=wanted):
+        pass
+    writes = {int(address): int(data) for address, data in image_writes(build.plan)}
+    sent = {}
+    for memory, payload in board.images.items():
+        for i in range(0, len(payload), 8):
+            address = memory << 21 | int.from_bytes(payload[i + 5 : i + 8], "little")
+            sent[address] = int.from_bytes(payload[i : i + 5], "little")
+    assert sent == {address: data for address, data in writes.items() if address >> 21}
+
+
+def test_no_upload(build: Build, board: FakeBoard) -> None:
+    build.manifest["upload"] = True
+    with port_that(board.answer) as port, Device(build, port, upload=False):
+        assert not board.images
+
+
+def error_of(build: Build, board: FakeBoard, **options: float) -> str:
+    """What is said about a board, without the port's name; the port is free afterwards."""
+    with port_that(board.answer) as port:
+        for _ in range(2):
+            with pytest.raises(ConfigError) as caught, Device(build, port, **options):
+                pass
+        return str(caught.value).replace(port, "PORT")
+
+
+def test_another_design(build: Build, board: FakeBoard) -> None:
+    board.identity = bytes(range(15))
+    own = build.manifest["plan_hash"][:30]
+    assert error_of(build, board) == (
+        f"port PORT: the board has another design than {build.folder} (plan "
+        f"000102030405060708090a0b0c0d0e, not {own}); load the build's bitstream, or name the "
+        "build that is on the board"
+    )
+    assert Command.INPUT not in board.commands
+
+
+def test_another_version(build: Build, board: FakeBoard) -> None:
+    board.version = 9
+    assert error_of(build, board) == (
+        "port PORT: the board speaks version 9 of the host link, this weft version 1; synthesise "
+        "the build again and load its bitstream"
+    )
+
+
+def test_an_inference_that_does_not_end(
+    build: Build, inputs: dict[str, np.ndarray], board: FakeBoard
+) -> None:
+    board.never_done = True
+    with port_that(board.answer) as port, Device(build, port, timeout=0.3) as device:
+        with pytest.raises(LinkError) as caught:
+            device.run(inputs)
+        predicted = cost.cycles(build.plan)
+        assert str(caught.value) == (
+            f"port {port}: the inference does not end; predicted were {predicted:,} cycles"
+        )
+        board.never_done = False
+        assert device.run(inputs).outputs.keys()
+
+
+def test_inputs_that_do_not_fit(
+    build: Build, inputs: dict[str, np.ndarray], board: FakeBoard
+) -> None:
+    (name,) = inputs
+    with port_that(board.answer) as port, Device(build, port) as device:
+        with pytest.raises(ConfigError, match=f"input '{name}' has shape"):
+            device(inputs[name][:, :1])
+        with pytest.raises(ConfigError, match="the model has no input 'other'"):
+            device({"other": inputs[name]})
