@@ -2,11 +2,14 @@
 
     python bench/resources.py [-o docs/resources.md]
 
-Each row compiles the digits network on a pinned engine and synthesises ``weft_top`` for ECP5 with
-all its ports, so that no memory becomes a constant.
+Each row plans the digits network on a pinned engine and synthesises ``weft_top`` with all its
+ports, so that no memory becomes a constant: for ECP5, compact engines for iCE40. Rows whose sources
+have not changed since the last run are not synthesised again.
 """
 
 import argparse
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from weft.gen.build_dir import CELLS
 from weft.gen.hardware import verilog_text
 from weft.mapper.build import build
 from weft.mapper.plan import Engine, Style, Styles
-from weft.mapper.resources import predict
+from weft.mapper.resources import predict_for
 from weft.mapper.target import Target
 from weft.nn.importer import import_model
 
@@ -27,29 +30,50 @@ MODEL = ROOT / "examples" / "digits" / "digits.onnx"
 
 @dataclass(frozen=True)
 class Row:
-    """One engine."""
+    """One engine; a compact one has one result per cycle and one tap."""
 
     lanes: int
     columns: int
-    array_requant: int
-    vector_requant: int
+    array_requant: int = 1
+    vector_requant: int = 1
     taps: int = 1
     array: Style = Style.DSP
     other: Style = Style.DSP
+    compact: bool = False
+    large: bool = False  # activations and images in large single-ported memories
+
+    def __str__(self) -> str:
+        engine = f"{self.lanes} x {self.columns}"
+        if self.compact:
+            return engine + ", compact" + ", SPRAM" * self.large
+        return f"{engine}, {self.array_requant} + {self.vector_requant}, {self.taps}"
+
+    @property
+    def family(self) -> str:
+        """The family that the row is synthesised for."""
+        return "ice40" if self.compact else "ecp5"
 
     def engine(self) -> Engine:
         """As the mapper takes it."""
+        dual = self.other is Style.DUAL
         return Engine(
             lanes=self.lanes,
             columns=self.columns,
             array_requant=self.array_requant,
             vector_requant=self.vector_requant,
             vector_taps=self.taps,
-            styles=Styles(array=self.array, vector=self.other, requant=self.other),
+            compact=self.compact,
+            single_port=self.large,
+            streamed=self.large,
+            styles=Styles(
+                array=self.array,
+                vector=self.other,
+                requant=Style.DSP if dual else self.other,
+            ),
         )
 
 
-P, L = Style.PACKED, Style.LUT
+P, L, D = Style.PACKED, Style.LUT, Style.DUAL
 ROWS = (
     Row(2, 2, 1, 1),
     Row(4, 4, 1, 1),
@@ -64,30 +88,46 @@ ROWS = (
     Row(16, 4, 4, 4, taps=3),
     Row(16, 8, 4, 4, other=L),
     Row(16, 16, 4, 4, taps=3, array=P, other=L),
+    Row(1, 2, array=L, other=L, compact=True),
+    Row(2, 4, array=D, other=D, compact=True),
+    Row(2, 6, array=D, other=D, compact=True, large=True),
+    Row(2, 8, array=D, other=L, compact=True, large=True),
+    Row(4, 3, array=D, other=D, compact=True),
 )
 NAMES = ("lut", "ff", "dsp", "bram")
 
 
+SCRIPTS = {
+    "ecp5": "synth_ecp5 -top weft_top -no-rw-check",
+    "ice40": "synth_ice40 -top weft_top -device u -no-rw-check",
+}
+
+
 def synthesised(row: Row, folder: Path) -> dict[str, int]:
-    """Counts of yosys for the engine that a row describes."""
+    """Counts of yosys and of the model for the engine that a row describes."""
     graph = import_model(MODEL)
-    target = Target(name="any", family="ecp5", lut=1, ff=1, dsp=1, bram=1, clock_hz=1.0)
+    target = Target(name="any", family=row.family, lut=1, ff=1, dsp=1, bram=1, clock_hz=1.0)
     plan = build(graph, target, row.engine(), 2)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "top.v").write_text(verilog_text(plan, baked=False))
     for cell in sorted(CELLS.glob("*.v")):
-        vendor = CELLS.parent / "ecp5" / cell.name
+        vendor = CELLS.parent / row.family / cell.name
         chosen = vendor if vendor.is_file() else cell
         (folder / cell.name).write_text(chosen.read_text())
-    script = [f"read_verilog -sv {path.name}" for path in sorted(folder.glob("*.v"))]
-    script += ["synth_ecp5 -top weft_top -no-rw-check", "tee -q -o stat.json stat -json"]
+    sources = sorted(folder.glob("*.v"))
+    script = [f"read_verilog -sv {path.name}" for path in sources]
+    script += [SCRIPTS[row.family], "tee -q -o stat.json stat -json"]
     (folder / "run.ys").write_text("\n".join(script) + "\n")
-    run(find_tool("yosys"), ["run.ys"], cwd=folder, log="yosys.log", timeout=3600)
-    resources = read_stat(folder / "stat.json", FAMILIES["ecp5"])
-    needs = predict(plan.engine)
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources, folder / "run.ys"]))
+    done = folder / "done.json"
+    if not done.is_file() or json.loads(done.read_text()) != digest.hexdigest():
+        arguments = ["-q", "-l", "yosys.log", "-s", "run.ys"]
+        run(find_tool("yosys"), arguments, cwd=folder, log="yosys.out", timeout=3600)
+        done.write_text(json.dumps(digest.hexdigest()))
+    resources = read_stat(folder / "stat.json", FAMILIES[row.family])
+    needs = predict_for(target, plan.engine)
     result = {name: getattr(resources, name) for name in NAMES}
-    result |= {f"predicted_{name}": getattr(needs, name) for name in NAMES}
-    return result
+    return result | {f"predicted_{name}": getattr(needs, name) for name in NAMES}
 
 
 def main() -> None:
@@ -96,7 +136,7 @@ def main() -> None:
     parser.add_argument("--builds", type=Path, default=ROOT / "build" / "resources")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    lines = ["| K x N, R, T | array, rest | LUT | FF | DSP | RAM |", "|---|---|---|---|---|---|"]
+    lines = ["| K x N, R, T | family | array, rest | LUT | FF | DSP | RAM |", "|---" * 7 + "|"]
     worst = dict.fromkeys(NAMES, 0.0)
     for i, row in enumerate(ROWS):
         counts = synthesised(row, args.builds / str(i))
@@ -106,12 +146,8 @@ def main() -> None:
             error = (predicted - real) / max(1, real)
             worst[name] = max(worst[name], abs(error))
             cells.append(f"{predicted:,} / {real:,} ({100 * error:+.0f} %)")
-        engine = (
-            f"{row.lanes} x {row.columns}, {row.array_requant} + {row.vector_requant}, {row.taps}"
-        )
-        lines.append(
-            f"| {engine} | {row.array.value}, {row.other.value} | " + " | ".join(cells) + " |"
-        )
+        styles = f"{row.array.value}, {row.other.value}"
+        lines.append(f"| {row} | {row.family} | {styles} | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     summary = ", ".join(f"{name} {100 * error:.0f} %" for name, error in worst.items())
     page = "# Resources: predicted / yosys\n\nMade by `python bench/resources.py`. "
