@@ -28,7 +28,15 @@ from weft.nn.simplify import compare, simplify
 INTERRUPTED = 130
 
 # Names of nodes and files are printed as they are: no markup, no emoji.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+# A file or a pipe has no width: tables there are as wide as they need.
+PIPE_WIDTH = 200
+out = Console(
+    highlight=False,
+    soft_wrap=True,
+    markup=False,
+    emoji=False,
+    width=None if sys.stdout.isatty() else PIPE_WIDTH,
+)
 log = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
@@ -197,7 +205,7 @@ def _explain(args: argparse.Namespace) -> int:
     table = Table(
         "step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles"
     )
-    for name in ("begin", "end", "adds", "loads", "floor", "utilisation"):
+    for name in ("begin", "end", "adds", "loads", "floor", "use"):
         table.add_column(name, justify="right")
     table.add_column("bound by")
     for row in figures["steps"]:

@@ -30,9 +30,8 @@ def made() -> Plan:
 def test_steps_of_the_report(made: Plan) -> None:
     found = prediction(made)
     rows = found["steps"]
-    assert [list(row) for row in rows] == [
-        ["name", "operator", "unit", "begin", "end", "cycles", "floor", "bound"]
-    ] * 3
+    columns = "name operator unit begin end cycles loads floor utilisation bound"
+    assert [list(row) for row in rows] == [columns.split()] * 3
     assert [(row["name"], row["unit"]) for row in rows] == [
         ("conv0", "array"),
         ("conv1", "vector"),
@@ -41,6 +40,8 @@ def test_steps_of_the_report(made: Plan) -> None:
     assert [row["floor"] for row in rows] == [324, 324, 324]
     for row, timing in zip(rows, cost.timings(made.engine, made.steps), strict=True):
         assert (row["begin"], row["end"]) == (timing.begin, timing.end)
+        assert row["utilisation"] == round(324 / (timing.end - timing.begin), 4)
+        assert row["loads"] == 0
     assert rows[1]["begin"] < rows[0]["end"]
     # What a step adds: the later end counts, so that the sum is the whole.
     assert rows[0]["cycles"] == rows[0]["end"]
