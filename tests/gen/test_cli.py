@@ -57,6 +57,12 @@ def test_usage_errors(capsys: Captured) -> None:
         assert usage(capsys, *line, option, "-3") == start + "must be at least 1, not -3"
         assert usage(capsys, *line, option, "x") == start + "invalid positive value: 'x'"
         assert usage(capsys, *line, option, "1.5") == start + "invalid positive value: '1.5'"
+    assert usage(capsys, "run", "b") == (
+        "weft run: error: the following arguments are required: --port, --inputs"
+    )
+    assert usage(capsys, "run", "b", "--port", "p", "--inputs", "x", "--baud", "0") == (
+        "weft run: error: argument --baud: must be at least 1, not 0"
+    )
     assert usage(capsys, "simulate", "b", "--samples", "0") == (
         "weft simulate: error: argument --samples: must be at least 1, not 0"
     )

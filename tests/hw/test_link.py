@@ -2,7 +2,9 @@
 
 import gc
 import random
+import re
 import zlib
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
@@ -24,6 +26,7 @@ from weft.hw.link.link import Link
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import (
     MAX_PAYLOAD,
+    REPLY_SYNC,
     SYNC,
     UNKNOWN,
     VERSION,
@@ -334,6 +337,19 @@ def test_crc_is_that_of_zlib() -> None:
 
     sim.add_testbench(bench)
     sim.run()
+
+
+def test_the_documents_examples(root: Path) -> None:
+    text = (root / "docs" / "link.md").read_text("utf-8")
+    rows = [re.split(" {2,}", line.strip()) for line in text.splitlines() if line[:7] == "    57 "]
+    requests, replies = ([bytes.fromhex(row[i]) for row in rows] for i in (0, 1))
+    bench = Bench(link_params(4, 1, 1), [*requests[:3], 100, *requests[3:]]).run()
+    del bench.replies[3]
+    assert len(rows) == len(bench.replies) == 7
+    for shown, real in zip(replies, bench.replies, strict=True):
+        assert shown == frame(REPLY_SYNC, shown[1], shown[3:-4])
+        assert shown[:3] == real[:3]  # cycles and outputs are another core's
+    assert replies[0] == bench.replies[0]
 
 
 @pytest.mark.parametrize(

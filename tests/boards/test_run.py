@@ -1,0 +1,120 @@
+"""``weft run`` against a board in Python: what it prints, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.boards.fake_board import FakeBoard, port_that
+from weft.boards.device import Device
+from weft.gen import hardware
+from weft.gen.build_dir import Build, read_build
+from weft.gen.cli import main
+from weft.gen.data import load_inputs
+from weft.hw.link.protocol import Command
+from weft.mapper import cost
+from weft.nn.host import encode_inputs, reference_model
+
+Captured = pytest.CaptureFixture[str]
+N_SAMPLES = 5
+
+
+@pytest.fixture(scope="module")
+def build(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """The digits network on a small engine, with no Verilog."""
+    folder = tmp_path_factory.mktemp("run") / "build"
+    words = ["compile", str(root / "examples/digits/digits.onnx"), "--board", "ulx3s-25f"]
+    words += ["-o", str(folder), "--lanes", "4", "--columns", "4", "--requant-lanes", "2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
+        assert main([*words, "--json"]) == 0
+    return read_build(folder)
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> Path:
+    return root / "examples/digits/digits_test.npz"
+
+
+@pytest.fixture
+def board(build: Build, data: Path) -> FakeBoard:
+    inputs = load_inputs(data, build.graph, N_SAMPLES)
+    return FakeBoard(build, encode_inputs(build.graph, inputs))
+
+
+def words(build: Build, port: str, data: Path, *more: str) -> list[str]:
+    line = ["run", build.folder, "--port", port, "--inputs", data, "--samples", N_SAMPLES]
+    return [*map(str, line), *more]
+
+
+def test_json_and_outputs(
+    build: Build, data: Path, board: FakeBoard, tmp_path: Path, capsys: Captured
+) -> None:
+    scores = tmp_path / "scores.npz"
+    with port_that(board.answer) as port:
+        assert main(words(build, port, data, "-o", str(scores), "--json")) == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert printed.err == ""
+    cycles = cost.cycles(build.plan)
+    (expected,) = reference_model(build.graph, load_inputs(data, build.graph, N_SAMPLES)).values()
+    assert result.pop("seconds") >= 0
+    assert result == {
+        "samples": N_SAMPLES,
+        "cycles": cycles,
+        "predicted_cycles": cycles,
+        "microseconds": round(cycles / 25, 2),
+        "labels": np.argmax(expected, axis=1).tolist(),
+    }
+    with np.load(scores) as outputs:
+        np.testing.assert_array_equal(outputs["y"], expected)
+    assert max(board.commands) < Command.IMAGE
+
+
+def test_table(build: Build, data: Path, board: FakeBoard, capsys: Captured) -> None:
+    with port_that(board.answer) as port:
+        assert main(words(build, port, data, "--upload", "--baud", "115200")) == 0
+    shown = capsys.readouterr().out
+    assert f"{cost.cycles(build.plan):,}" in shown
+    assert "labels" in shown
+    assert set(board.images) == {1, 2, 3, 4, 5}
+
+
+def test_cycles_that_were_not_predicted(
+    build: Build, data: Path, board: FakeBoard, capsys: Captured
+) -> None:
+    board.extra_cycles = 1
+    cycles = cost.cycles(build.plan)
+    with port_that(board.answer) as port:
+        assert main(words(build, port, data)) == 1
+    assert f"cycles: predicted {cycles}, counted [{cycles + 1}]" in capsys.readouterr().err
+
+
+def test_exit_codes(
+    build: Build,
+    data: Path,
+    board: FakeBoard,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert main(words(build, "/dev/no_such_port", data)) == 3
+    assert capsys.readouterr().err == (
+        "weft run: port /dev/no_such_port cannot be opened: No such file or directory\n"
+    )
+    with port_that(lambda command, payload: None) as port:
+        assert main(words(build, port, data)) == 3
+        assert capsys.readouterr().err.endswith("; is the cable in?\n")
+    board.identity = bytes(15)
+    with port_that(board.answer) as port:
+        assert main(words(build, port, data)) == 1
+        assert capsys.readouterr().err.startswith(f"weft run: port {port}: the board has another")
+    assert main(words(build, "sim", data.with_name("none.npz"))) == 1
+    assert "none.npz is not a readable .npz file" in capsys.readouterr().err
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Device, "__init__", interrupted)
+    assert main(words(build, "sim", data)) == 130
+    assert capsys.readouterr().err == "weft run: interrupted\n"
