@@ -1,7 +1,8 @@
-"""From an ONNX file to the integer graph: one walk over the nodes, each by its operator's handler.
+"""From a file to the integer graph: one walk over the nodes, each by its operator's handler.
 
-The forms differ in their operators only: QDQ (``weft.nn.qdq*``), QOperator and QONNX
-(``weft.nn.forms``), mixed as the file has them. docs/forms.md says what each is taken as.
+The ONNX forms differ in their operators only: QDQ (``weft.nn.qdq*``), QOperator and QONNX
+(``weft.nn.forms``), mixed as the file has them. A TFLite file becomes a QDQ model first.
+docs/forms.md says what each is taken as.
 """
 
 import math
@@ -9,7 +10,8 @@ from pathlib import Path
 
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
-from weft.nn.forms import qonnx, qoperator
+from weft.nn.forms import qonnx, qoperator, tflite
+from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Graph
 from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.operators import BY_NAME
@@ -24,14 +26,15 @@ ACTIVATION_TYPES = ("float", "int8", "uint8")
 
 
 def import_model(path: str | Path, simplify: bool = True) -> Graph:
-    """The integer graph of a statically quantised ONNX file.
+    """The integer graph of a statically quantised ONNX or TFLite file.
 
     simplify: leave out what no output depends on (``weft.nn.simplify``; every output bit stays).
     Without it every tensor keeps the channels that it has in the file.
 
     Raises ModelError, and nothing else, for any file that cannot be taken as it is.
     """
-    model = load(path)
+    path = Path(path)
+    model = tflite.load(path) if is_tflite(path) else load(path)
     nodes = sorted(_needed(model), key=lambda node: bool(node.inputs))  # constants first
     _check_form(path, nodes)
     builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
