@@ -1,6 +1,9 @@
 """Collects the graph's parts while an importer walks the ONNX nodes; shared by all importers."""
 
-from dataclasses import dataclass, field
+import zlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from weft.nn.errors import ModelError
 from weft.nn.graph import (
@@ -10,6 +13,7 @@ from weft.nn.graph import (
     HostEdge,
     HostStep,
     Operator,
+    Rescale,
     Reshape,
     Tensor,
 )
@@ -26,6 +30,7 @@ from weft.nn.symbols import (
     Symbol,
     chw,
 )
+from weft.nn.views import axes_of
 
 
 @dataclass(kw_only=True)
@@ -35,6 +40,8 @@ class Builder:
     name: str
     opset: int
     batch: int = 1  # the fixed batch that the model had
+    float_runtime: bool = False  # QONNX: nothing between two Quants is ever rounded
+    readers: dict[str, list[Node]] = field(default_factory=dict)  # of each ONNX value
     symbols: dict[str, Symbol] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     quantisations: dict[str, Quantisation] = field(default_factory=dict)
@@ -43,6 +50,7 @@ class Builder:
     inputs: list[HostEdge] = field(default_factory=list)
     outputs: list[HostEdge] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    hosts: dict[str, HostInput] = field(default_factory=dict)  # of each input tensor
     macs: int = 0
 
     def symbol(self, node: Node, index: int) -> Symbol:
@@ -88,6 +96,8 @@ class Builder:
                 f"{node}: input of {len(value.shape)} dimensions {list(value.shape)}; "
                 "at most 4 ([N, C, H, W]) are supported"
             )
+        if value.order is not None:
+            return self._in_order(node, value)
         source = self.tensors[value.tensor]
         if source.shape == shape:
             return value.tensor
@@ -96,6 +106,46 @@ class Builder:
             reshaped = source.replace(name=name, shape=shape)
             operator = Reshape(name=name, output=name, input=value.tensor)
             self.add(operator, reshaped, self.quantisations[value.tensor])
+        return name
+
+    def whole(self, tensor: str) -> Real:
+        """A tensor's values as they are."""
+        return Real(tensor=tensor, shape=(1, *self.tensors[tensor].shape), node=tensor)
+
+    def span(self, tensor: str) -> tuple[float, float]:
+        """Bounds of a tensor's real values."""
+        own = self.quantisations[tensor]
+        low, high = ((c - own.code_zero_point) * own.scale for c in self.ranges[tensor])
+        return low, high
+
+    def _in_order(self, node: Node, value: Real | Codes) -> str:
+        """A tensor with the elements of a transposed view: the host writes its input that way."""
+        tensor, shape = value.tensor, chw(value.shape)
+        assert value.order is not None
+        assert shape is not None
+        key = zlib.crc32(np.asarray(value.order, np.int64).tobytes())
+        name = f"{tensor}_{'x'.join(map(str, shape))}_{key:08x}"
+        if name in self.tensors:
+            return name
+        if tensor in self.hosts:
+            host = self.hosts[tensor]
+            order = value.order if host.order is None else host.order[value.order]
+            moved = replace(host, shape=value.shape, order=order)
+            return self.add_input(moved, self.quantisations[tensor], name)
+        producer = next((op for op in self.operators if op.output == tensor), None)
+        if not isinstance(producer, Rescale):
+            raise ModelError(
+                f"{node}: its input is a Transpose that moves elements of tensor {tensor!r}; "
+                "supported are Transposes that meet their inverse, the model's inputs and "
+                "outputs, or a Flatten in front of Gemm or MatMul: export in NCHW order"
+            )
+        before = self._in_order(
+            node, Codes(tensor=producer.input, shape=value.shape, order=value.order)
+        )
+        copy = self.tensors[tensor].replace(name=name, shape=shape)
+        self.add(
+            producer.replace(name=name, output=name, input=before), copy, self.quantisations[tensor]
+        )
         return name
 
     def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, node: str) -> Tensor:
@@ -132,7 +182,18 @@ class Builder:
         """The tensor of a model input, quantised on the host unless it comes as codes."""
         tensor = self.new_tensor(name, value.shape, quantisation, value.name)
         steps: tuple[HostStep, ...] = ()
-        if value.model_shape[1:] != tensor.shape:
+        if value.order is not None:
+            axes = axes_of(value.order, value.model_shape)
+            if axes is None:
+                raise ModelError(
+                    f"input {value.name!r} is reshaped and transposed before it is used; one "
+                    "Transpose of its dimensions behind the batch is supported"
+                )
+            steps += (HostStep(kind="transpose", shape=axes),)
+            shape = tuple(value.model_shape[axis] for axis in axes[1:])
+        else:
+            shape = value.model_shape[1:]
+        if shape != tensor.shape:
             steps += (HostStep(kind="reshape", shape=tensor.shape),)
         if value.dtype == "float":
             steps += (quantize_step(quantisation),)
@@ -145,6 +206,7 @@ class Builder:
             if other.replace(tensor=name) == edge and same:
                 return other.tensor
         self.inputs.append(edge)
+        self.hosts[name] = value
         self.tensors[name] = tensor
         self.quantisations[name] = quantisation
         self.ranges[name] = (CODE_MIN, CODE_MAX)
@@ -164,9 +226,7 @@ class Builder:
 
     def host_result(self, value: Real | Codes) -> HostResult:
         """The value as seen by the host: in the model's shape, dequantised where it is real."""
-        steps: tuple[HostStep, ...] = ()
-        if self.tensors[value.tensor].shape != value.shape[1:]:
-            steps += (HostStep(kind="reshape", shape=value.shape[1:]),)
+        steps = view_steps(value, (1, *self.tensors[value.tensor].shape))
         if isinstance(value, Real):
             steps += (dequantize_step(self.quantisations[value.tensor]),)
         return HostResult(
@@ -187,6 +247,22 @@ class Builder:
             macs=self.macs,
             notes=tuple(dict.fromkeys(self.notes)),
         )
+
+
+def view_steps(value: Real | Codes | Pending, own_shape: Shape) -> tuple[HostStep, ...]:
+    """What the host does to see a view of an array [n, *own_shape[1:]]."""
+    axes = axes_of(value.order, own_shape)
+    if axes is None:
+        raise ModelError(
+            f"an output of shape {list(value.shape)} is reshaped and transposed in a way that is "
+            "not supported; one Transpose behind the last operator is"
+        )
+    steps: tuple[HostStep, ...] = ()
+    if value.order is not None:
+        steps += (HostStep(kind="transpose", shape=axes),)
+    if tuple(own_shape[axis] for axis in axes[1:]) != value.shape[1:]:
+        steps += (HostStep(kind="reshape", shape=value.shape[1:]),)
+    return steps
 
 
 def quantize_step(quantisation: Quantisation) -> HostStep:

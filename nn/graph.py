@@ -210,7 +210,8 @@ class HostStep(Value):
 
     kind: "reshape" (shape, per sample, without the batch), "quantize" and "dequantize" (scale,
     zero_point, dtype "int8" or "uint8"), "softmax" (axis, of the array with its batch), "transpose"
-    (shape holds the axes, with the batch).
+    (shape holds the axes, with the batch), "accumulators" (scales and offsets, one per channel;
+    its codes follow each other: the sum of code + 128, times the scale, plus the offset).
     """
 
     kind: str
@@ -219,6 +220,8 @@ class HostStep(Value):
     zero_point: int = 0
     dtype: str = "int8"
     axis: int = -1
+    scales: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -101,6 +101,15 @@ def dequantize(codes: np.ndarray, scale: float, zero_point: int) -> np.ndarray:
     return (codes.astype(np.int32) - zero_point).astype(np.float32) * np.float32(scale)
 
 
+def accumulators(
+    codes: np.ndarray, scales: tuple[float, ...], offsets: tuple[float, ...]
+) -> np.ndarray:
+    """Real values float32 [n, C, H, W] from the codes [n, C * k, H, W] of k parts each (C82)."""
+    parts = codes.reshape(len(codes), len(scales), -1, *codes.shape[2:]).astype(np.int64) + 128
+    scale, offset = (np.array(x).reshape(1, -1, 1, 1) for x in (scales, offsets))
+    return (parts.sum(axis=2) * scale + offset).astype(np.float32)
+
+
 def softmax(values: np.ndarray, axis: int) -> np.ndarray:
     """Softmax in float32, the largest value subtracted first."""
     powers = np.exp(values - values.max(axis=axis, keepdims=True))
@@ -117,6 +126,8 @@ def _apply(step: HostStep, array: np.ndarray) -> np.ndarray:
             return quantize(array, step.scale, step.zero_point, step.dtype)
         case "dequantize":
             return dequantize(array, step.scale, step.zero_point)
+        case "accumulators":
+            return accumulators(array, step.scales, step.offsets)
         case "softmax":
             return softmax(array, step.axis)
         case _:

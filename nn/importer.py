@@ -1,6 +1,8 @@
-"""From an ONNX file to the integer graph. One walk over the nodes per quantised form, one graph.
+"""From a file to the integer graph: one walk over the nodes, each by its operator's handler.
 
-Today: QDQ (QuantizeLinear and DequantizeLinear around float operators), static, 8 bits.
+The ONNX forms differ in their operators only: QDQ (``weft.nn.qdq*``), QOperator and QONNX
+(``weft.nn.forms``), mixed as the file has them. A TFLite file becomes a QDQ model first.
+docs/forms.md says what each is taken as.
 """
 
 import math
@@ -8,35 +10,41 @@ from pathlib import Path
 
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
+from weft.nn.forms import qonnx, qoperator, tflite
+from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Graph
 from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.operators import BY_NAME
 from weft.nn.passes import run_passes
+from weft.nn.pending_conv import PendingConv
+from weft.nn.qdq_output import accumulators
 from weft.nn.simplify import simplify as simplified
 from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Real
 
-DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
-QONNX_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
-QONNX = ("Quant", "BipolarQuant", "Trunc", "IntQuant", "FloatQuant")
+QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
 ACTIVATION_TYPES = ("float", "int8", "uint8")
 
 
 def import_model(path: str | Path, simplify: bool = True) -> Graph:
-    """The integer graph of a statically quantised ONNX file.
+    """The integer graph of a statically quantised ONNX or TFLite file.
 
     simplify: leave out what no output depends on (``weft.nn.simplify``; every output bit stays).
     Without it every tensor keeps the channels that it has in the file.
 
     Raises ModelError, and nothing else, for any file that cannot be taken as it is.
     """
-    model = load(path)
-    nodes = _needed(model)
+    path = Path(path)
+    model = tflite.load(path) if is_tflite(path) else load(path)
+    nodes = sorted(_needed(model), key=lambda node: bool(node.inputs))  # constants first
     _check_form(path, nodes)
     builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
+    builder.float_runtime = any(node.op in qonnx.HANDLERS for node in nodes)
     for name, array in model.initialisers.items():
         builder.symbols[name] = Constant(array=array)
-    read = {name for node in nodes for name in node.inputs}
-    read |= {port.name for port in model.outputs}
+    for node in nodes:
+        for name in filter(None, node.inputs):
+            builder.readers.setdefault(name, []).append(node)
+    read = set(builder.readers) | {port.name for port in model.outputs}
     for port in model.inputs:
         if port.name in read:
             builder.symbols[port.name] = _input(port)
@@ -62,25 +70,14 @@ def _needed(model: OnnxModel) -> list[Node]:
 
 
 def _check_form(path: str | Path, nodes: list[Node]) -> None:
-    """Refuse what is quantised in another form, or not at all, and say what would work."""
+    """Refuse what is quantised at run time, or not at all, and say what would work."""
     for node in nodes:
-        domain, _, op = node.op.rpartition(".")
-        if op in DYNAMIC or op.startswith("Dynamic"):
+        if node.op.rpartition(".")[2].startswith("Dynamic"):
             raise ModelError(
                 f"{node}: {path} is quantised dynamically (scales computed at run time); "
                 "quantise statically, e.g. with onnxruntime.quantization.quantize_static"
             )
-        if op in QONNX or domain in QONNX_DOMAINS:
-            raise ModelError(
-                f"{node}: the QONNX form (Quant, BipolarQuant, Trunc) is not supported yet; "
-                "export as 8-bit QDQ (QuantizeLinear and DequantizeLinear)"
-            )
-        if op.startswith("QLinear") or op == "QGemm":
-            raise ModelError(
-                f"{node}: the QOperator form (QLinearConv, QGemm, ...) is not supported yet; "
-                "export as QDQ, e.g. quantize_static(..., quant_format=QuantFormat.QDQ)"
-            )
-    if not any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in nodes):
+    if not any(node.op in QUANTISING for node in nodes):
         raise ModelError(
             f"{path} is a float model: it holds no quantisation; calibrate and quantise "
             "statically first, e.g. with onnxruntime.quantization.quantize_static"
@@ -146,6 +143,8 @@ def _output(port: Port, builder: Builder) -> None:
         case Codes():
             dtype = builder.quantisations[value.tensor].dtype
             builder.add_output(port.name, builder.host_result(value), dtype)
+        case PendingConv() if value.clip == NO_CLIP:
+            builder.add_output(port.name, accumulators(builder, value), "float32")
         case HostResult():
             dtype = value.steps[-1].dtype if value.integer and value.steps else "float32"
             builder.add_output(port.name, value, dtype)

@@ -18,6 +18,9 @@ from weft.nn.errors import ModelError
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: beyond any network meant for these devices
 
+QONNX = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "FloatQuant")
+QONNX_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+
 TYPE_NAMES: dict[int, str] = {value: name.lower() for name, value in TensorProto.DataType.items()}
 
 
@@ -131,6 +134,11 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 
 def _check(path: Path, proto: onnx.ModelProto) -> None:
+    strays = [node for node in proto.graph.node if node.op_type in QONNX and not node.domain]
+    for node in strays:  # old exports leave the domain out, which the checker would refuse
+        node.domain = QONNX_DOMAINS[0]
+    if strays and all(item.domain != QONNX_DOMAINS[0] for item in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid(QONNX_DOMAINS[0], 1))
     try:
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, RuntimeError, ValueError, DecodeError) as error:
@@ -152,8 +160,9 @@ def _opset(path: Path, proto: onnx.ModelProto) -> int:
 def _label(proto: onnx.NodeProto) -> tuple[str, str]:
     """Name and operator of a node; one without a name goes by its first output."""
     name = proto.name or (proto.output[0] if proto.output else "")
-    domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
-    return name, domain + proto.op_type
+    own = proto.domain in ("", "ai.onnx", *QONNX_DOMAINS)
+    shared = proto.op_type in ("QuantizeLinear", "DequantizeLinear")  # com.microsoft has them, too
+    return name, proto.op_type if own or shared else f"{proto.domain}.{proto.op_type}"
 
 
 def _node(proto: onnx.NodeProto) -> Node:

@@ -3,8 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from weft.nn import qdq, qdq_array, qdq_shape, qdq_vector
+from weft.nn import (
+    qdq,
+    qdq_affine,
+    qdq_array,
+    qdq_clamp,
+    qdq_concat,
+    qdq_pool,
+    qdq_shape,
+    qdq_sum,
+    qdq_table,
+)
 from weft.nn.builder import Builder
+from weft.nn.forms import qonnx, qoperator
 from weft.nn.onnx_model import Node
 from weft.nn.symbols import Symbol
 
@@ -30,33 +41,73 @@ def _row(name: str, runs: str, handler: Handler, limits: str) -> Support:
 
 
 _BIAS = "bias int32 or float; weights constant, int8 or uint8, per tensor or per channel"
+_INTEGER = "static codes; then Cast, Mul and Add of constants"
+_QUANT = "constants, or activations of at most 8 bits per tensor; ROUND, FLOOR, CEIL"
+_AFFINE = "by constants, one or one per channel; behind Conv or alone"
+_TABLE = "alone between DequantizeLinear and QuantizeLinear"
 _VIEW = "the batch stays in front; folded into the operators around it"
 
-SUPPORTED: tuple[Support, ...] = (
-    _row("Add", "vector", qdq_vector.add, "two activations of one shape, or a constant bias"),
-    _row("AveragePool", "vector", qdq_vector.average_pool, "1-D and 2-D, any pads and strides"),
+_QDQ: tuple[Support, ...] = (
+    _row("Add", "vector", qdq_sum.add, "two activations of one shape, or a constant bias"),
+    _row("AveragePool", "vector", qdq_pool.average_pool, "1-D and 2-D, any pads and strides"),
+    _row("BatchNormalization", "array", qdq_affine.batch_normalization, _AFFINE),
     _row("Cast", "none", qdq_shape.cast, "of constants"),
-    _row("Clip", "none", qdq_vector.clip, "constant bounds, before QuantizeLinear"),
-    _row("Concat", "vector", qdq_vector.concat, "along the channels"),
+    _row("Clip", "none", qdq_clamp.clip, "constant bounds, before QuantizeLinear"),
+    _row("Concat", "vector", qdq_concat.concat, "along the channels"),
     _row("Constant", "none", qdq_shape.constant, "numbers"),
     _row("Conv", "array", qdq_array.conv, f"1-D and 2-D, any groups and dilations; {_BIAS}"),
     _row("DequantizeLinear", "none", qdq.dequantize_linear, "int8, uint8; int32 for a bias"),
+    _row("Div", "array", qdq_affine.divide, _AFFINE),
     _row("Dropout", "none", qdq_shape.dropout, "inference only"),
+    _row("Elu", "array", qdq_table.unary(qdq_table.elu), _TABLE),
     _row("Flatten", "none", qdq_shape.flatten, _VIEW),
+    _row("Gelu", "array", qdq_table.unary(qdq_table.gelu), _TABLE),
     _row("Gemm", "array", qdq_array.gemm, f"transA = 0, alpha and beta powers of two; {_BIAS}"),
-    _row("GlobalAveragePool", "vector", qdq_vector.global_average_pool, "1-D and 2-D"),
-    _row("GlobalMaxPool", "vector", qdq_vector.global_max_pool, "1-D and 2-D"),
+    _row("GlobalAveragePool", "vector", qdq_pool.global_average_pool, "1-D and 2-D"),
+    _row("GlobalMaxPool", "vector", qdq_pool.global_max_pool, "1-D and 2-D"),
+    _row("HardSigmoid", "array", qdq_table.unary(qdq_table.hard_sigmoid), _TABLE),
+    _row("HardSwish", "array", qdq_table.unary(qdq_table.hard_swish), _TABLE),
     _row("Identity", "none", qdq_shape.identity, ""),
+    _row("LeakyRelu", "array", qdq_table.unary(qdq_table.leaky_relu), _TABLE),
     _row("MatMul", "array", qdq_array.matmul, f"one vector times a matrix; {_BIAS}"),
-    _row("MaxPool", "vector", qdq_vector.max_pool, "1-D and 2-D, any pads, strides, dilations"),
+    _row("MaxPool", "vector", qdq_pool.max_pool, "1-D and 2-D, any pads, strides, dilations"),
+    _row("Mul", "array", qdq_table.multiply, f"{_AFFINE}; x * Sigmoid(x)"),
     _row("QuantizeLinear", "none", qdq.quantize_linear, "int8, uint8; activations per tensor"),
-    _row("ReduceMean", "vector", qdq_vector.reduce_mean, "over spatial axes"),
-    _row("Relu", "none", qdq_vector.relu, "before QuantizeLinear"),
+    _row("ReduceMean", "vector", qdq_pool.reduce_mean, "over spatial axes"),
+    _row("Relu", "none", qdq_clamp.relu, "before QuantizeLinear"),
     _row("Reshape", "none", qdq_shape.reshape, f"constant shape; {_VIEW}"),
+    _row("Sigmoid", "array", qdq_table.unary(qdq_table.sigmoid), _TABLE),
     _row("Softmax", "host", qdq_shape.softmax, "at the end of the network"),
     _row("Squeeze", "none", qdq_shape.squeeze, _VIEW),
-    _row("Transpose", "none", qdq_shape.transpose, "of constants, or where nothing moves"),
+    _row("Sub", "array", qdq_affine.subtract, _AFFINE),
+    _row("Tanh", "array", qdq_table.unary(qdq_table.tanh), _TABLE),
+    _row("Transpose", "none", qdq_shape.transpose, "of constants; at the edges, or back again"),
     _row("Unsqueeze", "none", qdq_shape.unsqueeze, _VIEW),
 )
+
+_RUNS = {
+    "com.microsoft.QLinearAdd": "vector",
+    "com.microsoft.QLinearAveragePool": "vector",
+    "com.microsoft.QLinearConcat": "vector",
+    "com.microsoft.QLinearGlobalAveragePool": "vector",
+    "com.microsoft.QLinearReduceMean": "vector",
+    "com.microsoft.QLinearSoftmax": "host",
+}
+_FORMS = (
+    *(
+        _row(
+            name,
+            _RUNS.get(name, "array"),
+            handler,
+            _INTEGER if name.endswith("Integer") else "as the operator between Q and DQ",
+        )
+        for name, handler in qoperator.HANDLERS.items()
+    ),
+    *(
+        _row(name, "none", handler, "refused" if name == "FloatQuant" else _QUANT)
+        for name, handler in qonnx.HANDLERS.items()
+    ),
+)
+SUPPORTED: tuple[Support, ...] = tuple(sorted((*_QDQ, *_FORMS), key=lambda item: item.name))
 
 BY_NAME: dict[str, Support] = {item.name: item for item in SUPPORTED}

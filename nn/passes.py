@@ -98,8 +98,9 @@ def reshape_to_head(graph: Graph) -> Graph:
         operator = readers[0]
         shape = graph.tensor(operator.output).shape
         steps = tuple(step for step in edge.steps if step.kind != "reshape")
-        if edge.shape != shape:
-            steps = (HostStep(kind="reshape", shape=shape), *steps)
+        moves = tuple(step for step in steps if step.kind == "transpose")  # first, where any
+        if moves or edge.shape != shape:
+            steps = (*moves, HostStep(kind="reshape", shape=shape), *steps[len(moves) :])
         moved = edge.replace(tensor=operator.output, steps=steps)
         inputs = tuple(moved if item is edge else item for item in graph.inputs)
         operators = [op for op in graph.operators if op is not operator]

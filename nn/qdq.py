@@ -1,6 +1,6 @@
 """QuantizeLinear and DequantizeLinear: where real values become tensors of the graph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ from weft.nn.errors import ModelError
 from weft.nn.factors import rescale_scaling
 from weft.nn.graph import Operator, Rescale, Tensor
 from weft.nn.onnx_model import TYPE_NAMES, Node
+from weft.nn.pending_conv import identity_conv
+from weft.nn.qdq_clamp import code_bounds
 from weft.nn.symbols import (
     NO_CLIP,
+    Clip,
     Codes,
     Constant,
     HostInput,
@@ -20,6 +23,7 @@ from weft.nn.symbols import (
     Quantisation,
     QuantisedConstant,
     Real,
+    Rounding,
     Symbol,
 )
 
@@ -32,6 +36,13 @@ class PendingRescale(Pending):
     """A tensor's own values, perhaps clamped, on their way to another quantisation."""
 
     source: str
+
+    def span(self, builder: Builder) -> tuple[float, float]:
+        return builder.span(self.source)
+
+    def plus(self, builder: Builder, by: float) -> Pending:
+        value = Real(tensor=self.source, shape=self.shape, node=self.node, order=self.order)
+        return identity_conv(self.node, self.op, builder, value).plus(builder, by)
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
         clamp = self.codes_range(result)
@@ -60,21 +71,9 @@ def quantize_linear(node: Node, builder: Builder) -> Symbol:
                 f"{node}: input {value.name!r} has type {value.dtype}; "
                 "float (quantised here) or int8 and uint8 (into DequantizeLinear) are supported"
             )
-        case Real():
-            source = builder.quantisations[value.tensor]
-            if value.clip == NO_CLIP and source == quantisation:
-                return Codes(tensor=value.tensor, shape=value.shape)
-            pending = PendingRescale(
-                node=node.name if value.clip == NO_CLIP else value.node,
-                op=node.op,
-                own_shape=(1, *builder.tensors[value.tensor].shape),
-                shape=value.shape,
-                clip=value.clip,
-                source=value.tensor,
-            )
-            return finish(builder, pending, quantisation, output)
-        case Pending():
-            return finish(builder, value, quantisation, output)
+        case Real() | Pending():
+            clip = _code_clip(node, builder, value.clip, quantisation)
+            return quantised(node, builder, replace(value, clip=clip), quantisation)
         case HostResult(integer=False):
             steps = (*value.steps, quantize_step(quantisation))
             return HostResult(tensor=value.tensor, shape=value.shape, steps=steps, integer=True)
@@ -82,11 +81,51 @@ def quantize_linear(node: Node, builder: Builder) -> Symbol:
             raise ModelError(f"{node}: input {node.inputs[0]!r} is quantised already")
 
 
+def quantised(
+    node: Node, builder: Builder, value: Real | Pending, quantisation: Quantisation
+) -> Codes:
+    """The codes of a real value, written to the node's output where they are new."""
+    if isinstance(value, Real):
+        if value.clip == NO_CLIP and builder.quantisations[value.tensor] == quantisation:
+            return Codes(tensor=value.tensor, shape=value.shape, order=value.order)
+        name = node.name if value.clip == NO_CLIP else value.node
+        value = rescaled(builder, value, name, node.op)
+    return finish(builder, value, quantisation, node.outputs[0])
+
+
+def rescaled(builder: Builder, value: Real, node: str, op: str) -> PendingRescale:
+    """A tensor's values, on their way to another quantisation."""
+    return PendingRescale(
+        node=node,
+        op=op,
+        own_shape=(1, *builder.tensors[value.tensor].shape),
+        shape=value.shape,
+        clip=value.clip,
+        order=value.order,
+        source=value.tensor,
+    )
+
+
+def _code_clip(node: Node, builder: Builder, clip: Clip, quantisation: Quantisation) -> Clip:
+    """The clamp together with that of the codes, where all readers are one Clip (QCDQ)."""
+    readers = builder.readers.get(node.outputs[0], [])
+    bounds = {code_bounds(reader, builder) for reader in readers if reader.op == "Clip"}
+    if len(bounds) != 1 or any(reader.op != "Clip" for reader in readers):
+        return clip
+    low, high = ((bound - quantisation.zero_point) * quantisation.scale for bound in bounds.pop())
+    return clip.then(low, high)
+
+
 def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
     """Make the operator of a pending result, now that its output's quantisation is known."""
+    if pending.rounding is not Rounding.EVEN and not pending.rounds:
+        raise ModelError(
+            f"node {pending.node!r} ({pending.op}): rounding mode {pending.rounding.value} behind "
+            "it is not supported; ROUND is"
+        )
     tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.node)
     builder.add(pending.operator(builder, tensor, quantisation), tensor, quantisation)
-    return Codes(tensor=output, shape=pending.shape)
+    return Codes(tensor=output, shape=pending.shape, order=pending.order)
 
 
 def dequantize_linear(node: Node, builder: Builder) -> Symbol:
@@ -108,7 +147,7 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
                     f"{quantisation.zero_point} differ from those that {value.tensor!r} was "
                     f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
                 )
-            return Real(tensor=value.tensor, shape=value.shape, node=node.name)
+            return Real(tensor=value.tensor, shape=value.shape, node=node.name, order=value.order)
         case HostResult(integer=True):
             quantisation = _quantisation(node, builder)
             steps = (*value.steps, dequantize_step(quantisation))

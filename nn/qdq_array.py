@@ -1,103 +1,16 @@
 """Conv, Gemm and MatMul with constant weights, and their biases: the matrix array's work."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
-from weft.nn.factors import conv_factors
-from weft.nn.graph import Conv, Operator, Tensor, Window
-from weft.nn.numerics import requantise, scaling_of
+from weft.nn.graph import Window
 from weft.nn.onnx_model import Node
+from weft.nn.pending_conv import PendingConv
 from weft.nn.qdq_window import window_of
-from weft.nn.symbols import (
-    Constant,
-    Pending,
-    Quantisation,
-    QuantisedConstant,
-    Real,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingConv(Pending):
-    """A convolution that waits for its output's quantisation.
-
-    weight: int16 [C_out, C_in / groups, kh, kw]; weight_scale: float32 [C_out] or [1];
-    bias: int64 [C_out] at scale s_x * s_w.
-    """
-
-    source: str
-    weight: np.ndarray
-    weight_scale: np.ndarray
-    bias: np.ndarray
-    window: Window
-    groups: int
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        x = builder.quantisations[self.source]
-        with np.errstate(over="ignore", under="ignore"):
-            factors = conv_factors(x, self.weight_scale, result)
-        if not np.all(np.isfinite(factors)):
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): the scale factor s_x * s_w / s_y overflows "
-                "float32"
-            )
-        conv = Conv(
-            name=self.node,
-            output=output.name,
-            input=self.source,
-            weight=self.weight,
-            bias=self.bias,
-            scaling=scaling_of(factors),
-            window=self.window,
-            groups=self.groups,
-            **self.codes_range(result),
-        )
-        self._check_bounds(builder, conv, result)
-        return conv
-
-    def _check_bounds(self, builder: Builder, conv: Conv, result: Quantisation) -> None:
-        """Accumulators must fit 32 bits; beyond 24 bits float32 is no longer exact."""
-        low, high = accumulator_range(self, builder)
-        worst = np.maximum(np.abs(low), np.abs(high))
-        if worst.max(initial=0) >= 1 << 31:
-            channel = int(worst.argmax())
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): output channel {channel} can reach an "
-                f"accumulator of {worst[channel]}, beyond 32 bits; use fewer inputs per output "
-                "or smaller weights"
-            )
-        # From 256 output steps on both ways of rounding saturate.
-        factors = conv_factors(builder.quantisations[self.source], self.weight_scale, result)
-        large = (worst >= 1 << 24) & (factors.astype(np.float64) * (1 << 24) < 256)
-        # Channels without weights have one accumulator only, which can be tried.
-        acc = np.where(low == high, low, 0)
-        got = requantise(
-            acc.reshape(1, -1, 1, 1), conv.scaling, result.code_zero_point, conv.low, conv.high
-        ).reshape(-1)
-        rounded = np.rint(acc.astype(np.float32) * factors).astype(np.float64)
-        wanted = np.clip(rounded + result.code_zero_point, conv.low, conv.high)
-        large &= (low != high) | (got != wanted)
-        if large.any():
-            bits = float(np.log2(worst[large].max()))
-            builder.notes.append(
-                f"{self.node}: worst-case accumulator 2^{bits:.1f} exceeds float32's 24 bits; "
-                "exact unless reached"
-            )
-
-
-def accumulator_range(conv: PendingConv, builder: Builder) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest accumulator [C_out] over all inputs that can occur."""
-    zero_point = builder.tensors[conv.source].zero_point
-    low, high = (code - zero_point for code in builder.ranges[conv.source])
-    if any(conv.window.pads):
-        low, high = min(low, 0), max(high, 0)
-    weight = conv.weight.reshape(conv.weight.shape[0], -1).astype(np.int64)
-    top = np.maximum(weight * low, weight * high).sum(axis=1) + conv.bias
-    bottom = np.minimum(weight * low, weight * high).sum(axis=1) + conv.bias
-    return bottom, top
+from weft.nn.symbols import Constant, QuantisedConstant, Real
 
 
 def conv(node: Node, builder: Builder) -> PendingConv:
@@ -115,8 +28,7 @@ def conv(node: Node, builder: Builder) -> PendingConv:
     builder.macs += codes.size * out[0] * out[1]
     shape = (1, c_out, *out) if rank == 4 else (1, c_out, out[1])
     scale = weight.scale.reshape(-1)
-    bias = _bias(node, builder, 2, c_out, _accumulator_scale(builder, source, scale))
-    return PendingConv(
+    pending = PendingConv(
         node=node.name,
         op=node.op,
         own_shape=shape,
@@ -124,10 +36,11 @@ def conv(node: Node, builder: Builder) -> PendingConv:
         source=source,
         weight=codes,
         weight_scale=scale,
-        bias=bias,
+        bias=np.zeros(c_out, np.int64),
         window=window,
         groups=groups,
     )
+    return add_bias(node, builder, pending, 2)
 
 
 def _conv_channels(node: Node, x: Real, weight: QuantisedConstant, groups: int) -> tuple[int, int]:
@@ -204,12 +117,12 @@ def _dense(
             f"{node}: input of shape {list(x.shape)} and weights of shape {list(weight.shape)} "
             "do not fit together"
         )
-    source = builder.image(node, replace(x, shape=(1, c_in)))
+    if x.order is not None:  # the weights follow the Transpose in front of the Flatten
+        matrix = matrix[:, np.argsort(x.order)]
+    source = builder.image(node, replace(x, shape=(1, c_in), order=None))
     builder.macs += matrix.size
     scale = weight.scale.reshape(-1) * np.float32(alpha)
-    accumulator = _accumulator_scale(builder, source, scale)
-    bias = _bias(node, builder, 2, c_out, accumulator / beta)
-    return PendingConv(
+    pending = PendingConv(
         node=node.name,
         op=node.op,
         own_shape=(1, c_out),
@@ -217,31 +130,71 @@ def _dense(
         source=source,
         weight=matrix.reshape(c_out, c_in, 1, 1),
         weight_scale=scale,
-        bias=bias,
+        bias=np.zeros(c_out, np.int64),
         window=Window(kernel=(1, 1)),
         groups=1,
     )
+    return add_bias(node, builder, pending, 2, beta)
 
 
-def add_bias(node: Node, builder: Builder, conv: PendingConv, index: int) -> PendingConv:
-    """Add of a constant behind a convolution or MatMul: one value per output channel."""
-    constant = builder.symbol(node, index)
-    assert isinstance(constant, Constant | QuantisedConstant)
-    c_out = conv.weight.shape[0]
-    # The channel's place in the result's shape: last for MatMul, second for Conv.
-    place = 1 if conv.op == "Conv" else len(conv.shape) - 1
-    sizes = (1,) * (len(conv.shape) - len(constant.shape)) + tuple(constant.shape)
-    fits = len(sizes) == len(conv.shape) and all(
-        size in ((1, c_out) if axis == place else (1,)) for axis, size in enumerate(sizes)
-    )
-    if not fits or (conv.op == "Conv" and conv.shape != conv.own_shape):
-        raise ModelError(
-            f"{node}: constant of shape {list(constant.shape)} added to {list(conv.shape)}; "
-            "one value per output channel is supported"
+def add_bias(
+    node: Node, builder: Builder, conv: PendingConv, index: int, times: float = 1.0
+) -> PendingConv:
+    """The convolution plus a node's input: one constant per output channel, or none.
+
+    ``times`` is a power of two. An int32 bias at the scale s_x * s_w becomes part of the
+    accumulator. So does a float one, rounded, since ONNX Runtime does that; in QONNX, which is
+    computed in float, and behind a gain it stays real.
+    """
+    name = node.input(index)
+    if not name:
+        return conv
+    value = builder.symbol(node, index)
+    scale = _accumulator_scale(builder, conv.source, conv.weight_scale) / np.float32(times)
+    match value:
+        case QuantisedConstant() if conv.behind is None and _is_at_scale(value, scale):
+            bias = _per_channel(node, name, value.centred, conv.channels)
+            return replace(conv, bias=conv.bias + bias)
+        case QuantisedConstant():
+            real = _per_channel(node, name, value.real, conv.channels)
+        case Constant() if value.array.dtype == np.float32:
+            real = _per_channel(node, name, value.array.astype(np.float64), conv.channels)
+        case Constant():
+            raise ModelError(
+                f"{node}: bias {name!r} has type {value.array.dtype}; float, or int32 with "
+                "DequantizeLinear behind it, is supported"
+            )
+        case _:
+            raise ModelError(
+                f"{node}: bias {name!r} is not a constant; only constants are supported"
+            )
+    if not np.all(np.isfinite(real)):
+        raise ModelError(f"{node}: bias {name!r} must hold finite numbers")
+    return _add_real(node, builder, conv, real, scale, times)
+
+
+def _add_real(
+    node: Node,
+    builder: Builder,
+    conv: PendingConv,
+    real: np.ndarray,
+    scale: np.ndarray,
+    times: float,
+) -> PendingConv:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        exact = np.where(real == 0, 0.0, real / scale.astype(np.float64))
+    codes = np.rint(exact)
+    # Relative to what float32 can tell apart, the bias is exact or it is rounded.
+    rounded = np.any(~(np.abs(exact - codes) <= 1e-6 * np.maximum(np.abs(exact), 1)))
+    fits = np.all(np.abs(exact) < 1 << 31)
+    if conv.behind is not None or not fits or (rounded and builder.float_runtime):
+        return conv.then(1.0, real * times)
+    if rounded:
+        builder.notes.append(
+            f"{node.name}: its float bias is rounded to int32 at scale s_x * s_w, as ONNX Runtime "
+            "does it"
         )
-    scale = _accumulator_scale(builder, conv.source, conv.weight_scale)
-    bias = _bias(node, builder, index, c_out, scale)
-    return replace(conv, bias=conv.bias + bias)
+    return replace(conv, bias=conv.bias + codes.astype(np.int64))
 
 
 def _weights(node: Node, builder: Builder, axis: int) -> QuantisedConstant:
@@ -276,39 +229,6 @@ def _centred(node: Node, weight: QuantisedConstant) -> np.ndarray:
 def _accumulator_scale(builder: Builder, source: str, weight_scale: np.ndarray) -> np.ndarray:
     """s_x * s_w as float32, [C_out] or [1]."""
     return np.float32(builder.quantisations[source].scale) * weight_scale.astype(np.float32)
-
-
-def _bias(node: Node, builder: Builder, index: int, c_out: int, scale: np.ndarray) -> np.ndarray:
-    """Bias [C_out], int64, in units of ``scale``; zeros where the node has none."""
-    name = node.input(index)
-    if not name:
-        return np.zeros(c_out, np.int64)
-    value = builder.symbol(node, index)
-    match value:
-        case QuantisedConstant():
-            if _is_at_scale(value, scale):
-                return _per_channel(node, name, value.centred, c_out)
-            real = _per_channel(node, name, value.real, c_out)
-        case Constant() if value.array.dtype == np.float32:
-            real = _per_channel(node, name, value.array.astype(np.float64), c_out)
-        case Constant():
-            raise ModelError(
-                f"{node}: bias {name!r} has type {value.array.dtype}; float, or int32 with "
-                "DequantizeLinear behind it, is supported"
-            )
-        case _:
-            raise ModelError(
-                f"{node}: bias {name!r} is not a constant; only constants are supported"
-            )
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        exact = np.where(real == 0, 0.0, real / scale.astype(np.float64))
-    if not np.all(np.abs(exact) < 1 << 31):
-        raise ModelError(f"{node}: bias {name!r} does not fit 32 bits at the scale s_x * s_w")
-    codes = np.rint(exact)
-    # Relative to what float32 can tell apart, the bias is exact or it is rounded.
-    if np.any(np.abs(exact - codes) > 1e-6 * np.maximum(np.abs(exact), 1)):
-        builder.notes.append(f"{node.name}: bias {name!r} is rounded to int32 at scale s_x * s_w")
-    return codes.astype(np.int64)
 
 
 def _is_at_scale(value: QuantisedConstant, scale: np.ndarray) -> bool:

@@ -10,7 +10,10 @@ from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
 from weft.nn.graph import HostStep
 from weft.nn.onnx_model import TYPE_NAMES, Node, to_array
+from weft.nn.pending_conv import PendingConv
+from weft.nn.qdq_output import accumulators
 from weft.nn.symbols import (
+    NO_CLIP,
     Codes,
     Constant,
     HostInput,
@@ -21,6 +24,7 @@ from weft.nn.symbols import (
     Shape,
     Symbol,
 )
+from weft.nn.views import transposed
 
 CAST_TYPES = ("float", "int8", "uint8", "int16", "int32", "int64", "bool")
 
@@ -39,8 +43,10 @@ def constant(node: Node, builder: Builder) -> Constant:
 
 
 def cast(node: Node, builder: Builder) -> Symbol:
-    """Cast of a constant."""
+    """Cast of a constant, or of an accumulator (ConvInteger's) to float."""
     value = builder.symbol(node, 0)
+    if isinstance(value, PendingConv) and node.integer("to", 0) == onnx.TensorProto.FLOAT:
+        return value
     if not isinstance(value, Constant):
         raise ModelError(f"{node}: a Cast of an activation is not supported; of a constant it is")
     kind = TYPE_NAMES.get(node.integer("to", 0), "unknown")
@@ -134,7 +140,7 @@ def unsqueeze(node: Node, builder: Builder) -> Symbol:
 
 
 def transpose(node: Node, builder: Builder) -> Symbol:
-    """Transpose of a constant, or of an activation where no elements change places."""
+    """Transpose: of an activation, another view of it, which whoever reads it has to follow."""
     value = builder.symbol(node, 0)
     rank = len(value.shape)
     perm = node.integers("perm") or tuple(range(rank))[::-1]
@@ -151,19 +157,26 @@ def transpose(node: Node, builder: Builder) -> Symbol:
                     value.zero_point.transpose(perm) if value.zero_point.ndim else value.zero_point
                 ),
             )
-    moved = [axis for axis in perm if value.shape[axis] != 1]
-    if perm[0] != 0 or moved != sorted(moved):
+    if perm[0] != 0:
         raise ModelError(
-            f"{node}: Transpose of an activation with perm {list(perm)} is not supported yet; "
-            "export the network in NCHW order without Transposes"
+            f"{node}: attribute 'perm' {list(perm)} moves the batch; perms that leave it in front "
+            "are supported"
         )
-    return _view(node, value, tuple(value.shape[axis] for axis in perm))
+    shape = tuple(value.shape[axis] for axis in perm)
+    if isinstance(value, HostResult):
+        step = HostStep(kind="transpose", shape=perm)
+        return replace(value, shape=shape, steps=(*value.steps, step))
+    return replace(value, shape=shape, order=transposed(value.order, value.shape, perm))
 
 
 def softmax(node: Node, builder: Builder) -> HostResult:
     """Softmax at the end of the network, computed by the host."""
-    value = builder.real(node, 0)
-    result = builder.host_result(value)
+    value = builder.symbol(node, 0)
+    if isinstance(value, PendingConv) and value.clip == NO_CLIP:
+        result = accumulators(builder, value)
+    else:
+        value = builder.real(node, 0)
+        result = builder.host_result(value)
     rank = len(value.shape)
     axis = node.integer("axis", -1 if builder.opset >= 13 else 1)
     if not -rank <= axis < rank or axis % rank == 0:

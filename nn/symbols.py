@@ -1,15 +1,19 @@
 """What an importer knows about each value of an ONNX graph while it walks the nodes.
 
-Shapes here are ONNX's, with the batch in front, which is always 1.
+Shapes here are ONNX's, with the batch in front, which is always 1. A value may be a view of its
+tensor (or of its own array): ``order`` lists the flat positions of the tensor's elements in the
+view's order, None where that is the tensor's own (see ``weft.nn.views``).
 """
 
+import enum
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from weft.nn.errors import ModelError
 from weft.nn.graph import CODE_MAX, CODE_MIN, HostStep, Operator, Tensor
 from weft.nn.host import quantize
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from weft.nn.builder import Builder
 
 Shape = tuple[int, ...]
+Order = np.ndarray | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,30 @@ class Quantisation:
             return CODE_MIN if value < 0 else CODE_MAX
         code = quantize(np.array(value, np.float32), self.scale, self.zero_point, self.dtype)
         return int(code) - self.offset
+
+
+NOISE = 2.0**-18
+
+
+class Rounding(enum.Enum):
+    """How a real number of steps becomes a code."""
+
+    EVEN = "ROUND"  # to the nearest, ties to the even one
+    FLOOR = "FLOOR"
+    CEIL = "CEIL"
+    SIGN = "SIGN"  # 1 from zero on, else -1
+
+    def round(self, steps: np.ndarray) -> np.ndarray:
+        """Whole steps, still as floats; what is whole but for float32's noise stays."""
+        match self:
+            case Rounding.EVEN:
+                return np.rint(steps)
+            case Rounding.FLOOR:
+                return np.floor(steps + NOISE)
+            case Rounding.CEIL:
+                return np.ceil(steps - NOISE)
+            case Rounding.SIGN:
+                return np.where(steps >= 0, 1.0, -1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +134,7 @@ class HostInput:
     dtype: str
     model_shape: Shape
     shape: Shape
+    order: Order = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +143,7 @@ class Codes:
 
     tensor: str
     shape: Shape
+    order: Order = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +154,7 @@ class Real:
     shape: Shape
     node: str  # who made it, for messages
     clip: Clip = NO_CLIP
+    order: Order = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +172,7 @@ class Pending(ABC):
     """A real-valued result whose operator is made once its QuantizeLinear is met.
 
     own_shape: what the operator gives; shape: the same elements after Flatten and the like.
+    rounding: how its quantisation rounds; only QONNX knows others than half to even.
     """
 
     node: str
@@ -147,10 +180,35 @@ class Pending(ABC):
     own_shape: Shape
     shape: Shape
     clip: Clip = NO_CLIP
+    order: Order = None
+    rounding: Rounding = Rounding.EVEN
+
+    rounds: ClassVar[bool] = False  # in ways other than half to even, too
 
     @abstractmethod
     def operator(self, builder: "Builder", output: Tensor, result: Quantisation) -> Operator:
-        """The operator that writes ``output``, clamped as ``codes_range`` says."""
+        """The operator that writes ``output``, clamped as ``codes_range`` says.
+
+        Others that it needs are added to the builder before it.
+        """
+
+    def span(self, builder: "Builder") -> tuple[float, float] | None:
+        """Bounds of the real values before ``clip``; None where they are not known."""
+        return None
+
+    def plus(self, builder: "Builder", by: float) -> "Pending":
+        """The real values before ``clip`` plus a constant."""
+        raise ModelError(
+            f"node {self.node!r} ({self.op}): a mean of its result, which is not quantised, is not "
+            "supported: put QuantizeLinear and DequantizeLinear behind it"
+        )
+
+    def shifted(self, builder: "Builder", by: float) -> "Pending":
+        """The real values plus a constant, their clamp with them."""
+        if by == 0.0:
+            return self
+        clip = Clip(low=self.clip.low + by, high=self.clip.high + by)
+        return replace(self.plus(builder, by), clip=clip)
 
     def codes_range(self, result: Quantisation) -> dict[str, Any]:
         """The clamp in codes, as keyword arguments of an Operator."""
@@ -173,3 +231,12 @@ def chw(shape: Shape) -> tuple[int, int, int] | None:
             return (c, h, w)
         case _:
             return None
+
+
+def clipped_span(builder: "Builder", value: Pending) -> tuple[float, float] | None:
+    """Bounds of a value's real numbers, its clamp included."""
+    span = value.span(builder)
+    if span is None:
+        return None
+    low, high = (min(max(bound, value.clip.low), value.clip.high) for bound in span)
+    return low, high

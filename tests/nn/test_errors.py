@@ -45,30 +45,16 @@ def gemm(net: Net, x: str, **attributes: Any) -> str:
 
 CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
     "unsupported": (
-        lambda net, x: net.node("Sigmoid", x),
-        "node 'sigmoid1' (Sigmoid): operator Sigmoid is not supported; supported are "
+        lambda net, x: net.node("Sin", x),
+        "node 'sin1' (Sin): operator Sin is not supported; supported are "
         + ", ".join(BY_NAME)
         + " (limits: weft ops)",
     ),
     "dynamic": (
-        lambda net, x: net.node("ConvInteger", x, weight(net)),
-        "node 'convinteger2' (ConvInteger): {path} is quantised dynamically (scales computed at "
-        "run time); quantise statically, e.g. with onnxruntime.quantization.quantize_static",
-    ),
-    "qoperator": (
-        lambda net, x: net.node("QLinearConv", *[x] * 8),
-        "node 'qlinearconv1' (QLinearConv): the QOperator form (QLinearConv, QGemm, ...) is not "
-        "supported yet; export as QDQ, e.g. quantize_static(..., quant_format=QuantFormat.QDQ)",
-    ),
-    "qonnx": (
-        lambda net, x: net.node("Quant", *[x] * 4, domain="qonnx.custom_op.general"),
-        "node 'quant1' (qonnx.custom_op.general.Quant): the QONNX form (Quant, BipolarQuant, "
-        "Trunc) is not supported yet; export as 8-bit QDQ (QuantizeLinear and DequantizeLinear)",
-    ),
-    "qcdq": (
-        lambda net, x: net.node("Clip", net.q(x, 0.1, 3), net.constant(-8, "int8")),
-        "node 'clip2' (Clip): clamps integer codes or constants; this form (QCDQ) is not supported "
-        "yet: export as plain QDQ with 8-bit types",
+        lambda net, x: net.node("DynamicQuantizeMatMul", x, weight(net), domain="com.microsoft"),
+        "node 'dynamicquantizematmul2' (com.microsoft.DynamicQuantizeMatMul): {path} is quantised "
+        "dynamically (scales computed at run time); quantise statically, e.g. with "
+        "onnxruntime.quantization.quantize_static",
     ),
     "float weight": (
         lambda net, x: net.node("Conv", x, net.constant(np.ones((8, 4, 3, 3)), "float32")),
@@ -76,8 +62,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "DequantizeLinear behind it",
     ),
     "unquantised activation": (
-        lambda net, x: net.node("MaxPool", conv(net, x), kernel_shape=[2, 2]),
-        "node 'maxpool3' (MaxPool): input 'conv2' is not quantised: put QuantizeLinear and "
+        lambda net, x: net.node("Conv", conv(net, x), weight(net, (8, 8, 1, 1))),
+        "node 'conv4' (Conv): input 'conv2' is not quantised: put QuantizeLinear and "
         "DequantizeLinear between node 'conv2' and this one",
     ),
     "int16 weight": (
@@ -119,9 +105,9 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "multiply the constants by it before quantisation",
     ),
     "add of a constant": (
-        lambda net, x: net.node("Add", x, net.constant(1.0, "float32")),
-        "node 'add1' (Add): adds the constant 'c2'; that is supported directly behind Conv or "
-        "MatMul only, as a bias: fuse it there before quantisation",
+        lambda net, x: net.node("Add", x, net.constant(np.arange(6), "float32")),
+        "node 'add1' (Add): constant of shape [6] and activation of shape [1, 4, 6, 6]; one value, "
+        "or one per channel, is supported",
     ),
     "broadcast": (
         lambda net, x: net.node(
@@ -139,10 +125,17 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "node 'reducemean1' (ReduceMean): mean over axes [1] of [1, 4, 6, 6]; the spatial axes "
         "(from 2 on) are supported",
     ),
+    "transpose of the batch": (
+        lambda net, x: net.node("Transpose", x, perm=[1, 0, 2, 3]),
+        "node 'transpose1' (Transpose): attribute 'perm' [1, 0, 2, 3] moves the batch; perms that "
+        "leave it in front are supported",
+    ),
     "transpose": (
-        lambda net, x: net.node("Transpose", x, perm=[0, 2, 3, 1]),
-        "node 'transpose1' (Transpose): Transpose of an activation with perm [0, 2, 3, 1] is not "
-        "supported yet; export the network in NCHW order without Transposes",
+        lambda net, x: conv(net, net.node("Transpose", net.dq(net.q(conv(net, x), 0.1, 3), 0.1, 3),
+                                          perm=[0, 2, 3, 1])),
+        "node 'conv7' (Conv): its input is a Transpose that moves elements of tensor "
+        "'quantizelinear3'; supported are Transposes that meet their inverse, the model's inputs "
+        "and outputs, or a Flatten in front of Gemm or MatMul: export in NCHW order",
     ),
     "scale": (
         lambda net, x: net.q(x, -0.1, 0),
@@ -248,9 +241,10 @@ def test_graph_edges(tmp_path: Path) -> None:
         "fixed sizes"
     )
     net = Net()
-    net.output(conv(net, net.dq(net.input("x", ("n", 4, 6, 6)), 0.1, 3)), 4, "float32")
+    x = conv(net, net.dq(net.input("x", ("n", 4, 6, 6)), 0.1, 3))
+    net.output(net.node("Relu", x), 4, "float32")
     assert message(net.save(tmp_path)) == (
-        "output 'conv2' is not quantised: put QuantizeLinear and DequantizeLinear between node "
+        "output 'relu3' is not quantised: put QuantizeLinear and DequantizeLinear between node "
         "'conv2' and it"
     )
     huge = net_of(conv, ("n", 4, 1 << 40, 1 << 40)).save(tmp_path)

@@ -1,0 +1,141 @@
+"""Concat along the channels."""
+
+from dataclasses import dataclass, replace
+
+from weft.nn.builder import Builder
+from weft.nn.errors import ModelError
+from weft.nn.factors import rescale_scaling
+from weft.nn.graph import Concat, Operator, Tensor
+from weft.nn.onnx_model import Node
+from weft.nn.pending_conv import identity_conv
+from weft.nn.qdq import finish, rescaled
+from weft.nn.symbols import (
+    NO_CLIP,
+    Constant,
+    Pending,
+    Quantisation,
+    QuantisedConstant,
+    Real,
+    Symbol,
+    clipped_span,
+)
+from weft.nn.views import axes_of, transposed
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingConcat(Pending):
+    """Tensors side by side along the channels; parts that are not quantised yet become so here."""
+
+    parts: tuple[str | Pending, ...]
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        clamp = self.codes_range(result)
+        names, scalings = [], []
+        for index, part in enumerate(self.parts):
+            if isinstance(part, Pending):
+                part = finish(builder, part, result, f"{output.name}_part{index}").tensor
+            scaling, wrong = rescale_scaling(builder.quantisations[part], result, **clamp)
+            names.append(part)
+            scalings.append(scaling)
+            if wrong:
+                builder.notes.append(
+                    f"{self.node}: {wrong} of 256 codes of {part!r} are rescaled differently "
+                    "from ONNX Runtime"
+                )
+        return Concat(
+            name=self.node,
+            output=output.name,
+            parts=tuple(names),
+            scalings=tuple(scalings),
+            **clamp,
+        )
+
+    def span(self, builder: Builder) -> tuple[float, float] | None:
+        spans = [
+            builder.span(part) if isinstance(part, str) else clipped_span(builder, part)
+            for part in self.parts
+        ]
+        known = [span for span in spans if span is not None]
+        if len(known) < len(spans):
+            return None
+        return min(low for low, _ in known), max(high for _, high in known)
+
+    def plus(self, builder: Builder, by: float) -> Pending:
+        parts = [
+            identity_conv(self.node, self.op, builder, builder.whole(part))
+            if isinstance(part, str)
+            else part
+            for part in self.parts
+        ]
+        return replace(self, parts=tuple(part.shifted(builder, by) for part in parts))
+
+
+def concat(node: Node, builder: Builder) -> Symbol:
+    """Concat along the channels."""
+    symbols = [builder.symbol(node, index) for index in range(len(node.inputs))]
+    if all(isinstance(symbol, Constant | QuantisedConstant) for symbol in symbols):
+        raise ModelError(f"{node}: a Concat of constants is not supported; fold it beforehand")
+    values = [_part(node, builder, index, symbol) for index, symbol in enumerate(symbols)]
+    first = values[0].shape
+    axis = node.integer("axis", 1)
+    perm = _common_axes(builder, values)
+    if perm is None or not -len(first) <= axis < len(first) or perm[axis % len(first)] != 1:
+        raise ModelError(f"{node}: attribute 'axis' = {axis} is not supported; 1 (the channels) is")
+    axis %= len(first)
+    if any(_rest(value.shape, axis) != _rest(first, axis) for value in values):
+        shapes = ", ".join(str(list(value.shape)) for value in values)
+        raise ModelError(f"{node}: inputs of shapes {shapes}; only the channels may differ")
+    total = sum(value.shape[axis] for value in values)
+    shape = (*first[:axis], total, *first[axis + 1 :])
+    own = tuple(shape[perm.index(i)] for i in range(len(shape)))
+    parts = tuple(_name(node, builder, value, perm) for value in values)
+    order = transposed(None, own, perm)
+    return PendingConcat(
+        node=node.name, op=node.op, own_shape=own, shape=shape, order=order, parts=parts
+    )
+
+
+def _part(node: Node, builder: Builder, index: int, symbol: Symbol) -> Real | Pending:
+    match symbol:
+        case Real() if symbol.clip != NO_CLIP:
+            return rescaled(builder, symbol, symbol.node, node.op)
+        case Pending():
+            return symbol
+        case _:
+            return builder.real(node, index)
+
+
+def _common_axes(builder: Builder, values: list[Real | Pending]) -> tuple[int, ...] | None:
+    """How all parts were transposed from [N, C, ...], which has to be in one way."""
+    found = set()
+    for value in values:
+        rank = len(value.shape)
+        if value.order is None:
+            found.add(tuple(range(rank)))
+            continue
+        own = value.own_shape if isinstance(value, Pending) else None
+        own = own or (1, *builder.tensors[value.tensor].shape)  # pyright: ignore
+        perm = axes_of(value.order, own)
+        if perm is None or tuple(own[i] for i in perm) != value.shape:
+            return None
+        found.add(perm)
+    return found.pop() if len(found) == 1 else None
+
+
+def _rest(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def _name(
+    node: Node, builder: Builder, value: Real | Pending, perm: tuple[int, ...]
+) -> str | Pending:
+    """The part in the order of its tensor, as an image where it is one already."""
+    own = tuple(value.shape[perm.index(i)] for i in range(len(perm)))
+    if isinstance(value, Real):
+        return builder.image(node, replace(value, shape=own, order=None))
+    if value.own_shape != own:
+        raise ModelError(
+            f"{node}: an input is reshaped without being quantised: put QuantizeLinear and "
+            f"DequantizeLinear between node {value.node!r} and this one"
+        )
+    return replace(value, shape=own, order=None)

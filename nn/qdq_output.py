@@ -1,0 +1,69 @@
+"""Real results at the end of a network: accumulators that the host reads from several codes.
+
+QONNX, QCDQ and PyTorch 2 exports end with a Gemm whose result is never quantised. A channel of 8
+bits would be too coarse, so each becomes several channels, whose codes cover one part of the
+accumulator's range after another; the sum of the codes is the accumulator, exactly where the
+channels that a small layer is given reach that far, else in steps of a power of two.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from weft.nn.builder import Builder, view_steps
+from weft.nn.errors import ModelError
+from weft.nn.graph import CODE_MIN, Conv, HostStep
+from weft.nn.numerics import scaling_of
+from weft.nn.pending_conv import PendingConv, accumulator_range
+from weft.nn.symbols import NO_CLIP, HostResult, Quantisation
+
+SPAN = 255  # accumulator steps that one code covers
+MIN_CODES = 2  # more while the repeated convolution has no more weights than this:
+MAX_WEIGHTS = 1 << 14
+
+
+def accumulators(builder: Builder, pending: PendingConv) -> HostResult:
+    """The real result of a convolution or Gemm, as the host computes it from codes."""
+    if pending.clip != NO_CLIP:
+        raise ModelError(
+            f"node {pending.node!r} ({pending.op}): its clamped result is an output that is not "
+            "quantised: put QuantizeLinear and DequantizeLinear behind it"
+        )
+    low, high = accumulator_range(pending, builder)
+    n_codes = max(MIN_CODES, MAX_WEIGHTS // pending.weight.size)
+    needed = -(-np.maximum(high - low, 1) // SPAN)
+    n_codes = min(n_codes, int(needed.max()))
+    exponent = np.ceil(np.log2(np.maximum(needed / n_codes, 1))).astype(np.int64)
+    step = np.int64(1) << exponent
+    shape = (pending.channels * n_codes, *(*pending.own_shape[2:], 1, 1)[:2])
+    output = f"{pending.node}_accumulators"
+    quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
+    first = np.arange(n_codes) * SPAN * step[:, None] + low[:, None]
+    conv = Conv(
+        name=pending.node,
+        output=output,
+        input=pending.source,
+        weight=np.repeat(pending.weight, n_codes, axis=0),
+        bias=np.repeat(pending.bias, n_codes) - first.reshape(-1),
+        scaling=scaling_of(np.repeat(np.exp2(-exponent.astype(np.float64)), n_codes)),
+        window=pending.window,
+        groups=pending.groups,
+    )
+    builder.add(
+        conv, builder.new_tensor(output, (1, *shape), quantisation, conv.name), quantisation
+    )
+    if exponent.any():
+        builder.notes.append(
+            f"{pending.node}: its result is an output that is not quantised; the host reads it in "
+            f"steps of up to {int(step.max())} accumulator steps, of a range of "
+            f"{int((high - low).max())}"
+        )
+    scale = pending.scale(builder)
+    decode = HostStep(
+        kind="accumulators",
+        scales=tuple((scale * step).tolist()),
+        offsets=tuple((low * scale + pending.offset).tolist()),
+    )
+    own = (1, pending.channels, *shape[1:])
+    steps = view_steps(replace(pending, own_shape=own), own)
+    return HostResult(tensor=output, shape=pending.shape, steps=(decode, *steps))

@@ -1,0 +1,95 @@
+"""Add of activations: of two tensors, or inside an accumulator where one was never quantised."""
+
+from dataclasses import dataclass
+
+from weft.nn.builder import Builder
+from weft.nn.errors import ModelError
+from weft.nn.factors import add_factors
+from weft.nn.graph import Add, Operator, Tensor
+from weft.nn.joined_conv import join
+from weft.nn.onnx_model import Node
+from weft.nn.pending_conv import PendingConv
+from weft.nn.qdq_affine import CONSTANTS, add_constant
+from weft.nn.symbols import NO_CLIP, Pending, Quantisation, Real, Shape
+from weft.nn.views import same_order
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingAdd(Pending):
+    """A sum of two tensors."""
+
+    a: str
+    b: str
+
+    def span(self, builder: Builder) -> tuple[float, float]:
+        a, b = builder.span(self.a), builder.span(self.b)
+        return a[0] + b[0], a[1] + b[1]
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        a, b = builder.quantisations[self.a], builder.quantisations[self.b]
+        clamp = self.codes_range(result)
+        factors = add_factors(a, b, result, **clamp)
+        if factors is None:
+            raise ModelError(
+                f"node {self.node!r} ({self.op}): an input's scale is 256 or more times the "
+                "output's scale; less is supported"
+            )
+        multipliers, shift, wrong = factors
+        if wrong:
+            builder.notes.append(
+                f"{self.node}: {wrong} of 65536 pairs of codes are added differently from "
+                "ONNX Runtime"
+            )
+        return Add(
+            name=self.node,
+            output=output.name,
+            a=self.a,
+            b=self.b,
+            multipliers=multipliers,
+            shift=shift,
+            **clamp,
+        )
+
+
+def add(node: Node, builder: Builder) -> Pending:
+    """Add of two activations, or of a bias to a convolution or MatMul."""
+    left, right = builder.symbol(node, 0), builder.symbol(node, 1)
+    for index, constant in enumerate((left, right)):
+        if isinstance(constant, CONSTANTS):
+            return add_constant(node, builder, index)
+    for first, second in ((left, right), (right, left)):
+        if isinstance(first, PendingConv) and first.clip == NO_CLIP:
+            other = second if isinstance(second, PendingConv) else _real(node, builder, second)
+            return join(node, builder, first, other)
+    a, b = builder.real(node, 0), builder.real(node, 1)
+    if a.shape != b.shape:
+        raise ModelError(
+            f"{node}: inputs of shapes {list(a.shape)} and {list(b.shape)}; broadcasting is not "
+            "supported, equal shapes are"
+        )
+    image = _own_shape(builder, a)
+    order = a.order
+    if not same_order(a.order, b.order) or _own_shape(builder, b) != image:
+        image, order = a.shape, None
+        names = builder.image(node, a), builder.image(node, b)
+    else:
+        names = a.tensor, b.tensor
+    return PendingAdd(
+        node=node.name,
+        op=node.op,
+        own_shape=image,
+        shape=a.shape,
+        order=order,
+        a=names[0],
+        b=names[1],
+    )
+
+
+def _real(node: Node, builder: Builder, value: object) -> Real:
+    """The other operand of a sum whose one operand is an accumulator."""
+    index = 0 if builder.symbol(node, 0) is value else 1
+    return builder.real(node, index)
+
+
+def _own_shape(builder: Builder, value: Real) -> Shape:
+    return (1, *builder.tensors[value.tensor].shape)

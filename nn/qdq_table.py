@@ -1,0 +1,175 @@
+"""Functions of one activation (HardSwish, Sigmoid, ...): between DQ and Q a table of 256 codes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from weft.nn.builder import Builder
+from weft.nn.errors import ModelError
+from weft.nn.graph import CODE_MIN, Conv, Operator, Tensor, Window
+from weft.nn.hinges import N_CODES, Hinges, hinges
+from weft.nn.host import dequantize, quantize
+from weft.nn.numerics import scaling_of
+from weft.nn.onnx_model import Node
+from weft.nn.qdq_affine import CONSTANTS, multiply_constant
+from weft.nn.symbols import Pending, Quantisation, Real, Symbol
+
+Function = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingTable(Pending):
+    """A function of each code of a tensor. values: float32 [256], for the codes -128..127."""
+
+    source: str
+    values: np.ndarray
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        clamp = self.codes_range(result)
+        codes = quantize(self.values, result.scale, result.zero_point, result.dtype)
+        codes = np.clip(codes.astype(np.int64) - result.offset, clamp["low"], clamp["high"])
+        zero_point = result.code_zero_point
+        drawn = hinges(codes - zero_point, clamp["low"] - zero_point, clamp["high"] - zero_point)
+        hidden = self._hinges(builder, drawn, output.name)
+        channels = builder.tensors[self.source].shape[0]
+        weight = np.broadcast_to(
+            drawn.weights[None, :, None, None], (channels, len(drawn.weights), 1, 1)
+        )
+        return Conv(
+            name=self.node,
+            output=output.name,
+            input=hidden,
+            weight=weight.astype(np.int16),
+            bias=np.full(channels, drawn.start, np.int64),
+            scaling=scaling_of(2.0**-drawn.point),
+            window=Window(kernel=(1, 1)),
+            groups=channels,
+            **clamp,
+        )
+
+    def _hinges(self, builder: Builder, drawn: Hinges, output: str) -> str:
+        """The tensor [C * n, H, W] of max(code - knot, 0), a channel's n side by side."""
+        source = builder.tensors[self.source]
+        channels, count = source.shape[0], len(drawn.knots)
+        quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
+        tensor = Tensor(
+            name=f"{output}_hinges",
+            shape=(channels * count, *source.shape[1:]),
+            scale=1.0,
+            zero_point=CODE_MIN,
+        )
+        operator = Conv(
+            name=f"{self.node}_hinges",
+            output=tensor.name,
+            input=self.source,
+            weight=np.ones((channels * count, 1, 1, 1), np.int16),
+            bias=np.tile(source.zero_point - drawn.knots, channels),
+            scaling=scaling_of(1.0),
+            window=Window(kernel=(1, 1)),
+            groups=channels,
+        )
+        builder.add(operator, tensor, quantisation)
+        return tensor.name
+
+
+def unary(function: Callable[[Node], Function]) -> Callable[[Node, Builder], Symbol]:
+    """The handler of an operator that is one function, made from the node's attributes."""
+
+    def handler(node: Node, builder: Builder) -> Symbol:
+        """An elementwise function."""
+        pending = _table(node, builder, 0)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = function(node)(pending.values).astype(np.float32)
+        return _checked(node, replace(pending, values=values, node=node.name, op=node.op))
+
+    return handler
+
+
+def multiply(node: Node, builder: Builder) -> Symbol:
+    """Mul by a constant, or of two functions of one tensor (x * Sigmoid(x))."""
+    for index in (0, 1):
+        if isinstance(builder.symbol(node, index), CONSTANTS):
+            return multiply_constant(node, builder, index)
+    symbols = builder.symbol(node, 0), builder.symbol(node, 1)
+    if any(isinstance(symbol, PendingTable) for symbol in symbols):
+        a, b = _table(node, builder, 0), _table(node, builder, 1)
+        if a.source == b.source and a.shape == b.shape and a.order is b.order:
+            return _checked(node, replace(a, values=a.values * b.values, node=node.name, op="Mul"))
+    raise ModelError(
+        f"{node}: Mul of two activations is not supported; by a constant it is, and of two "
+        "functions of one tensor (x * Sigmoid(x))"
+    )
+
+
+def _table(node: Node, builder: Builder, index: int) -> PendingTable:
+    """An input as a table of its tensor's codes."""
+    value = builder.symbol(node, index)
+    if isinstance(value, PendingTable):
+        clip = value.clip
+        values = np.clip(value.values, np.float32(clip.low), np.float32(clip.high))
+        return replace(value, values=values, clip=type(clip)())
+    if not isinstance(value, Real):
+        value = builder.real(node, index)
+    own = builder.quantisations[value.tensor]
+    codes = np.arange(CODE_MIN, CODE_MIN + N_CODES) + own.offset
+    values = dequantize(codes, own.scale, own.zero_point)
+    return PendingTable(
+        node=node.name,
+        op=node.op,
+        own_shape=(1, *builder.tensors[value.tensor].shape),
+        shape=value.shape,
+        order=value.order,
+        source=value.tensor,
+        values=np.clip(values, np.float32(value.clip.low), np.float32(value.clip.high)),
+    )
+
+
+def _checked(node: Node, pending: PendingTable) -> PendingTable:
+    if not np.all(np.isfinite(pending.values)):
+        raise ModelError(f"{node}: gives numbers that are not finite for some codes of its input")
+    return pending
+
+
+def hard_sigmoid(node: Node) -> Function:
+    """clip(alpha * x + beta, 0, 1)."""
+    alpha, beta = (np.float32(node.number(k, v)) for k, v in (("alpha", 0.2), ("beta", 0.5)))
+    return lambda x: np.clip(alpha * x + beta, 0, 1)
+
+
+def hard_swish(node: Node) -> Function:
+    """x * clip(x / 6 + 1/2, 0, 1)."""
+    sixth = np.float32(1 / 6)
+    return lambda x: x * np.clip(sixth * x + np.float32(0.5), 0, 1)
+
+
+def leaky_relu(node: Node) -> Function:
+    """x, or alpha * x below 0."""
+    alpha = np.float32(node.number("alpha", 0.01))
+    return lambda x: np.where(x >= 0, x, alpha * x)
+
+
+def elu(node: Node) -> Function:
+    """x, or alpha * (exp(x) - 1) below 0."""
+    alpha = np.float32(node.number("alpha", 1.0))
+    return lambda x: np.where(x >= 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def sigmoid(node: Node) -> Function:
+    """1 / (1 + exp(-x)), without overflow."""
+    return lambda x: 1 / (1 + np.exp(-x.astype(np.float64)))
+
+
+def tanh(node: Node) -> Function:
+    """Hyperbolic tangent."""
+    return np.tanh
+
+
+def gelu(node: Node) -> Function:
+    """x * (1 + erf(x / sqrt(2))) / 2, or its approximation by tanh."""
+    if node.text("approximate", "none") == "tanh":
+        root = math.sqrt(2 / math.pi)
+        return lambda x: 0.5 * x * (1 + np.tanh(root * (x + 0.044715 * x.astype(np.float64) ** 3)))
+    erf = np.vectorize(math.erf)
+    return lambda x: 0.5 * x * (1 + erf(x.astype(np.float64) / math.sqrt(2)))

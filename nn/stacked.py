@@ -1,0 +1,92 @@
+"""A mean of values that were never quantised: each value as the sum of several codes.
+
+``Conv -> Relu -> MaxPool -> Mean -> Q`` leaves values real (PyTorch 2 export). The one before the
+mean is quantised several times with one fine step, each time over the next part of its range: like
+the columns of mercury in a row of thermometers, their sum is the value, and a maximum of such codes
+is the codes of the maximum.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from weft.nn.builder import Builder
+from weft.nn.errors import ModelError
+from weft.nn.graph import CODE_MIN, Concat, Operator, Tensor, Window
+from weft.nn.numerics import scaling_of
+from weft.nn.pending_conv import Gain, PendingConv
+from weft.nn.qdq import finish
+from weft.nn.symbols import Pending, Quantisation, clipped_span
+
+SPAN = 255  # steps of one code
+FINER = 4  # steps of the value per step of the mean, if that takes no more than MAX_CODES codes
+MAX_CODES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingStackedMean(Pending):
+    """The mean over a window without padding."""
+
+    source: Pending
+    window: Window
+
+    def span(self, builder: Builder) -> tuple[float, float] | None:
+        return clipped_span(builder, self.source)
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        span = clipped_span(builder, self.source)
+        if span is None:
+            raise ModelError(
+                f"node {self.node!r} ({self.op}): input from node {self.source.node!r} is not "
+                "quantised, and its range is not known: put QuantizeLinear and DequantizeLinear "
+                "between them"
+            )
+        count = self.window.kernel[0] * self.window.kernel[1]
+        low, high = span
+        if low >= 0:  # beyond this the mean saturates, whatever the others are
+            high = min(high, count * (127 - result.code_zero_point) * result.scale)
+        n_codes = int(np.clip(np.ceil((high - low) * FINER / result.scale / SPAN), 1, MAX_CODES))
+        step = float(np.float32(max(high - low, result.scale) / (n_codes * SPAN)))
+        builder.notes.append(
+            f"{self.node}: its input is not quantised; it is taken in steps of {step:.3g}, "
+            f"{step / result.scale:.2g} of the output's"
+        )
+        source = self._codes(builder, output.name, low, step, n_codes)
+        channels = self.own_shape[1]
+        weight = np.tile(np.eye(channels, dtype=np.int16), n_codes)[:, :, None, None]
+        conv = PendingConv(
+            node=self.node,
+            op=self.op,
+            own_shape=self.own_shape,
+            shape=self.shape,
+            clip=self.clip,
+            rounding=self.rounding,
+            source=source,
+            weight=np.broadcast_to(weight, (*weight.shape[:2], *self.window.kernel)).copy(),
+            weight_scale=np.ones(1, np.float32),
+            bias=np.zeros(channels, np.int64),
+            window=self.window,
+            groups=1,
+            behind=Gain(gain=np.full(channels, 1 / count), offset=np.full(channels, low)),
+        )
+        return conv.operator(builder, output, result)
+
+    def _codes(self, builder: Builder, name: str, low: float, step: float, n_codes: int) -> str:
+        """The tensor [n_codes * C, H, W] of the source's codes."""
+        quantisation = Quantisation(scale=step, zero_point=CODE_MIN, dtype="int8")
+        parts = []
+        for index in range(n_codes):
+            value = self.source.shifted(builder, -(low + index * SPAN * step))
+            parts.append(finish(builder, value, quantisation, f"{name}_code{index}").tensor)
+        if n_codes == 1:
+            return parts[0]
+        first = builder.tensors[parts[0]]
+        shape = (first.shape[0] * n_codes, *first.shape[1:])
+        concat = Concat(
+            name=f"{self.node}_codes",
+            output=f"{name}_codes",
+            parts=tuple(parts),
+            scalings=(scaling_of(1.0),) * n_codes,
+        )
+        builder.add(concat, first.replace(name=concat.output, shape=shape), quantisation)
+        return concat.output

@@ -1,0 +1,55 @@
+"""Views: a tensor's elements in another order, as Transposes leave them.
+
+``order`` lists, for each position of the view, the flat position in the tensor's own [1, C, H, W]
+(or in an input's own array); None is the tensor's own order. Shapes change without it.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+from weft.nn.symbols import Order, Shape
+
+
+def transposed(order: Order, shape: Shape, perm: tuple[int, ...]) -> Order:
+    """The order after a transposition of the view; None again where everything is back in place."""
+    count = math.prod(shape)
+    natural = np.arange(count)
+    own = natural if order is None else order
+    result = own.reshape(shape).transpose(perm).reshape(-1)
+    return None if np.array_equal(result, natural) else result
+
+
+def axes_of(order: Order, own_shape: Shape) -> tuple[int, ...] | None:
+    """The permutation of the array's own axes that gives the order; None where none does."""
+    if order is None:
+        return tuple(range(len(own_shape)))
+    own = np.arange(math.prod(own_shape)).reshape(own_shape)
+    for tail in itertools.permutations(range(1, len(own_shape))):
+        if np.array_equal(own.transpose(0, *tail).reshape(-1), order):
+            return (0, *tail)
+    return None
+
+
+def same_order(a: Order, b: Order) -> bool:
+    """Whether two views of one size put their elements in the same places."""
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b)
+
+
+def per_channel(values: np.ndarray, shape: Shape, own_shape: Shape, order: Order) -> Order:
+    """A constant that is broadcast against a view, as one value per channel [C] of its tensor.
+
+    None where it does not fit the view, or is not the same all over a channel.
+    """
+    try:
+        full = np.broadcast_to(values, shape).reshape(-1)
+    except ValueError:
+        return None
+    places = np.arange(full.size) if order is None else order
+    channel = places // math.prod(own_shape[2:])
+    result = np.zeros(own_shape[1], values.dtype)
+    result[channel] = full
+    return result if np.array_equal(result[channel], full) else None
