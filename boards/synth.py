@@ -20,6 +20,7 @@ from weft.nn.errors import ConfigError, FitError
 FOLDER = "synth"
 BITSTREAM = "bitstream"
 MAX_SEEDS = 3
+MULTIPLIERS = ("weft_mul", "weft_dual_mul")
 CELLS = Path(__file__).parent.parent / "hw" / "cells"
 SAFE_SHARE = 0.95  # of the fmax that one seed reached: what to ask for instead
 # Failures of nextpnr that another seed may cure.
@@ -164,13 +165,15 @@ def vendor_sources(build: Build, family: str) -> list[str]:
     """The design's sources, with the family's own cells in place of the portable ones.
 
     A source ``*/cells/NAME.v`` for which ``hw/cells/<family>/NAME.v`` exists is replaced by
-    a copy of it in ``synth/cells``. Paths are relative to the build directory.
+    a copy of it in ``synth/cells``; but multipliers stay portable on a device without any. Paths
+    are relative to the build directory.
     """
     chosen = []
     for source in build.sources:
         path = Path(source)
         vendor = CELLS / family / path.name
-        if path.parent.name == "cells" and vendor.is_file():
+        missing = path.stem in MULTIPLIERS and not build.board.budget.dsp
+        if path.parent.name == "cells" and vendor.is_file() and not missing:
             own = Path(FOLDER) / "cells" / path.name
             (build.folder / own).parent.mkdir(exist_ok=True)
             shutil.copyfile(vendor, build.folder / own)

@@ -35,12 +35,12 @@ def test_bitstream(fake_build: FakeBuild) -> None:
     ]
     # Four lanes of weft_mul as MULT18X18D (with their registers), two memories, the link's buffer.
     assert (report.dsp, report.bram) == (4, 3)
-    assert 100 < report.lut < 500
-    assert 100 < report.ff < 400
+    assert 300 < report.lut < 1000
+    assert 200 < report.ff < 800
     assert report.comb is not None
     assert report.lut <= report.comb < 1.3 * report.lut
     assert report.timing is not None
-    assert report.timing.fmax_mhz > 150  # 140 without the block RAMs' own output registers
+    assert report.timing.fmax_mhz > 100
     assert (report.timing.clock_mhz, report.timing.met) == (50, True)
     assert report.pll is not None  # 25 MHz come from the oscillator
     assert report.pll.startswith("EHXPLLL: 25 MHz to 50 MHz ")
@@ -59,7 +59,7 @@ def test_bitstream(fake_build: FakeBuild) -> None:
 @pytest.mark.parametrize(
     ("name", "clock_mhz", "suffix", "dsp", "magic"),
     [
-        ("icebreaker", 24, "bin", 0, b"\x7e\xaa\x99\x7e"),
+        ("icebreaker", 24, "bin", 4, b"\x7e\xaa\x99\x7e"),
         ("ice40-hx8k-evn", 48, "bin", 0, b"\x7e\xaa\x99\x7e"),
         ("tang-nano-9k", 27, "fs", 2, b"0" * 40),
     ],
@@ -67,11 +67,11 @@ def test_bitstream(fake_build: FakeBuild) -> None:
 def test_bitstreams_of_other_families(
     fake_build: FakeBuild, name: str, clock_mhz: float, suffix: str, dsp: int, magic: bytes
 ) -> None:
-    """About 15 s each. Four 8 x 8 multipliers: LUTs on iCE40, halves of two DSPs on Gowin."""
+    """About 15 s each. Four 8 x 8 multipliers: LUTs on an HX8K, halves of two DSPs on Gowin."""
     build = fake_build(name)
     report = synthesise(build, clock_mhz=clock_mhz)
     assert report.dsp == dsp
-    assert report.bram in (2, 3)  # 32 + 16 bits; a block has 16 bits on iCE40, 36 on Gowin
+    assert report.bram in (3, 4)  # with the link's buffer; a block has 16 bits on iCE40
     assert report.comb is not None
     assert report.lut <= report.comb < 2 * report.lut
     assert report.timing is not None
@@ -83,7 +83,7 @@ def test_bitstreams_of_other_families(
 def test_yosys_only(fake_build: FakeBuild) -> None:
     build = fake_build("ulx3s-85f")
     report = synthesise(build, place_and_route=False)
-    assert (report.dsp, report.bram, report.fmax_mhz, report.bitstream) == (4, 2, None, None)
+    assert (report.dsp, report.bram, report.fmax_mhz, report.bitstream) == (4, 3, None, None)
     assert not (build / "bitstream.bit").exists()
     assert json.loads((build / "report.json").read_text())["synthesis"] == report.to_json()
 
@@ -110,13 +110,21 @@ def test_the_uart_follows_the_clock(
     assert "6'h2f" not in text
 
 
+@pytest.mark.parametrize("name", ["icebreaker", "ice40-hx8k-evn"])
+def test_multipliers_are_portable_on_a_device_without_any(fake_build: FakeBuild, name: str) -> None:
+    build = fake_build(name)
+    (build / "synth").mkdir()
+    opened = open_build(build)
+    own = synth.vendor_sources(opened, "ice40") != list(opened.sources)
+    assert own == (opened.board.budget.dsp > 0)
+
+
 def test_vendor_cells_replace_portable_ones(fake_build: FakeBuild) -> None:
     build = fake_build("ulx3s-25f")
     (build / "synth").mkdir()
     sources = synth.vendor_sources(open_build(build), "ecp5")
     assert sources == ["rtl/weft_top.v", "rtl/cells/weft_ram.v", "synth/cells/weft_mul.v"]
     assert "MULT18X18D" in (build / "synth/cells/weft_mul.v").read_text()
-    assert synth.vendor_sources(open_build(build), "ice40") == list(open_build(build).sources)
 
 
 def test_broken_verilog(fake_build: FakeBuild) -> None:
