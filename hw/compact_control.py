@@ -1,12 +1,12 @@
 """The step controller of a compact engine: one step at a time, straight from its step word."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.fetch import StepFetch
 from weft.hw.params import CHUNK_BITS, EngineParams, bits_for
-from weft.hw.ram import READ_LATENCY, Ram
-from weft.hw.step import back_layout, chunks, front_layout
+from weft.hw.step import back_layout, front_layout
 
 
 class CompactControl(wiring.Component):
@@ -52,39 +52,26 @@ class CompactControl(wiring.Component):
     @property
     def step_chunks(self) -> int:
         """Program chunks of one step."""
-        return chunks(self.front_layout) + chunks(self.back_layout)
+        return StepFetch(self.params).step_chunks
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.program = program = Ram(
-            width=CHUNK_BITS,
-            depth=self.params.program_words,
-            init_file=f"{self.image_dir}/program.hex" if self.image_dir else "",
-        )
-        pointer = Signal(program.address_bits)
-        # Chunks enter at the top, so the first one ends up at the bottom.
-        word = Signal(self.step_chunks * CHUNK_BITS, reset_less=True)
-        split = chunks(self.front_layout) * CHUNK_BITS
+        m.submodules.fetch = fetch = StepFetch(self.params, self.image_dir)
         m.d.comb += [
-            program.r_addr.eq(pointer),
-            program.w_en.eq(self.load_en),
-            program.w_addr.eq(self.load_address),
-            program.w_data.eq(self.load_data),
-            self.front.eq(word),
-            self.back.eq(word[split:]),
+            fetch.load_en.eq(self.load_en),
+            fetch.load_address.eq(self.load_address),
+            fetch.load_data.eq(self.load_data),
+            self.front.eq(fetch.front),
+            self.back.eq(fetch.back),
         ]
-        count = Signal(range(self.step_chunks + READ_LATENCY))
         with m.FSM() as machine:
             with m.State("IDLE"):
-                m.d.sync += [pointer.eq(0), count.eq(0)]
+                m.d.comb += fetch.restart.eq(1)
                 with m.If(self.go):
                     m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += [pointer.eq(pointer + 1), count.eq(count + 1)]
-                with m.If(count >= READ_LATENCY):
-                    m.d.sync += word.eq(Cat(word[CHUNK_BITS:], program.r_data))
-                with m.If(count == self.step_chunks + READ_LATENCY - 1):
-                    m.d.sync += [count.eq(0), pointer.eq(pointer - 1)]
+                m.d.comb += fetch.fetch.eq(1)
+                with m.If(fetch.done):
                     m.next = "BEGIN"
             with m.State("BEGIN"):
                 loads = self.back.load if self.params.store_words else 0

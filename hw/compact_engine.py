@@ -2,26 +2,23 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, DomainRenamer, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import connect, flipped
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data
 
 from weft.hw.array import SystolicArray
 from weft.hw.compact_control import CompactControl
 from weft.hw.delay import delay
-from weft.hw.engine import engine_ports
-from weft.hw.host import IMAGE_WRITE, Host, Image
+from weft.hw.engine_base import EngineBase
+from weft.hw.host import IMAGE_WRITE, Image
 from weft.hw.image_port import route_images
 from weft.hw.loader import Loader
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, EngineParams, Unit
-from weft.hw.ram import Ram
+from weft.hw.params import DATA, Unit
 from weft.hw.sequencer import Sequencer
-from weft.hw.spram import Spram
 from weft.hw.vector import VectorUnit
 
 
-class CompactEngine(wiring.Component):
+class CompactEngine(EngineBase):
     """Runs a program one step at a time; for small devices.
 
     Both units walk their loops in the array's order; the output path takes the sums of the unit
@@ -34,52 +31,22 @@ class CompactEngine(wiring.Component):
     Parameters and members: those of ``Engine``.
     """
 
-    def __init__(
-        self,
-        params: EngineParams,
-        registers: tuple[int, int, int, int] = (0, 1, 0, 1),
-        image_dir: str = "",
-    ):
-        self.params, self.registers, self.image_dir = params, registers, image_dir
-        super().__init__(engine_ports(params))
-
-    image_valid: Signal
-    image: data.View
-    i: stream.Interface
-    o: stream.Interface
-    start_valid: Signal
-    start_ready: Signal
-    busy: Signal
-    cycles: Signal
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p, folder = self.params, self.image_dir
-        m.submodules.host = host = Host(p, self.registers)
         m.submodules.control = control = CompactControl(p, folder)
-        array, vector = SystolicArray(p, folder), VectorUnit(p, folder)
-        m.submodules.array = DomainRenamer(DATA)(array)
-        m.submodules.vector = DomainRenamer(DATA)(vector)
+        host = self.add_host(m, control)
+        array, vector = self.add_units(m)
+        banks = self.add_banks(m, host, control.busy)
         m.submodules.sequencer = sequencer = Sequencer(p, Unit.ARRAY)
         params_file = f"{folder}/array_params.hex" if folder else ""
         m.submodules.output = output = OutputPath(p, Unit.ARRAY, params_file)
-        memory = Spram if p.single_port else Ram
-        banks = [memory(width=8 * p.lanes, depth=p.act_words[b], grain=8) for b in (0, 1)]
-        m.submodules.acts_0, m.submodules.acts_1 = banks
-        connect(m, flipped(self.i), host.i)
-        connect(m, host.o, flipped(self.o))
         m.d.comb += [
-            host.start_valid.eq(self.start_valid),
-            self.start_ready.eq(host.start_ready),
-            control.go.eq(host.go),
-            host.busy.eq(control.busy),
-            self.busy.eq(control.busy),
-            self.cycles.eq(host.cycles),
             sequencer.start.eq(control.start),
             sequencer.step.eq(control.front),
         ]
         self._datapath(m, control, sequencer, array, vector, output, banks)
-        self._banks(m, host, control, sequencer, output, banks)
+        self._banks(m, control, sequencer, output, banks)
         valid, image = Signal(), Signal(IMAGE_WRITE)
         m.d.comb += [valid.eq(self.image_valid), image.eq(self.image)]
         chosen = route_images(
@@ -131,18 +98,8 @@ class CompactEngine(wiring.Component):
             m.d.comb += output.sums[i].eq(Mux(on_vector, sums[-1], sums[0]))
 
     def _banks(
-        self,
-        m: Module,
-        host: Host,
-        control: Any,
-        sequencer: Sequencer,
-        output: OutputPath,
-        banks: list,
+        self, m: Module, control: Any, sequencer: Sequencer, output: OutputPath, banks: list
     ) -> None:
-        """Each bank's ports: the step's while one runs, else the host's."""
-        top = self.params.act_address_bits
-        read_bank = delay(m, host.read_address[top], 2, "host_bank")
-        m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
         for b, bank in enumerate(banks):
             with m.If(control.busy):
                 m.d.comb += [
@@ -150,14 +107,6 @@ class CompactEngine(wiring.Component):
                     bank.w_en.eq(Mux(control.back.write_bank == b, output.enable, 0)),
                     bank.w_addr.eq(output.word),
                     bank.w_data.eq(output.codes),
-                ]
-            with m.Else():
-                chosen = host.write_en & (host.write_address[top] == b)
-                m.d.comb += [
-                    bank.r_addr.eq(host.read_address),
-                    bank.w_en.eq(chosen.replicate(self.params.lanes)),
-                    bank.w_addr.eq(host.write_address),
-                    bank.w_data.eq(host.write_data),
                 ]
 
     def _loader(

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.fetch import StepFetch
 from weft.hw.params import CHUNK_BITS, EngineParams, Unit, bits_for
-from weft.hw.ram import READ_LATENCY, Ram
-from weft.hw.step import GAP_BITS, back_layout, chunks, front_layout
+from weft.hw.step import GAP_BITS, back_layout, front_layout
 
 
 class Control(wiring.Component):
@@ -75,28 +75,17 @@ class Control(wiring.Component):
     @property
     def step_chunks(self) -> int:
         """Program chunks of one step."""
-        return chunks(self.front_layout) + chunks(self.back_layout)
+        return StepFetch(self.params).step_chunks
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.program = program = Ram(
-            width=CHUNK_BITS,
-            depth=self.params.program_words,
-            init_file=f"{self.image_dir}/program.hex" if self.image_dir else "",
-        )
-        pointer = Signal(program.address_bits)
+        m.submodules.fetch = fetch = StepFetch(self.params, self.image_dir)
         m.d.comb += [
-            program.r_addr.eq(pointer),
-            program.w_en.eq(self.load_en),
-            program.w_addr.eq(self.load_address),
-            program.w_data.eq(self.load_data),
+            fetch.load_en.eq(self.load_en),
+            fetch.load_address.eq(self.load_address),
+            fetch.load_data.eq(self.load_data),
         ]
-
-        # Chunks enter at the top, so the first one ends up at the bottom.
-        word = Signal(self.step_chunks * CHUNK_BITS, reset_less=True)
-        split = chunks(self.front_layout) * CHUNK_BITS
-        front = data.View(self.front_layout, word[: self.front_layout.size])
-        back = data.View(self.back_layout, word[split : split + self.back_layout.size])
+        front, back = fetch.front, fetch.back
         begin = Signal()
         draining = Signal()  # results of the array's step before its present one are still to come
         never = Const(0, 1)
@@ -112,18 +101,14 @@ class Control(wiring.Component):
             own.eq(Mux(back.unit == Unit.VECTOR.value, idle["vector"], idle["array"])),
         ]
 
-        count = Signal(range(self.step_chunks + READ_LATENCY))
         with m.FSM() as machine:
             with m.State("IDLE"):
-                m.d.sync += [pointer.eq(0), count.eq(0)]
+                m.d.comb += fetch.restart.eq(1)
                 with m.If(self.go):
                     m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += [pointer.eq(pointer + 1), count.eq(count + 1)]
-                with m.If(count >= READ_LATENCY):
-                    m.d.sync += word.eq(Cat(word[CHUNK_BITS:], program.r_data))
-                with m.If(count == self.step_chunks + READ_LATENCY - 1):
-                    m.d.sync += [count.eq(0), pointer.eq(pointer - 1)]
+                m.d.comb += fetch.fetch.eq(1)
+                with m.If(fetch.done):
                     m.next = "READY"
             with m.State("READY"):
                 with m.If(both | (own & front.follow) | chained):

@@ -2,38 +2,20 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, DomainRenamer, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data
 
-from weft.hw.array import SystolicArray
 from weft.hw.control import Control
 from weft.hw.delay import delay
-from weft.hw.host import IMAGE_WRITE, Host, Image
+from weft.hw.engine_base import EngineBase
+from weft.hw.host import Image
 from weft.hw.image_port import route_images
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, EngineParams, Unit
-from weft.hw.ram import Ram
+from weft.hw.params import DATA, Unit
 from weft.hw.sequencer import Sequencer
-from weft.hw.vector import VectorUnit
 
 
-def engine_ports(params: EngineParams) -> dict[str, Any]:
-    """The members of an engine."""
-    word = 8 * params.lanes
-    return {
-        "image_valid": In(1),
-        "image": In(IMAGE_WRITE),
-        "i": In(stream.Signature(word)),
-        "o": Out(stream.Signature(word)),
-        "start_valid": In(1),
-        "start_ready": Out(1),
-        "busy": Out(1),
-        "cycles": Out(32),
-    }
-
-
-class Engine(wiring.Component):
+class Engine(EngineBase):
     """Runs a program of steps over two banks of activation memory.
 
     The array and the vector unit may work at the same time; the program sees to it that they then
@@ -48,43 +30,13 @@ class Engine(wiring.Component):
     of K bytes, lane 0 lowest. start_valid, start_ready: the start handshake. busy, cycles: state.
     """
 
-    def __init__(
-        self,
-        params: EngineParams,
-        registers: tuple[int, int, int, int] = (0, 1, 0, 1),
-        image_dir: str = "",
-    ):
-        self.params, self.registers, self.image_dir = params, registers, image_dir
-        super().__init__(engine_ports(params))
-
-    image_valid: Signal
-    image: data.View
-    i: stream.Interface
-    o: stream.Interface
-    start_valid: Signal
-    start_ready: Signal
-    busy: Signal
-    cycles: Signal
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p, folder = self.params, self.image_dir
-        m.submodules.host = host = Host(p, self.registers)
-        m.submodules.control = control = Control(p, folder)
-        array, vector = SystolicArray(p, folder), VectorUnit(p, folder)
-        m.submodules.array = DomainRenamer(DATA)(array)
-        m.submodules.vector = DomainRenamer(DATA)(vector)
-        banks = [Ram(width=8 * p.lanes, depth=p.act_words[b], grain=8) for b in (0, 1)]
-        m.submodules.acts_0, m.submodules.acts_1 = banks
-        connect(m, flipped(self.i), host.i)
-        connect(m, host.o, flipped(self.o))
+        m.submodules.control = control = Control(self.params, self.image_dir)
+        host = self.add_host(m, control)
+        array, vector = self.add_units(m)
+        banks = self.add_banks(m, host, control.busy)
         m.d.comb += [
-            host.start_valid.eq(self.start_valid),
-            self.start_ready.eq(host.start_ready),
-            control.go.eq(host.go),
-            host.busy.eq(control.busy),
-            self.busy.eq(control.busy),
-            self.cycles.eq(host.cycles),
             vector.op.eq(control.vector_back.vector_op),
             vector.rolling.eq(control.vector_back.rolling),
         ]
@@ -93,9 +45,10 @@ class Engine(wiring.Component):
             sequencers[unit] = self._sequencer(m, unit, control, datapath, banks)
             outputs[unit] = self._output(m, unit, control, datapath, sequencers[unit])
         m.d.comb += control.array_issued.eq(sequencers[Unit.ARRAY].last)
-        self._banks(m, host, control, sequencers, outputs, banks)
+        self._banks(m, control, sequencers, outputs, banks)
         params = {Image.ARRAY_PARAM: outputs[Unit.ARRAY], Image.VECTOR_PARAM: outputs[Unit.VECTOR]}
-        route_images(m, p, self.image_valid, self.image, host, control, array, vector, params)
+        valid, image = self.image_valid, self.image
+        route_images(m, self.params, valid, image, host, control, array, vector, params)
         return m
 
     def _sequencer(self, m: Module, unit: Unit, control: Any, datapath: Any, banks: list) -> Any:
@@ -145,38 +98,19 @@ class Engine(wiring.Component):
         ]
         return output
 
-    def _banks(
-        self, m: Module, host: Any, control: Any, sequencers: dict, outputs: dict, banks: list
-    ) -> None:
-        """Each bank's ports: the vector unit's while it has a step there, else the array's."""
-        p = self.params
+    def _banks(self, m: Module, control: Any, sequencers: dict, outputs: dict, banks: list) -> None:
+        """A busy bank's ports: the vector unit's while it has a step there, else the array's."""
         array, vector = outputs[Unit.ARRAY], outputs[Unit.VECTOR]
-        running = control.vector_running
-        address = p.act_address_bits
-        read_bank = delay(m, host.read_address[address], 2, "host_bank")
-        m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
+        array_reads = sequencers[Unit.ARRAY].act_address
+        vector_reads = sequencers[Unit.VECTOR].act_address
         for b, bank in enumerate(banks):
-            vector_reads = running & (control.vector_front.read_bank == b)
-            vector_writes = vector.active & (control.vector_back.write_bank == b)
+            reads = control.vector_running & (control.vector_front.read_bank == b)
+            writes = vector.active & (control.vector_back.write_bank == b)
             array_enable = Mux(control.array_back.write_bank == b, array.enable, 0)
             with m.If(control.busy):
                 m.d.comb += [
-                    bank.r_addr.eq(
-                        Mux(
-                            vector_reads,
-                            sequencers[Unit.VECTOR].act_address,
-                            sequencers[Unit.ARRAY].act_address,
-                        )
-                    ),
-                    bank.w_en.eq(Mux(vector_writes, vector.enable, array_enable)),
-                    bank.w_addr.eq(Mux(vector_writes, vector.word, array.word)),
-                    bank.w_data.eq(Mux(vector_writes, vector.codes, array.codes)),
-                ]
-            with m.Else():
-                chosen = host.write_en & (host.write_address[address] == b)
-                m.d.comb += [
-                    bank.r_addr.eq(host.read_address),
-                    bank.w_en.eq(chosen.replicate(p.lanes)),
-                    bank.w_addr.eq(host.write_address),
-                    bank.w_data.eq(host.write_data),
+                    bank.r_addr.eq(Mux(reads, vector_reads, array_reads)),
+                    bank.w_en.eq(Mux(writes, vector.enable, array_enable)),
+                    bank.w_addr.eq(Mux(writes, vector.word, array.word)),
+                    bank.w_data.eq(Mux(writes, vector.codes, array.codes)),
                 ]

@@ -1,0 +1,92 @@
+"""What both engines share: their members, the host's side, the datapaths, the banks of memory."""
+
+from typing import Any
+
+from amaranth.hdl import Array, DomainRenamer, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from weft.hw.array import SystolicArray
+from weft.hw.delay import delay
+from weft.hw.host import IMAGE_WRITE, Host
+from weft.hw.params import DATA, EngineParams
+from weft.hw.ram import READ_LATENCY, Ram
+from weft.hw.spram import Spram
+from weft.hw.vector import VectorUnit
+
+
+class EngineBase(wiring.Component):
+    """An engine's constructor and members; see ``Engine``."""
+
+    def __init__(
+        self,
+        params: EngineParams,
+        registers: tuple[int, int, int, int] = (0, 1, 0, 1),
+        image_dir: str = "",
+    ):
+        self.params, self.registers, self.image_dir = params, registers, image_dir
+        word = 8 * params.lanes
+        super().__init__(
+            {
+                "image_valid": In(1),
+                "image": In(IMAGE_WRITE),
+                "i": In(stream.Signature(word)),
+                "o": Out(stream.Signature(word)),
+                "start_valid": In(1),
+                "start_ready": Out(1),
+                "busy": Out(1),
+                "cycles": Out(32),
+            }
+        )
+
+    image_valid: Signal
+    image: data.View
+    i: stream.Interface
+    o: stream.Interface
+    start_valid: Signal
+    start_ready: Signal
+    busy: Signal
+    cycles: Signal
+
+    def add_host(self, m: Module, control: Any) -> Host:
+        """The host's side of a controller."""
+        m.submodules.host = host = Host(self.params, self.registers)
+        connect(m, flipped(self.i), host.i)
+        connect(m, host.o, flipped(self.o))
+        m.d.comb += [
+            host.start_valid.eq(self.start_valid),
+            self.start_ready.eq(host.start_ready),
+            control.go.eq(host.go),
+            host.busy.eq(control.busy),
+            self.busy.eq(control.busy),
+            self.cycles.eq(host.cycles),
+        ]
+        return host
+
+    def add_units(self, m: Module) -> tuple[SystolicArray, VectorUnit]:
+        """The two datapaths."""
+        array = SystolicArray(self.params, self.image_dir)
+        vector = VectorUnit(self.params, self.image_dir)
+        m.submodules.array = DomainRenamer(DATA)(array)
+        m.submodules.vector = DomainRenamer(DATA)(vector)
+        return array, vector
+
+    def add_banks(self, m: Module, host: Host, busy: Signal) -> list[Any]:
+        """The banks of activation memory, the host's while the engine is not busy."""
+        p = self.params
+        memory = Spram if p.single_port else Ram
+        banks = [memory(width=8 * p.lanes, depth=p.act_words[b], grain=8) for b in (0, 1)]
+        m.submodules.acts_0, m.submodules.acts_1 = banks
+        top = p.act_address_bits
+        read_bank = delay(m, host.read_address[top], READ_LATENCY, "host_bank")
+        m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
+        for b, bank in enumerate(banks):
+            chosen = host.write_en & (host.write_address[top] == b)
+            with m.If(~busy):
+                m.d.comb += [
+                    bank.r_addr.eq(host.read_address),
+                    bank.w_en.eq(chosen.replicate(p.lanes)),
+                    bank.w_addr.eq(host.write_address),
+                    bank.w_data.eq(host.write_data),
+                ]
+        return banks
