@@ -40,7 +40,7 @@ def _row(name: str, runs: str, handler: Handler, limits: str) -> Support:
     return Support(name=name, runs=runs, handler=handler, limits=limits)
 
 
-_BIAS = "bias int32 or float; weights constant, int8 or uint8, per tensor or per channel"
+_BIAS = "bias int32 or float; weights constant, 2 to 8 bits, per tensor or per channel"
 _INTEGER = "static codes; then Cast, Mul and Add of constants"
 _QUANT = "constants, or activations of at most 8 bits per tensor; ROUND, FLOOR, CEIL"
 _AFFINE = "by constants, one or one per channel; behind Conv or alone"
@@ -56,7 +56,9 @@ _QDQ: tuple[Support, ...] = (
     _row("Concat", "vector", qdq_concat.concat, "along the channels"),
     _row("Constant", "none", qdq_shape.constant, "numbers"),
     _row("Conv", "array", qdq_array.conv, f"1-D and 2-D, any groups and dilations; {_BIAS}"),
-    _row("DequantizeLinear", "none", qdq.dequantize_linear, "int8, uint8; int32 for a bias"),
+    _row(
+        "DequantizeLinear", "none", qdq.dequantize_linear, "int8, uint8; constants of 2 to 32 bits"
+    ),
     _row("Div", "array", qdq_affine.divide, _AFFINE),
     _row("Dropout", "none", qdq_shape.dropout, "inference only"),
     _row("Elu", "array", qdq_table.unary(qdq_table.elu), _TABLE),

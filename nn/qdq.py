@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from weft.nn.builder import Builder, dequantize_step, quantize_step
 from weft.nn.errors import ModelError
@@ -28,6 +29,9 @@ from weft.nn.symbols import (
 )
 
 ACTIVATION_TYPES = ("int8", "uint8")
+CONSTANT_TYPES = (
+    "int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16", "int32",
+)  # fmt: skip
 MAX_SCALE = 2.0**60  # and 2**-60 for activations: no factor overflows float32 by accident
 
 
@@ -166,6 +170,12 @@ def _parameters(node: Node, builder: Builder) -> tuple[np.ndarray, np.ndarray | 
         raise ModelError(
             f"{node}: attribute 'block_size' is not supported; quantise per tensor or per channel"
         )
+    precision = node.integer("precision", 0)
+    if precision not in (0, onnx.TensorProto.FLOAT):
+        raise ModelError(
+            f"{node}: attribute 'precision' is {TYPE_NAMES.get(precision, precision)}; float is "
+            "supported"
+        )
     scale = _constant(node, builder, 1, "scale")
     if scale.dtype != np.float32:
         raise ModelError(f"{node}: scale has type {scale.dtype}; float32 is supported")
@@ -239,10 +249,9 @@ def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constan
     """Weights stored as floats in front of their QuantizeLinear."""
     scale, zero_point = _parameters(node, builder)
     kind = str(zero_point.dtype) if zero_point is not None else _output_dtype(node)
-    if kind not in ("int8", "uint8", "int32"):
+    if kind not in CONSTANT_TYPES:
         raise ModelError(
-            f"{node}: constants of type {kind} are not supported; int8, uint8 and (for a bias) "
-            "int32 are"
+            f"{node}: constants of type {kind} are not supported; {', '.join(CONSTANT_TYPES)} are"
         )
     if value.array.dtype.kind != "f" or not np.all(np.isfinite(value.array)):
         raise ModelError(f"{node}: constant {node.inputs[0]!r} must hold finite floats")
@@ -250,20 +259,22 @@ def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constan
     offset: Any = 0
     if zero_point is not None:
         offset = _along(node, zero_point.astype(np.int64), shape)
-    info = np.iinfo(kind)
-    ratio = value.array.astype(np.float32) / _along(node, scale, shape)
-    codes = np.clip(np.rint(ratio).astype(np.float64) + offset, info.min, info.max)
-    return Constant(array=codes.astype(kind))
+    bits, signed = int(kind.lstrip("uint")), not kind.startswith("u")
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    with np.errstate(over="ignore"):
+        ratio = np.rint(value.array.astype(np.float32) / _along(node, scale, shape))
+    codes = np.clip(ratio.astype(np.float64) + offset, low, high)
+    return Constant(array=codes.astype(np.int64).astype(kind if bits >= 8 else "int8"))
 
 
 def _dequantize_constant(node: Node, builder: Builder, value: Constant) -> QuantisedConstant:
     """Weights and biases."""
     scale, zero_point = _parameters(node, builder)
     kind = str(value.array.dtype)
-    if kind not in ("int8", "uint8", "int32"):
+    if kind not in CONSTANT_TYPES:
         raise ModelError(
-            f"{node}: constant {node.inputs[0]!r} has type {kind}; int8, uint8 and (for a bias) "
-            "int32 are supported"
+            f"{node}: constant {node.inputs[0]!r} has type {kind}; "
+            f"{', '.join(CONSTANT_TYPES)} are supported"
         )
     shape = value.array.shape
     offset = np.zeros((), np.int64) if zero_point is None else zero_point.astype(np.int64)

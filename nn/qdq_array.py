@@ -220,8 +220,8 @@ def _centred(node: Node, weight: QuantisedConstant) -> np.ndarray:
     centred = weight.centred
     if np.abs(centred).max(initial=0) > 255:
         raise ModelError(
-            f"{node}: weight {node.input(1)!r} has codes of more than 8 bits; int8 and uint8 "
-            "are supported"
+            f"{node}: weight {node.input(1)!r} has codes up to {np.abs(centred).max()} from their "
+            "zero point; up to 255 (8 bits with a zero point) is supported"
         )
     return centred.astype(np.int16)
 

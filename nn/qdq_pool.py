@@ -211,46 +211,52 @@ def reduce_mean(node: Node, builder: Builder) -> Pending:
         value = builder.real(node, 0)
     rank = len(value.shape)
     axes = sorted({axis % rank for axis in _axes(node, builder, rank)})
-    kept: Shape = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
-    perm = _image_axes(builder, value)
-    own = tuple(perm[axis] for axis in axes) if perm else ()
-    if not axes or not own or min(own) < 2:
+    perm = _channels_first(builder, value, axes)
+    if perm is None or not axes:
         raise ModelError(
             f"{node}: mean over axes {axes} of {list(value.shape)}; the spatial axes "
             "(from 2 on) are supported"
         )
-    assert perm is not None
-    image = [value.shape[perm.index(axis)] if axis in perm else 1 for axis in range(4)]
-    size = (image[2] if 2 in own else 1, image[3] if 3 in own else 1)
-    out = (1, image[1], image[2] // size[0], image[3] // size[1])
+    shape = tuple(value.shape[axis] for axis in perm)
+    spatial = tuple(perm.index(axis) for axis in axes)
+    height, width = shape[-2] if rank == 4 else 1, shape[-1]
+    rows, columns = rank == 4 and 2 in spatial, rank - 1 in spatial
+    window = Window(kernel=(height if rows else 1, width if columns else 1))
     if isinstance(value, Pending):
-        pending = _stacked(node, builder, value, Window(kernel=size))
+        pending = _stacked(node, builder, value, window)
     else:
-        source = builder.image(node, replace(value, shape=tuple(image), order=None))
-        pending = _average(node, builder, source, Window(kernel=size), 4, False, inside=False)
-    full = perm if len(perm) == 4 else (0, 1, 2, 3)
-    order = transposed(None, out, full)
+        order = transposed(value.order, value.shape, perm)
+        source = builder.image(node, replace(value, shape=shape, order=order))
+        pending = _average(node, builder, source, window, rank, False, inside=False)
+    reduced = tuple(1 if axis in spatial else size for axis, size in enumerate(shape))
+    back = tuple(int(axis) for axis in np.argsort(perm))
+    kept: Shape = tuple(reduced[axis] for axis in back)
     if not node.integer("keepdims", 1):
-        kept = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
-    return replace(pending, shape=kept, order=order)
+        kept = tuple(size for axis, size in enumerate(kept) if axis not in axes)
+    return replace(pending, shape=kept, order=transposed(None, reduced, back))
 
 
-def _image_axes(builder: Builder, value: Real | Pending) -> tuple[int, ...] | None:
-    """Which axis of [N, C, H, W] each axis of the view is; None where they do not match."""
-    match len(value.shape):
-        case 3 if value.order is None:
-            return (0, 1, 3)
-        case 4 if isinstance(value, Pending):
-            return (0, 1, 2, 3) if value.order is None else None
-        case 4 if isinstance(value, Real):
-            if value.order is None:
-                return (0, 1, 2, 3)
-            own = (1, *builder.tensors[value.tensor].shape)
-            perm = axes_of(value.order, own)
-            matches = perm is not None and tuple(own[axis] for axis in perm) == value.shape
-            return perm if matches else None
-        case _:
-            return None
+def _channels_first(
+    builder: Builder, value: Real | Pending, axes: list[int]
+) -> tuple[int, ...] | None:
+    """A permutation of the view with its channels, which no mean may take in, on the second place.
+
+    First choice is the one that brings the tensor's own order back.
+    """
+    rank = len(value.shape)
+    if rank not in (3, 4):
+        return None
+    choices: list[tuple[int, ...]] = [tuple(range(rank))]
+    if isinstance(value, Real):
+        perm = axes_of(value.order, (1, *builder.tensors[value.tensor].shape))
+        if value.order is not None and perm is not None and rank == 4:
+            choices.insert(0, tuple(int(axis) for axis in np.argsort(perm)))
+        if value.order is not None or value.tensor in builder.hosts:  # the host may turn it
+            others = [axis for axis in range(2, rank) if axis not in axes]
+            choices += [(0, c, *(a for a in range(1, rank) if a != c)) for c in others]
+    elif value.order is not None:
+        return None
+    return next((perm for perm in choices if perm[1] not in axes and 0 not in axes), None)
 
 
 def _axes(node: Node, builder: Builder, rank: int) -> tuple[int, ...]:

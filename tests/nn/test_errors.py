@@ -67,9 +67,18 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "DequantizeLinear between node 'conv2' and this one",
     ),
     "int16 weight": (
-        lambda net, x: net.node("Conv", x, weight(net, dtype="int16")),
-        "node 'dequantizelinear1' (DequantizeLinear): constant 'c2' has type int16; int8, uint8 "
-        "and (for a bias) int32 are supported",
+        lambda net, x: net.node(
+            "Conv", x, net.dq(net.constant(np.full((8, 4, 3, 3), 256), "int16"), 0.01, 0, "int16")
+        ),
+        "node 'conv2' (Conv): weight 'dequantizelinear1' has codes up to 256 from their zero "
+        "point; up to 255 (8 bits with a zero point) is supported",
+    ),
+    "weight type": (
+        lambda net, x: net.node(
+            "Conv", x, net.dq(net.constant(np.ones(4), "int64"), 1, 0, "int64")
+        ),
+        "node 'dequantizelinear1' (DequantizeLinear): constant 'c2' has type int64; int2, uint2, "
+        "int4, uint4, int8, uint8, int16, uint16, int32 are supported",
     ),
     "int16 activation": (
         lambda net, x: net.q(conv(net, x), 0.1, 0, "int16"),
@@ -121,8 +130,10 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "node 'concat1' (Concat): attribute 'axis' = 2 is not supported; 1 (the channels) is",
     ),
     "mean over channels": (
-        lambda net, x: net.node("ReduceMean", x, axes=[1]),
-        "node 'reducemean1' (ReduceMean): mean over axes [1] of [1, 4, 6, 6]; the spatial axes "
+        lambda net, x: net.node(
+            "ReduceMean", net.dq(net.q(conv(net, x), 0.1, 3), 0.1, 3), axes=[1]
+        ),
+        "node 'reducemean5' (ReduceMean): mean over axes [1] of [1, 8, 4, 4]; the spatial axes "
         "(from 2 on) are supported",
     ),
     "transpose of the batch": (
