@@ -1,10 +1,11 @@
 """The digits network on boards, up to a bitstream: resources, clock and tool times.
 
-    python bench/boards.py [-o docs/boards.md] [BOARD ...]
+    python bench/boards.py [-o docs/boards.md] [--yosys-only] [BOARD ...]
 
 Compiles and synthesises for each BOARD given, merges the results into bench/boards.json and makes
 the table from everything in there; without a BOARD only the table. A board is a name or a file,
 with further words for `weft compile` after colons: tang-nano-9k:--lanes:2:--columns:2
+With --yosys-only the rows have resources, but no clock; they never replace a complete row.
 """
 
 import argparse
@@ -30,14 +31,15 @@ tried on hardware here.
 
 Clock: of the oscillator, and of a design unless `weft synth --clock` chooses another one.
 
-## The digits network, up to a bitstream
+## The digits network
 
 Made by `python bench/boards.py {names}`: `weft compile` and `weft synth` without further
 options, except where the table says so. Counts in brackets are the mapper's prediction: a model of
 ECP5, and for Gowin a first estimate from it. LUTs are LUT4 equivalents of the whole design, the
 core and the serial link, before placement; DSP counts 18 x 18 multipliers. MHz: nextpnr's timing
 model, and the clock that the bitstream has. The model leaves Gowin's multipliers out. Tool
-times are wall times on two shared cores, which other work slows down to a third or less.
+times are wall times on two shared cores, which other work slows down to a third or less. Rows that
+are not placed stop after yosys (`--yosys-only`): no bitstream has been made of them yet.
 
 | board | engine | cycles | LUT | FF | DSP | RAM | MHz (clock) | time | yosys | nextpnr | seeds |
 |---|---|---|---|---|---|---|---|---|---|---|---|
@@ -59,10 +61,10 @@ def weft(command: str, *words: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-def measured(board: str, options: list[str], folder: Path) -> dict[str, Any]:
+def measured(board: str, options: list[str], folder: Path, synth: list[str]) -> dict[str, Any]:
     """One row: what was predicted, what came out."""
     plan = weft("compile", str(MODEL), "--board", board, "-o", str(folder), *options)
-    report = weft("synth", str(folder))
+    report = weft("synth", str(folder), *synth)
     keys = ("lanes", "columns", "array_requant", "vector_requant", "cycles", *COUNTS)
     return {
         "options": options,
@@ -71,22 +73,31 @@ def measured(board: str, options: list[str], folder: Path) -> dict[str, Any]:
     }
 
 
+def stored() -> dict[str, Any]:
+    """All rows so far, by board."""
+    return json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+
+
 def row(board: str, result: dict[str, Any]) -> str:
     """A row of the table."""
     plan, report = result["predicted"], result["synthesis"]
     timing = report["timing"]
     counts = [f"{report[name]:,} ({plan[name]:,})" for name in COUNTS]
-    microseconds = plan["cycles"] / timing["clock_mhz"]
+    placed = ("not placed", "", f"{report['yosys_seconds']:.0f} s", "", "")
+    if timing:
+        placed = (
+            f"{timing['fmax_mhz']:.1f} ({timing['clock_mhz']:g})",
+            f"{plan['cycles'] / timing['clock_mhz'] / 1000:.2f} ms",
+            f"{report['yosys_seconds']:.0f} s",
+            f"{report['pnr_seconds']:.0f} s",
+            ", ".join(map(str, report["seeds"])),
+        )
     cells = (
         board + "".join(f" `{word}`" for word in result["options"]),
         f"{plan['lanes']} x {plan['columns']}, {plan['array_requant']} + {plan['vector_requant']}",
         f"{plan['cycles']:,}",
         *counts,
-        f"{timing['fmax_mhz']:.1f} ({timing['clock_mhz']:g})",
-        f"{microseconds / 1000:.2f} ms",
-        f"{report['yosys_seconds']:.0f} s",
-        f"{report['pnr_seconds']:.0f} s",
-        ", ".join(map(str, report["seeds"])),
+        *placed,
     )
     return f"| {' | '.join(cells)} |"
 
@@ -115,10 +126,11 @@ def page(results: dict[str, Any]) -> str:
     text = HEAD.format(boards=known_boards(), names=" ".join(names))
     text += "".join(row(board, result) + "\n" for board, result in results.items())
     tools = sorted({tool for result in results.values() for tool in result["synthesis"]["tools"]})
-    text += f"\nTools: {', '.join(tools)}.\n\nCritical paths:\n\n"
-    for board, result in results.items():
-        timing = result["synthesis"]["timing"]
-        text += f"- {board}: {timing['critical_path']}\n"
+    text += f"\nTools: {', '.join(tools)}.\n"
+    timings = {board: result["synthesis"]["timing"] for board, result in results.items()}
+    paths = [f"- {board}: {t['critical_path']}\n" for board, t in timings.items() if t]
+    if paths:
+        text += "\nCritical paths:\n\n" + "".join(paths)
     return text
 
 
@@ -127,16 +139,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("boards", nargs="*", metavar="BOARD")
     parser.add_argument("--builds", type=Path, default=ROOT / "build" / "boards")
+    parser.add_argument("--yosys-only", action="store_true", help="no place and route")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
+    synth = ["--yosys-only"] if args.yosys_only else []
     for words in args.boards:
         board, *options = words.split(":")
-        made = measured(board, options, args.builds / Path(board).stem)
-        results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-        results[board] = made  # read again: other boards may have been measured meanwhile
-        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    text = page(results)
+        made = measured(board, options, args.builds / Path(board).stem, synth)
+        results = stored()  # read again: other boards may have been measured meanwhile
+        if made["synthesis"]["timing"] or not results.get(board, made)["synthesis"]["timing"]:
+            results[board] = made
+            RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+    text = page(stored())
     if args.output:
         args.output.write_text(text)
     else:

@@ -18,7 +18,8 @@ LUT_SHARE = {"ecp5": 0.75, "ice40": 0.8}
 
 GOWIN_FF_SHARE = 0.57
 """The same for Gowin's flip-flops. One that its own LUT does not feed blocks that LUT; pipelines
-have many, and nextpnr's placer did not finish with 62 % in use (digits, 4 x 2, GW1NR-9).
+have many. With digits on a GW1NR-9, nextpnr's placer did not finish its first round with 73 % in
+use; with 62 % it was stopped, unfinished, after 20 minutes on a loaded machine.
 """
 
 SLACK = 1.01
