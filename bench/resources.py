@@ -15,7 +15,7 @@ from pathlib import Path
 
 from weft.boards.families.lookup import FAMILIES
 from weft.boards.synth_report import read_stat
-from weft.boards.toolchain import find_tool, run
+from weft.boards.toolchain import RunError, find_tool, run
 from weft.gen.build_dir import CELLS
 from weft.gen.hardware import verilog_text
 from weft.mapper.build import build
@@ -86,13 +86,13 @@ ROWS = (
     Row(8, 8, 4, 4, taps=3, array=P),
     Row(4, 8, 4, 2, array=P, other=L),
     Row(16, 4, 4, 4, taps=3),
-    Row(16, 8, 4, 4, other=L),
-    Row(16, 16, 4, 4, taps=3, array=P, other=L),
     Row(1, 2, array=L, other=L, compact=True),
     Row(2, 4, array=D, other=D, compact=True),
     Row(2, 6, array=D, other=D, compact=True, large=True),
     Row(2, 8, array=D, other=L, compact=True, large=True),
     Row(4, 3, array=D, other=D, compact=True),
+    Row(16, 8, 4, 4, other=L),
+    Row(16, 16, 4, 4, taps=3, array=P, other=L),
 )
 NAMES = ("lut", "ff", "dsp", "bram")
 
@@ -139,15 +139,20 @@ def main() -> None:
     lines = ["| K x N, R, T | family | array, rest | LUT | FF | DSP | RAM |", "|---" * 7 + "|"]
     worst = dict.fromkeys(NAMES, 0.0)
     for i, row in enumerate(ROWS):
-        counts = synthesised(row, args.builds / str(i))
-        cells = []
+        styles = f"{row.array.value}, {row.other.value}"
+        cells = [str(row), row.family, styles]
+        try:
+            counts = synthesised(row, args.builds / str(i))
+        except RunError as error:
+            print(error)
+            lines.append("| " + " | ".join([*cells, *(["yosys failed"] * len(NAMES))]) + " |")
+            continue
         for name in NAMES:
             real, predicted = counts[name], counts[f"predicted_{name}"]
             error = (predicted - real) / max(1, real)
             worst[name] = max(worst[name], abs(error))
             cells.append(f"{predicted:,} / {real:,} ({100 * error:+.0f} %)")
-        styles = f"{row.array.value}, {row.other.value}"
-        lines.append(f"| {row} | {row.family} | {styles} | " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     summary = ", ".join(f"{name} {100 * error:.0f} %" for name, error in worst.items())
     page = "# Resources: predicted / yosys\n\nMade by `python bench/resources.py`. "
