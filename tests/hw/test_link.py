@@ -119,6 +119,17 @@ def test_identity_and_status() -> None:
     ]
 
 
+@pytest.mark.parametrize("run_cycles", range(250, 420, 10))
+def test_a_status_while_the_run_ends(run_cycles: int) -> None:
+    """Whatever changes in the core meanwhile, the reply is of one moment."""
+    script = [request(Command.INPUT, bytes(12)), START, STATUS, STATUS, STATUS]
+    bench = Bench(link_params(), script, run_cycles=run_cycles).run()
+    possible = [status(State.RUN), status(State.DONE, CYCLES)]
+    states = [possible.index(back) for back in bench.replies[2:]]
+    assert states == sorted(states)
+    assert states[-1] == 1
+
+
 def test_image_writes() -> None:
     writes = [(0x12344, (1 << 36) - 1), (0, 1), (0x10FFF, 0x123456789)]
     payload = b"".join(image_write(*write) for write in writes)
