@@ -24,7 +24,7 @@ class Quant(OpRun):
 
     def _run(self, x, scale, zero, bits, signed=1, narrow=0, rounding_mode="ROUND"):
         low, high = _bounds(float(bits), signed, narrow)
-        codes = ROUND[rounding_mode](np.clip(x / scale + zero, low, high))
+        codes = ROUND[rounding_mode.upper()](np.clip(x / scale + zero, low, high))
         return (((codes - zero) * scale).astype(np.float32),)
 
 
@@ -45,11 +45,11 @@ class Trunc(OpRun):
     def _run(self, x, scale, zero, bits_in, *more, signed=1, narrow=0, rounding_mode="FLOOR"):
         codes = np.rint(x / scale + zero)
         if len(more) == 1:  # version 1: the result counts the step that was given
-            codes = ROUND[rounding_mode](codes / 2.0 ** (bits_in - more[0]))
+            codes = ROUND[rounding_mode.upper()](codes / 2.0 ** (bits_in - more[0]))
             return (((codes - zero) * scale).astype(np.float32),)
         ratio = 2.0 ** np.rint(np.log2(more[0] / scale))
         low, high = _bounds(float(more[1]), signed, narrow)
-        codes = ROUND[rounding_mode](np.clip(codes / ratio, low, high))
+        codes = ROUND[rounding_mode.upper()](np.clip(codes / ratio, low, high))
         return (((codes - zero / ratio) * more[0]).astype(np.float32),)
 
 
