@@ -15,9 +15,19 @@ SPRAM_SHAPE = (16, 16384)
 """Width and depth of one SB_SPRAM256KA."""
 
 
-def block_rams(width: int, depth: int) -> int:
-    """4-Kbit block RAMs of a memory with one write and one read port."""
-    return min(math.ceil(width / w) * math.ceil(depth / d) for w, d in BLOCK_SHAPES)
+def block_rams(width: int, depth: int) -> tuple[int, int]:
+    """4-Kbit block RAMs of a memory with one write and one read port, and how many lie one behind
+    the other; none for a single word."""
+    if depth <= 1:
+        return 0, 0
+    ways = []
+    for wide, deep in BLOCK_SHAPES:
+        beside = math.ceil(width / wide)
+        ways.append((beside * math.ceil(depth / deep), math.ceil(depth / deep)))
+        if depth > deep:
+            rest, behind = block_rams(width, depth % deep)
+            ways.append((beside * (depth // deep) + rest, depth // deep + behind))
+    return min(ways)
 
 
 def large_rams(width: int, depth: int) -> int:
@@ -40,8 +50,10 @@ def count(engine: Engine) -> dict[str, int]:
 
     lut, ff, dsp = _multipliers(engine)
     bits = engine.count_bits
-    lut += 610 + 250 * k + 70 * n + 45 * bits + 30 * bits_for(max(memories.act))
+    lut += 570 + 290 * k + 70 * n + 45 * bits + 30 * bits_for(max(memories.act))
     lut += 170 * engine.streamed
+    shapes = [(width, *block_rams(width, depth)) for width, depth in blocks]
+    lut += sum(width * 7 // 10 * max(0, behind - 1) for width, _, behind in shapes)
     sums = sum(min(engine.accumulator_bits, 16 + i.bit_length()) for i in range(k))
     ff += 640 + 36 * step_chunks(engine) + sum(width for width, _ in [*blocks, *large])
     ff += n * (sums + engine.accumulator_bits) + max(n, k) * engine.accumulator_bits
@@ -50,7 +62,7 @@ def count(engine: Engine) -> dict[str, int]:
         "lut": lut,
         "ff": ff,
         "dsp": dsp,
-        "bram": sum(block_rams(width, depth) for width, depth in blocks),
+        "bram": sum(n_blocks for _, n_blocks, _ in shapes),
         "spram": sum(large_rams(width, depth) for width, depth in large),
     }
 

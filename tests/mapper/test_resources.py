@@ -3,6 +3,7 @@
 import pytest
 
 from tests.mapper.support import engine
+from weft.mapper import compact_resources
 from weft.mapper.plan import Engine, Memories, Style, Styles
 from weft.mapper.resources import block_rams, predict
 
@@ -108,3 +109,20 @@ def test_more_of_anything_never_costs_less(field: str) -> None:
     deeper = sized(4, 4, 2, 2, depth=5000)
     wider = deeper.replace(accumulator_bits=30, weight_bits=9)
     assert getattr(predict(wider), field) >= getattr(predict(deeper), field) >= small
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "blocks", "behind"),
+    [
+        (16, 256, 1, 1),
+        (8, 512, 1, 1),
+        (2, 2048, 1, 1),
+        (48, 352, 6, 1),
+        (24, 1262, 8, 2),  # 1,024 words in six, the rest in two
+        (36, 1, 0, 0),
+        (17, 2, 2, 1),
+    ],
+)
+def test_block_rams_of_ice40(width: int, depth: int, blocks: int, behind: int) -> None:
+    """Counts as yosys 0.70 needs them (``bench/resources.py``)."""
+    assert compact_resources.block_rams(width, depth) == (blocks, behind)
