@@ -113,8 +113,11 @@ def rescaled(builder: Builder, value: Real, node: str, op: str) -> PendingRescal
 def _code_clip(node: Node, builder: Builder, clip: Clip, quantisation: Quantisation) -> Clip:
     """The clamp together with that of the codes, where all readers are one Clip (QCDQ)."""
     readers = builder.readers.get(node.outputs[0], [])
-    bounds = {code_bounds(reader, builder) for reader in readers if reader.op == "Clip"}
-    if len(bounds) != 1 or any(reader.op != "Clip" for reader in readers):
+    known = all(name in builder.symbols for item in readers for name in item.inputs[1:] if name)
+    if not known or any(reader.op != "Clip" for reader in readers):
+        return clip
+    bounds = {code_bounds(reader, builder) for reader in readers}
+    if len(bounds) != 1:
         return clip
     low, high = ((bound - quantisation.zero_point) * quantisation.scale for bound in bounds.pop())
     return clip.then(low, high)

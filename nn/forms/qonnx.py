@@ -49,6 +49,8 @@ def quant(node: Node, builder: Builder) -> Symbol:
     signed = node.integer("signed", 1) != 0
     bits = _bits(steps, 3)
     if bits == 1 and signed:
+        if _whole(steps, 2, "zero point"):
+            raise ModelError(f"{node}: zero point other than 0 with 1 bit is not supported; 0 is")
         return bipolar_quant(node, builder)
     narrow = int(node.integer("narrow", 0) != 0)
     low, high = _limits(bits, signed, narrow)
@@ -74,11 +76,10 @@ def quant(node: Node, builder: Builder) -> Symbol:
 def bipolar_quant(node: Node, builder: Builder) -> Symbol:
     """BipolarQuant: inputs x, scale; +scale from 0 on, else -scale."""
     steps = Steps(node=node, builder=builder)
-    scale, value = _scale(steps, 1), builder.symbol(node, 0)
+    value = builder.symbol(node, 0)
+    grid = _Grid(scale=_scale(steps, 1), zero_point=0, low=-1, high=1, rounding="SIGN")
     if isinstance(value, Constant):
-        codes = np.where(_floats(node, value) >= 0, 1, -1)
-        return _quantised_constant(codes, scale, 0)
-    grid = _Grid(scale=scale, zero_point=0, low=-1, high=1, rounding="SIGN")
+        return _constant(node, value, grid)
     return _activation(steps, value, grid)
 
 
@@ -137,6 +138,9 @@ def _activation(steps: Steps, value: Symbol, grid: _Grid) -> Symbol:
             f"{node}: an activation with {grid.scale.size} scales; only per-tensor quantisation of "
             "activations is supported (weights may be per channel)"
         )
+    info = np.iinfo(grid.dtype)
+    if not info.min <= grid.zero_point <= info.max:
+        raise ModelError(f"{node}: zero point {grid.zero_point} is not {grid.dtype}")
     scale = steps.constant(grid.scale.reshape(()), "float32")
     zero_point = steps.constant(grid.zero_point, grid.dtype)
     match value:
@@ -193,6 +197,12 @@ def _has_step(builder: Builder, value: Symbol, step: float) -> bool:
 def _constant(node: Node, value: Constant, grid: _Grid) -> QuantisedConstant:
     """Weights and biases."""
     floats, scale = _floats(node, value), _column(grid.scale, value.array.ndim)
+    pairs = zip(scale.shape, floats.shape, strict=False)
+    if scale.ndim > max(floats.ndim, 1) or any(n not in (1, size) for n, size in pairs):
+        raise ModelError(
+            f"{node}: scale of shape {list(grid.scale.shape)} does not fit the constant of shape "
+            f"{list(floats.shape)}"
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         ratio = np.clip(floats / scale + np.float32(grid.zero_point), grid.low, grid.high)
     codes = _round_constant(node, ratio.astype(np.float64), grid.rounding)
@@ -212,6 +222,8 @@ def _round_constant(node: Node, ratio: np.ndarray, mode: str) -> np.ndarray:
             return away * np.ceil(np.abs(ratio))
         case "DOWN":
             return np.trunc(ratio)
+        case "SIGN":
+            return np.where(ratio >= 0, 1.0, -1.0)
         case "HALF_UP":
             return away * np.floor(np.abs(ratio) + 0.5)
         case "HALF_DOWN":
