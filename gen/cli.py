@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from rich.table import Table
+from rich.table import Column, Table
 
 from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
@@ -238,7 +238,7 @@ def _ops(args: argparse.Namespace) -> int:
     if args.json:
         _print_json({row.name: {"runs": row.runs, "limits": row.limits} for row in SUPPORTED})
         return 0
-    table = Table("ONNX operator", "runs on", "limits")
+    table = Table(Column("ONNX operator", no_wrap=True), "runs on", "limits")
     for row in SUPPORTED:
         table.add_row(row.name, row.runs, row.limits)
     out.print(table)

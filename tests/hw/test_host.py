@@ -220,8 +220,9 @@ def test_memory_map() -> None:
         "VECTOR_PARAM",
         "VECTOR",
         "WEIGHT",
+        "STORE",
     ]
-    assert [image.value for image in Image] == list(range(6))
+    assert [image.value for image in Image] == list(range(7))
     assert [register.value for register in Register] == list(range(4))
     assert [r.name for r in sorted(Register, key=lambda r: r.value)] == [
         "INPUT_BASE",
