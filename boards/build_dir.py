@@ -79,6 +79,14 @@ def link_params(manifest: dict[str, Any]) -> LinkParams:
     )
 
 
+def bitstream_hz(folder: Path) -> float | None:
+    """The clock that the last synthesis made a bitstream for, by ``report.json``; None without."""
+    path = folder / "report.json"
+    synthesis = _read_object(path).get("synthesis") if path.is_file() else None
+    timing = synthesis.get("timing") if isinstance(synthesis, dict) else None
+    return timing["clock_mhz"] * 1e6 if timing else None
+
+
 def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
     """Set one key of ``folder/report.json``, keeping the others; the file is never half-written.
 

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
-from weft.boards.build_dir import open_build
+from weft.boards.build_dir import bitstream_hz, open_build
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
@@ -101,9 +101,9 @@ class Device:
         self._stack.close()
 
     @property
-    def clock_hz(self) -> int:
-        """The core's clock."""
-        return self._opened.board.clock.hz
+    def clock_hz(self) -> float:
+        """The core's clock: the bitstream's where there is one, else the one that was planned."""
+        return bitstream_hz(self.build.folder) or self.build.plan.target.clock_hz
 
     def __call__(
         self, inputs: np.ndarray | Mapping[str, np.ndarray]

@@ -8,6 +8,7 @@ import pytest
 from tests.boards.fake_board import FakeBoard, port_that
 from tests.mapper.support import ENDLESS, conv_graph
 from weft.boards.board import load_board
+from weft.boards.build_dir import merge_report
 from weft.boards.device import Device
 from weft.boards.serial_link import LinkError
 from weft.gen import hardware
@@ -60,7 +61,12 @@ def test_inferences(build: Build, inputs: dict[str, np.ndarray], board: FakeBoar
         (only,) = expected.values()
         np.testing.assert_array_equal(device(inputs[name]), only)
         assert list(device(inputs)) == list(expected)
-        assert device.clock_hz == 25_000_000
+        assert device.clock_hz == build.plan.target.clock_hz
+        timing = {"clock_mhz": 40.0}
+        merge_report(build.folder, "synthesis", {"timing": timing})
+        assert device.clock_hz == 40e6
+        merge_report(build.folder, "synthesis", {"timing": None})
+        assert device.clock_hz == build.plan.target.clock_hz
     for name, array in result.outputs.items():
         assert array.dtype == expected[name].dtype
         np.testing.assert_array_equal(array, expected[name])
