@@ -48,7 +48,8 @@ def demands(graph: Graph, region_of: dict[str, str], single_port: bool) -> Parit
         if not parity.link(region_of.get(a, a), region_of.get(b, b), differ):
             raise ModelError(
                 f"node {operator.name!r} ({operator.type}): it would have to read and write one "
-                "bank of activations, which have a single port on this device"
+                "bank of activations, which have a single port on this device; a board whose block "
+                "RAMs hold the activations would do"
             )
 
     for operator in graph.operators:
