@@ -13,9 +13,8 @@ SERIAL_CYCLES = 4
 """Cycles that a lane with a single multiplier takes for one result."""
 
 DATA = "data"
-"""Clock domain of datapaths: ``sync``'s clock and no reset. A reset of every register would be the
-largest net by far, and nothing else would find a way past it. What stays after a reset is flushed:
-no flag says that it is valid."""
+"""Clock domain of datapaths: ``sync``'s clock and no reset, which would be the largest net by
+far. What stays after a reset is flushed: no flag says that it is valid."""
 
 ROW_LATENCY = 3
 """Cycles from an issued address to lane data at row 0 (read, output register, padding)."""
