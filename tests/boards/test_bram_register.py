@@ -49,7 +49,8 @@ def test_registers_move_into_the_block_ram() -> None:
     assert merge_in_module(m) == 2
     assert list(m["cells"]) == ["ram"]
     pins = m["cells"]["ram"]["connections"]
-    assert (pins["DOB0"], pins["DOB1"], pins["DOA0"]) == ([OUT[0]], [OUT[1]], [30])
+    assert (pins["DOB0"], pins["DOB1"], pins["DOA0"]) == ([DATA[0]], [DATA[1]], [30])
+    assert m["ports"]["out"]["bits"] == DATA
     parameters = m["cells"]["ram"]["parameters"]
     assert (parameters["REGMODE_A"], parameters["REGMODE_B"]) == ("OUTREG", "OUTREG")
     assert merge_in_module(m) == 0
@@ -62,13 +63,13 @@ def test_36_bit_words_are_read_under_port_b() -> None:
     assert merge_in_module(copy.deepcopy(m)) == 0  # narrow: port A has no clock
     parameters |= {f"DATA_WIDTH_{p}": f"{36:032b}" for p in "AB"}
     assert merge_in_module(m) == 2
-    assert (pins["DOA0"], pins["DOB0"]) == ([OUT[0]], [OUT[1]])
+    assert m["ports"]["out"]["bits"] == DATA
     assert (pins["OCEA"], pins["OCEB"]) == (["1"], ["1"])
 
 
-def lut(net: int) -> dict[str, Any]:
-    pins = {"A": [net], "Z": [99]}
-    directions = {"A": "input", "Z": "output"}
+def lut(*nets: int, z: int = 99) -> dict[str, Any]:
+    pins = {pin: [net] for pin, net in zip("ABCD", nets, strict=False)} | {"Z": [z]}
+    directions = {pin: "output" if pin == "Z" else "input" for pin in pins}
     return {"type": "LUT4", "parameters": {}, "connections": pins, "port_directions": directions}
 
 
@@ -92,9 +93,59 @@ def lut(net: int) -> dict[str, Any]:
 )
 def test_a_block_ram_that_must_stay(where: str, change: dict[str, Any]) -> None:
     m = module()
+    m["ports"]["z"] = {"direction": "output", "bits": [99]}
     cell = m["cells"].setdefault(where, {})
     for key, value in change.items():
         cell[key] = {**cell.get(key, {}), **value} if isinstance(value, dict) else value
+    before = copy.deepcopy(m)
+    assert merge_in_module(m) == 0
+    assert m == before
+
+
+def deep_module() -> dict[str, Any]:
+    """Two blocks, a block select for each of two bits, and a register behind each."""
+    m = module()
+    other = ram()
+    other["connections"] |= {"DOB0": [12], "DOB1": [13]}
+    m["cells"] |= {"other": other, "r0": register(0), "r1": register(1)}
+    for i, (own, far) in enumerate(((10, 12), (11, 13))):
+        m["cells"][f"mux{i}"] = lut(own, far, 40, z=50 + i)
+        m["cells"][f"r{i}"]["connections"]["DI"] = [50 + i]
+    return m
+
+
+def test_registers_move_through_a_block_select() -> None:
+    """The block select works a cycle later, so its select signal gets a register: 2 - 1 saved."""
+    m = deep_module()
+    assert merge_in_module(m) == 1
+    cells = m["cells"]
+    assert all(cells[name]["parameters"]["REGMODE_B"] == "OUTREG" for name in ("ram", "other"))
+    assert m["ports"]["out"]["bits"] == [50, 51]
+    (select,) = (cell for cell in cells.values() if cell["type"] == "TRELLIS_FF")
+    pins = select["connections"]
+    assert (pins["DI"], pins["CLK"], pins["LSR"]) == ([40], [CLOCK], ["0"])
+    for i in range(2):
+        mux = cells[f"mux{i}"]["connections"]
+        assert (mux["A"], mux["B"], mux["C"]) == ([DATA[i]], [12 + i], pins["Q"])
+    assert merge_in_module(m) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"r0": register(0) | {"parameters": {"CEMUX": "CE"}}},
+        {"far": lut(51)},  # the selected word is used without the register
+        {"far": lut(12)},  # a block's own word is
+        {"other": ram() | {"parameters": ram()["parameters"] | {"REGMODE_B": "OUTREG"}}},
+    ],
+)
+def test_a_block_select_that_must_stay(change: dict[str, Any]) -> None:
+    """What meets in one block select moves together or not at all."""
+    m = deep_module()
+    m["ports"]["z"] = {"direction": "output", "bits": [99]}
+    for name, cell in change.items():
+        old = m["cells"].get(name, cell)["connections"]
+        m["cells"][name] = cell | {"connections": cell["connections"] | old}
     before = copy.deepcopy(m)
     assert merge_in_module(m) == 0
     assert m == before
