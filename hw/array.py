@@ -7,12 +7,9 @@ from amaranth.lib.wiring import In, Out
 from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
 from weft.hw.packed import PackedMultiplier
-from weft.hw.params import ROW_LATENCY, EngineParams, Unit
+from weft.hw.params import EngineParams, Unit
 from weft.hw.params import Multiplier as Style
-from weft.hw.ram import READ_LATENCY, Ram
-
-# A weight address leaves for row 0 so that its data meets the activation there.
-WEIGHT_ISSUE = ROW_LATENCY - READ_LATENCY
+from weft.hw.ram import Ram
 
 
 class SystolicArray(wiring.Component):

@@ -13,7 +13,7 @@ from weft.hw.host import IMAGE_WRITE, Image
 from weft.hw.image_port import route_images
 from weft.hw.loader import Loader
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, Unit
+from weft.hw.params import DATA, ROW_LATENCY, WEIGHT_ISSUE, Unit
 from weft.hw.sequencer import Sequencer
 from weft.hw.vector import VectorUnit
 
@@ -70,15 +70,15 @@ class CompactEngine(EngineBase):
         """Activations to both units, and the sums of the one at work to the output path."""
         p = self.params
         front, back, flags = control.front, control.back, sequencer.flags
-        inside = delay(m, sequencer.inside, 1, "inside")
+        inside = delay(m, sequencer.inside, ROW_LATENCY - 2, "inside")
         words = Array(bank.r_data for bank in banks)
         word = Signal(8 * p.lanes)
         lanes = Signal(data.ArrayLayout(signed(8), p.lanes))
-        m.d.comb += word.eq(words[front.read_bank])
+        m.d[DATA] += word.eq(words[front.read_bank])
         for k in range(p.lanes):
             act = Mux(inside, word.word_select(k, 8), front.pad_value)
             m.d[DATA] += lanes[k].eq(act.as_signed())
-        weight_address = delay(m, sequencer.weight_address, 1, "weight_address")
+        weight_address = delay(m, sequencer.weight_address, WEIGHT_ISSUE, "weight_address")
         for unit in (array, vector):
             m.d.comb += [
                 unit.lanes.eq(lanes),

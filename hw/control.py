@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.delay import delay
 from weft.hw.fetch import StepFetch
 from weft.hw.params import CHUNK_BITS, EngineParams, Unit, bits_for
 from weft.hw.step import GAP_BITS, back_layout, front_layout
@@ -18,11 +19,11 @@ class Control(wiring.Component):
     Members (those of a unit once for each: ``array_*``, ``vector_*``)
     -------
     go: begins the program. busy: high from the next cycle until the cycle of the last result.
-    array_issued: the array's step issues its last tap. start: pulse at which a unit's step begins.
-    front, back: its step word, from that cycle on (``back`` later for a chained step, when the
-    results of the one before are written). row_done, done: a row's, the step's last result is
-    written. rows: rows written. running: a step has begun and not ended. idle: no step, or its last
-    result is being written. load_*: writes program chunks.
+    array_issued: the array's step issues its last tap. start: pulse at which a unit's step starts,
+    two cycles after its begin. front, back: its step word, from that cycle on (``back`` later for a
+    chained step, when the results of the one before are written). row_done, done: a row's, the
+    step's last result is written. rows: rows written. running: a step has started and not ended.
+    idle: no step, or its last result is being written. load_*: writes program chunks.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
@@ -131,23 +132,34 @@ class Control(wiring.Component):
         back: data.View,
         draining: Value,
     ) -> Signal:
-        """A unit's step registers and progress; returns whether it is idle."""
+        """A unit's step registers and progress; returns whether it is idle.
+
+        A step's registers are loaded in the cycle after its begin: from a register, since there
+        are hundreds of them.
+        """
         done, row_done = getattr(self, f"{name}_done"), getattr(self, f"{name}_row_done")
         idle = getattr(self, f"{name}_idle")
         running = getattr(self, f"{name}_running")
         begins = begin & (back.unit == Unit[name.upper()].value)
+        taken = Signal(name=f"{name}_taken")  # a step has begun and not ended
+        loads = delay(m, begins, 1, f"{name}_loads")
+        loads_back = delay(m, begins & idle, 1, f"{name}_loads_back")
         rows = Signal(self.params.count_bits, name=f"{name}_rows_written")
         m.d.comb += [
-            idle.eq(~running | (done & ~draining)),
+            idle.eq(~taken | (done & ~draining)),
             # A step that follows counts the rows of the present step only.
             getattr(self, f"{name}_rows").eq(Mux(draining, 0, rows)),
         ]
-        m.d.sync += [getattr(self, f"{name}_start").eq(begins), rows.eq(rows + row_done)]
+        m.d.sync += [getattr(self, f"{name}_start").eq(loads), rows.eq(rows + row_done)]
         with m.If(begins):
+            m.d.sync += taken.eq(1)
+        with m.Elif(idle):
+            m.d.sync += taken.eq(0)
+        with m.If(loads):
             m.d.sync += [running.eq(1), getattr(self, f"{name}_front").eq(front)]
         with m.Elif(idle):
             m.d.sync += running.eq(0)
-        with m.If(begins & idle):
+        with m.If(loads_back):
             m.d.sync += [rows.eq(0), getattr(self, f"{name}_back").eq(back)]
         with m.Elif(done & draining):
             m.d.sync += rows.eq(0)
@@ -168,10 +180,16 @@ class Control(wiring.Component):
             m.d.sync += since.eq(since + 1)
 
         next_back = Signal(self.back_layout, reset_less=True)
-        with m.If(self.array_done & draining):
-            m.d.sync += [self.array_back.eq(next_back), draining.eq(0)]
-        with m.Elif(begin & (back.unit == Unit.ARRAY.value) & ~self.array_idle):
-            m.d.sync += [next_back.eq(back), draining.eq(1)]
+        drained = self.array_done & draining
+        chains = begin & (back.unit == Unit.ARRAY.value) & ~self.array_idle
+        with m.If(drained):
+            m.d.sync += draining.eq(0)
+        with m.Elif(chains):
+            m.d.sync += draining.eq(1)
+        with m.If(delay(m, chains, 1, "chain_loads")):
+            m.d.sync += next_back.eq(back)
+        with m.If(delay(m, drained, 1, "chain_moves")):
+            m.d.sync += self.array_back.eq(next_back)
         return back.chain & issued & (since >= back.gap) & ~draining & self.vector_idle
 
 

@@ -8,10 +8,10 @@ from amaranth.lib import data
 from weft.hw.control import Control
 from weft.hw.delay import delay
 from weft.hw.engine_base import EngineBase
-from weft.hw.host import Image
+from weft.hw.host import IMAGE_WRITE, Image
 from weft.hw.image_port import route_images
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, Unit
+from weft.hw.params import DATA, ROW_LATENCY, WEIGHT_ISSUE, Unit
 from weft.hw.sequencer import Sequencer
 
 
@@ -47,7 +47,10 @@ class Engine(EngineBase):
         m.d.comb += control.array_issued.eq(sequencers[Unit.ARRAY].last)
         self._banks(m, control, sequencers, outputs, banks)
         params = {Image.ARRAY_PARAM: outputs[Unit.ARRAY], Image.VECTOR_PARAM: outputs[Unit.VECTOR]}
-        valid, image = self.image_valid, self.image
+        # The port fans out to all memories: from registers.
+        valid = delay(m, self.image_valid, 1, "image_valid")
+        image = Signal(IMAGE_WRITE, name="image_write")
+        m.d[DATA] += image.eq(self.image)
         route_images(m, self.params, valid, image, host, control, array, vector, params)
         return m
 
@@ -58,7 +61,7 @@ class Engine(EngineBase):
         sequencer = Sequencer(p, unit)
         m.submodules[f"{name}_sequencer"] = sequencer
         front = getattr(control, f"{name}_front")
-        inside = delay(m, sequencer.inside, 1, f"{name}_inside")
+        inside = delay(m, sequencer.inside, ROW_LATENCY - 2, f"{name}_inside")
         words = Array(bank.r_data for bank in banks)
         word = Signal(8 * p.lanes, name=f"{name}_word")
         lanes = Signal(data.ArrayLayout(signed(8), p.lanes), name=f"{name}_lanes")
@@ -67,9 +70,10 @@ class Engine(EngineBase):
             sequencer.step.eq(front),
             sequencer.other_rows.eq(getattr(control, f"{other}_rows")),
             sequencer.other_done.eq(getattr(control, f"{other}_idle")),
-            word.eq(words[front.read_bank]),
             datapath.lanes.eq(lanes),
-            datapath.address.eq(delay(m, sequencer.weight_address, 1, f"{name}_weight_address")),
+            datapath.address.eq(
+                delay(m, sequencer.weight_address, WEIGHT_ISSUE, f"{name}_weight_address")
+            ),
             datapath.first.eq(sequencer.flags.first),
         ]
         if unit is Unit.VECTOR:
@@ -77,6 +81,7 @@ class Engine(EngineBase):
                 datapath.active.eq(sequencer.flags.active),
                 datapath.fresh.eq(sequencer.flags.fresh),
             ]
+        m.d[DATA] += word.eq(words[front.read_bank])
         for k in range(p.lanes):
             act = Mux(inside, word.word_select(k, 8), front.pad_value)
             m.d[DATA] += lanes[k].eq(act.as_signed())

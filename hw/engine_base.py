@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from weft.hw.array import SystolicArray
 from weft.hw.delay import delay
 from weft.hw.host import IMAGE_WRITE, Host
-from weft.hw.params import DATA, EngineParams
-from weft.hw.ram import READ_LATENCY, Ram
+from weft.hw.params import DATA, READ_LATENCY, EngineParams
+from weft.hw.ram import Ram
 from weft.hw.spram import Spram
 from weft.hw.vector import VectorUnit
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import CHUNK_BITS, EngineParams, bits_for
-from weft.hw.ram import READ_LATENCY, Ram
+from weft.hw.params import CHUNK_BITS, READ_LATENCY, EngineParams, bits_for
+from weft.hw.ram import Ram
 from weft.hw.step import back_layout, chunks, front_layout
 
 

@@ -4,8 +4,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams
-from weft.hw.ram import READ_LATENCY
+from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, READ_LATENCY, EngineParams
 
 
 class Image(enum.Enum, shape=3):

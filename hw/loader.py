@@ -5,8 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.host import IMAGE_WRITE
-from weft.hw.params import CHUNK_BITS, EngineParams
-from weft.hw.ram import READ_LATENCY
+from weft.hw.params import CHUNK_BITS, READ_LATENCY, EngineParams
 from weft.hw.spram import Spram
 from weft.hw.step import load_layout
 

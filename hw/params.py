@@ -16,8 +16,14 @@ DATA = "data"
 """Clock domain of datapaths: ``sync``'s clock and no reset, which would be the largest net by
 far. What stays after a reset is flushed: no flag says that it is valid."""
 
-ROW_LATENCY = 3
-"""Cycles from an issued address to lane data at row 0 (read, output register, padding)."""
+READ_LATENCY = 2
+"""Cycles from a memory's address to its data."""
+
+ROW_LATENCY = 4
+"""Cycles from an issued address to lane data at row 0 (read, output register, bank, padding)."""
+
+WEIGHT_ISSUE = ROW_LATENCY - READ_LATENCY
+"""Cycles from the issue of a tap to that of its weights' address: the data meet at row 0."""
 
 
 class Multiplier(Enum):

@@ -8,8 +8,6 @@ from amaranth.lib.wiring import In, Out
 from weft.hw.cells import CellLibrary
 from weft.hw.params import bits_for
 
-READ_LATENCY = 2
-
 
 class Ram(wiring.Component):
     """``depth`` words of ``width`` bits; reads every cycle, data two cycles after the address.

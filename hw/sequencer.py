@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.delay import delay
 from weft.hw.params import EngineParams, Unit
 from weft.hw.step import LEVELS, front_layout
 
@@ -26,9 +27,9 @@ FLAGS = data.StructLayout(
 class Sequencer(wiring.Component):
     """Walks a step's loops in the order of its unit (``LEVELS``).
 
-    A pulse on ``start`` loads ``step``; the first tap is issued in the next cycle (two cycles later
-    for a step that follows), then one per cycle, with ``hold`` idle cycles between tiles. ``step``
-    must stay until the last tap is issued.
+    A pulse on ``start`` loads ``step``; the first tap is issued two cycles later (four for a step
+    that follows), then one per cycle, with ``hold`` idle cycles between tiles. ``step`` must stay
+    until the last tap is issued. The loops run a cycle ahead of what is issued.
 
     A step that follows issues a row only once the other unit's step has finished enough rows:
     ``need`` of them, then ``y_row`` more for each row. A compact engine's steps never follow.
@@ -92,7 +93,7 @@ class Sequencer(wiring.Component):
             with m.If(~ends[i]):
                 m.d.comb += level.eq(i)
 
-        walker = _Walker(m, levels, self.start, active, level)
+        walker = _Walker(m, levels, self.start, advance, level)
         strides = {name: step[f"act_{name}"] for name in levels}
         m.d.comb += self.act_address.eq(walker.walk("act", step.act_base, strides))
         y_strides = {"row": step.y_row, "kernel_row": step.y_kernel_row}
@@ -103,7 +104,7 @@ class Sequencer(wiring.Component):
         below = Cat(y.as_unsigned() < step.height, x.as_unsigned() < step.width)
         m.d.sync += self.inside.eq(below.all())
 
-        self._walk_weights(m, active, level)
+        self._walk_weights(m, walker)
         tile_ends, row_ends = advance[2], advance[0]
         opens = Signal()  # the tap to come opens a row
         with m.If(self.start):
@@ -115,18 +116,18 @@ class Sequencer(wiring.Component):
         self._flag(m, active, ends, tile_ends)
         return m
 
-    def _walk_weights(self, m: Module, active: Signal, level: Signal) -> None:
+    def _walk_weights(self, m: Module, walker: "_Walker") -> None:
         """The array's tiles follow each other within a pixel; the vector unit's within a row."""
         levels, base = LEVELS[self.unit], self.step.weight_base
         address, tile = self.weight_address, Signal.like(self.weight_address)
-        with m.If(self.start | (active & (level == levels.index("row")))):
+        with m.If(walker.start | walker.moves(levels.index("row"))):
             m.d.sync += [address.eq(base), tile.eq(base)]
-        with m.Elif(active & (level == levels.index("col"))):
+        with m.Elif(walker.moves(levels.index("col"))):
             m.d.sync += address.eq(tile)
-        with m.Elif(active):
+        with m.Elif(walker.advance[-1]):
             m.d.sync += address.eq(address + 1)
             if self.unit is Unit.VECTOR:
-                with m.If(level == levels.index("tile")):
+                with m.If(walker.moves(levels.index("tile"))):
                     m.d.sync += tile.eq(address + 1)
 
     def _wait(self, m: Module, row_begins: Value) -> Signal:
@@ -194,7 +195,7 @@ class Sequencer(wiring.Component):
                     with m.If(ends[outer]):
                         m.d.sync += first_row.eq(0)
         starts = {inner: start_inner, outer: start_outer}
-        m.d.comb += [
+        m.d.sync += [
             self.last.eq(tile_ends & ends.all()),
             self.flags.active.eq(active),
             self.flags.first.eq(first),
@@ -221,13 +222,24 @@ class Sequencer(wiring.Component):
 
 
 class _Walker:
-    """Positions that move with the loops."""
+    """Positions that move with the loops, a cycle later: from registers, which fan out.
+
+    start: the step begins. advance: per loop, that all inside it end with the tap that is issued.
+    level: the innermost loop that does not end with it.
+    """
 
     def __init__(
-        self, m: Module, levels: tuple[str, ...], start: Signal, active: Signal, level: Signal
+        self, m: Module, levels: tuple[str, ...], start: Signal, advance: Signal, level: Signal
     ):
         self.m, self.levels = m, levels
-        self.start, self.active, self.level = start, active, level
+        self.start, self.advance, self.level = (
+            delay(m, signal, 1, f"walker_{name}")
+            for name, signal in (("start", start), ("advance", advance), ("level", level))
+        )
+
+    def moves(self, level: int) -> Value:
+        """Whether a loop is the one that moves on (the outermost also if all end)."""
+        return self.advance[-1] & (self.level == level)
 
     def walk(self, name: str, origin: Value, strides: dict[str, Value]) -> Signal:
         """A position that moves by ``strides[loop]`` whenever that loop is the one that moves on.
@@ -248,6 +260,6 @@ class _Walker:
         for i, base in bases.items():
             with m.If(self.start):
                 m.d.sync += base.eq(origin)
-            with m.Elif(self.active & (self.level <= i)):
+            with m.Elif(self.advance[i]):
                 m.d.sync += base.eq(moved)
         return bases[max(bases)]

@@ -28,9 +28,9 @@ class VectorUnit(wiring.Component):
     Members
     -------
     lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
-    weights (for MAC), one cycle after its issue. active: a tap is issued; without it the sums stay
-    as they are. first: marks a tile's first tap, fresh: and the sums are all new, both at its
-    issue. load_*: writes chunks of the weight memory.
+    weights (for MAC), ``WEIGHT_ISSUE`` cycles after its issue. active: a tap is issued; without it
+    the sums stay as they are. first: marks a tile's first tap, fresh: and the sums are all new,
+    both at its issue. load_*: writes chunks of the weight memory.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
@@ -135,6 +135,7 @@ class VectorUnit(wiring.Component):
             with m.Case(VectorOp.SUM):
                 m.d.sync += first.eq(act + Mux(clear, 0, first))
             with m.Case(VectorOp.MAX):
-                m.d.sync += first.eq(Mux(clear | (act > first), act, first))
+                largest = first[:8].as_signed()  # so far: an activation
+                m.d.sync += first.eq(Mux(clear | (act > largest), act, largest))
             with m.Case(VectorOp.PAIR):
                 m.d.sync += first.eq(Mux(clear, act, first + (act << PAIR_SHIFT)))

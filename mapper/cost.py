@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 from weft.mapper.plan import Engine, Plan, Step, Style, Unit
 
-# Issue to lane data: memory read, its output register, the padding multiplexer.
-ROW_LATENCY = 3
+# Issue to lane data: memory read, its output register, the bank, the padding multiplexer.
+ROW_LATENCY = 4
+# From a step's begin to its first tap: registers loaded, start, counters, addresses.
+ISSUE_LATENCY = 4
 # A fetch's own pipeline, beside one cycle per chunk.
 FETCH_LATENCY = 3
 # A memory's read.
 READ_LATENCY = 2
 # Width of a program word.
 CHUNK_BITS = 36
-# From a row's last write until a step that follows may issue: counter, comparison.
-ROW_SEEN = 2
+# From a row's last write until a step that follows may issue: counter, comparison, address.
+ROW_SEEN = 3
 # Cycles that the comparison for the next row takes: a row that follows must be as long.
 MIN_FOLLOW_CYCLES = 3
 # Bits of the cycles between chained steps.
@@ -136,7 +138,7 @@ def _in_turn(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
     result = []
     for step in steps:
         begin = end + load_cycles(engine, step) + fetch
-        rows = [row - 1 for row in _rows(step, begin, None)]  # the start comes with the begin
+        rows = [row - 2 for row in _rows(step, begin, None)]  # the start comes with the begin
         drain = drain_cycles(engine, step)
         result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
         end = result[-1].end
@@ -148,12 +150,12 @@ def _rows(step: Step, begin: int, before: Timing | None) -> list[int]:
     loops = step.loops
     if before is None:
         pitch = loops.cols * loops.tiles * (loops.taps + loops.hold)
-        first = begin + 1 + loops.row_cycles
+        first = begin + ISSUE_LATENCY - 1 + loops.row_cycles
         return [first + row * pitch for row in range(loops.rows)]
     assert step.follow is not None
     assert loops.row_cycles >= MIN_FOLLOW_CYCLES
     ends: list[int] = []
-    ready = begin + 3
+    ready = begin + ISSUE_LATENCY + 1
     for row in range(loops.rows):
         need = min(step.follow.need + row * step.read.y.move, len(before.rows))
         seen = before.rows[need - 1] + ROW_SEEN if need > 0 else 0

@@ -98,11 +98,21 @@ def program(dut: Control, steps: list[Step], seed: int) -> list[list[int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """Cycles of a step, from ``go``: its unit starts, its output path has it, its last result."""
+    """Cycles of a step, from ``go``: it begins, no other one drains any more, its last result."""
 
-    start: int
-    back: int
+    begin: int
+    drained: int
     end: int
+
+    @property
+    def start(self) -> int:
+        """Its unit starts, and has its front part."""
+        return self.begin + 2
+
+    @property
+    def back(self) -> int:
+        """Its output path has its back part."""
+        return self.drained + 1
 
 
 def times(steps: list[Step], fetch: int) -> list[Times]:
@@ -110,17 +120,16 @@ def times(steps: list[Step], fetch: int) -> list[Times]:
     result: list[Times] = []
     ends = dict.fromkeys(Unit, 0)
     for i, step in enumerate(steps):
-        begin = (result[-1].start - 1 if result else 0) + fetch
+        begin = (result[-1].begin if result else 0) + fetch
         idle = ends[step.unit] if step.follow else max(ends.values())
         if step.gap is not None:
             assert step.unit is steps[i - 1].unit is Unit.ARRAY
             issued = result[-1].end - steps[i - 1].drain
-            chained = max(issued + 1 + step.gap, ends[Unit.VECTOR], result[-1].back)
+            chained = max(issued + 1 + step.gap, ends[Unit.VECTOR], result[-1].drained)
             idle = min(idle, chained)
-        start = max(begin, idle) + 1
-        result.append(
-            Times(start=start, back=max(start, ends[step.unit] + 1), end=start + step.cycles)
-        )
+        begin = max(begin, idle)
+        drained = max(begin, ends[step.unit]) + 1
+        result.append(Times(begin=begin, drained=drained, end=begin + 2 + step.cycles))
         assert result[-1].end > ends[step.unit]
         ends[step.unit] = result[-1].end
     return result
@@ -134,6 +143,7 @@ class Model:
     back: int = 0
     known: bool = False  # whether there has been a step
     rows: int = 0
+    taken: int = 0
     running: int = 0
 
 
@@ -161,11 +171,15 @@ async def play_once(
         assert ctx.get(dut.busy) == (0 < t <= last), t
         for unit, model in models.items():
             own = [(i, time) for i, (step, time) in enumerate(timed) if step.unit is unit]
-            draining = any(time.start <= t < time.back for _, time in own)
+            draining = any(time.begin < t < time.drained for _, time in own)
             for i, time in own:
+                if t == time.begin + 1:
+                    model.taken = 1
                 if t == time.start:
                     model.front = pack(words[i][:front_chunks], CHUNK_BITS) & masks[0]
-                    model.rows, model.running, model.known = 0, 1, True
+                    model.running, model.known = 1, True
+                if t == (time.drained if time.drained > time.begin + 1 else time.start):
+                    model.rows = 0
                 if t == time.back:
                     model.back = pack(words[i][front_chunks:], CHUNK_BITS) & masks[1]
 
@@ -176,12 +190,13 @@ async def play_once(
             ends = not draining and t in [time.end for _, time in own]
             assert port("start") == (t in [time.start for _, time in own]), (t, unit)
             assert port("running") == model.running, (t, unit)
-            assert port("idle") == (not model.running or ends), (t, unit)
+            assert port("idle") == (not model.taken or ends), (t, unit)
             if model.known:
                 assert (port("front"), port("back")) == (model.front, model.back), (t, unit)
-                assert port("rows") == model.rows, (t, unit)
+                assert port("rows") == (0 if draining else model.rows), (t, unit)
             model.rows += not draining and t in row_dones[unit]
             model.running &= not ends
+            model.taken &= not ends
         await ctx.tick()
 
 
@@ -221,7 +236,7 @@ def test_random_program(seed: int) -> None:
         cycles = rng.choice([1, 2, 10, 14, 15, 16, 17, 18, 40, rng.randrange(1, 100)])
         rows = rng.randrange(1, cycles + 1)
         unit = rng.choice([Unit.ARRAY, Unit.ARRAY, Unit.VECTOR])
-        drain = rng.randrange(cycles)
+        drain = max(1, rng.randrange(cycles))  # results come after the last tap
         gap = None
         if steps and unit is steps[-1].unit is Unit.ARRAY and rng.random() < 0.8:
             gap = rng.randrange(1, 40)

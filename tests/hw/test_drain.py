@@ -8,8 +8,7 @@ import pytest
 
 from tests.hw.support import mix, play, small_params
 from weft.hw.drain import GROUP, LOAD_DELAY, Drain
-from weft.hw.params import EngineParams, Unit
-from weft.hw.ram import READ_LATENCY
+from weft.hw.params import READ_LATENCY, EngineParams, Unit
 from weft.hw.sequencer import FLAGS
 
 PARAM_BASE = 5

@@ -11,8 +11,8 @@ from amaranth.lib import wiring
 
 from tests.hw.support import simulate, small_params
 from weft.hw.host import Host, Image, Register
-from weft.hw.params import EngineParams
-from weft.hw.ram import READ_LATENCY, Ram
+from weft.hw.params import READ_LATENCY, EngineParams
+from weft.hw.ram import Ram
 
 LANES = 2
 ACT_WORDS = 64

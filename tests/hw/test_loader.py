@@ -7,8 +7,7 @@ import pytest
 
 from tests.hw.support import simulate, small_params
 from weft.hw.loader import STORE_BITS, Loader
-from weft.hw.params import CHUNK_BITS, EngineParams
-from weft.hw.ram import READ_LATENCY
+from weft.hw.params import CHUNK_BITS, READ_LATENCY, EngineParams
 
 WORDS = 37
 

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from tests.hw.support import play
-from weft.hw.ram import READ_LATENCY, Ram
+from weft.hw.params import READ_LATENCY
+from weft.hw.ram import Ram
 
 N_CYCLES = 400
 

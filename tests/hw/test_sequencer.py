@@ -128,8 +128,8 @@ class Checker:
         self.other(ctx)
         await self.cycle(ctx, None, where)
         ctx.set(self.dut.start, 0)
-        for t, tap in enumerate(cycles):
-            self.other(ctx, done=1 if t == len(cycles) - 1 else None)
+        for t, tap in enumerate([None, *cycles]):
+            self.other(ctx, done=1 if t == len(cycles) else None)
             await self.cycle(ctx, tap, f"{where}, cycle {t}")
 
 
@@ -299,7 +299,7 @@ def follow_cycles(
     for row, end in zip(tiles(engine_params(ENGINE), unit, fields), ends, strict=True):
         cycles = row_cycles(row, step.loops.hold)
         first = end + 1 - len(cycles)
-        assert first >= begin + 4  # the start, two cycles to settle
+        assert first >= begin + 6  # the start after two, three cycles to settle and to issue
         taps |= {first + i: tap for i, tap in enumerate(cycles) if tap is not None}
     return taps
 
@@ -312,8 +312,8 @@ async def follow_once(ctx: Any, checker: Checker, before: plan.Step, step: plan.
     ends = tuple(row - drain for row in timing.rows)
     taps = follow_cycles(checker.unit, step, timing.begin, ends)
     ctx.set(checker.dut.step, front_fields(step))
-    for t in range(timing.begin + 1, max(taps) + 1):
-        ctx.set(checker.dut.start, t == timing.begin + 1)
+    for t in range(timing.begin + 2, max(taps) + 1):
+        ctx.set(checker.dut.start, t == timing.begin + 2)
         # Counted from the cycle after a row's last write; idle in the cycle of the step's last one.
         checker.other(ctx, sum(row < t for row in written.rows), int(t >= written.end))
         await checker.cycle(ctx, taps.get(t), f"{before}, {step}, {ends}, cycle {t}")
@@ -379,7 +379,7 @@ def test_short_rows_follow(unit: Unit, counts: tuple[int, ...]) -> None:
 
 
 def test_follows_what_never_ends() -> None:
-    """Without rows and without an end nothing is issued; with the row, two cycles later."""
+    """Without rows and without an end nothing is issued; with the row, three cycles later."""
     checker = Checker(small_params(), Unit.ARRAY)
     step = step_of((2, 3, 1, 1, 1, 1), follow=1, need=4, y_row=2)
     first, second = (row_cycles(row, 0) for row in tiles(checker.params, Unit.ARRAY, step))
@@ -390,8 +390,8 @@ def test_follows_what_never_ends() -> None:
         checker.other(ctx, 0, 0)
         await checker.cycle(ctx, None, "start")
         ctx.set(checker.dut.start, 0)
-        for rows, taps in ((3, [None] * 50), (4, [None, None, *first]), (5, [None] * 50),
-                           (6, [None, None, *second, *[None] * 20])):  # fmt: skip
+        for rows, taps in ((3, [None] * 50), (4, [None, None, None, *first]), (5, [None] * 50),
+                           (6, [None, None, None, *second, *[None] * 20])):  # fmt: skip
             checker.other(ctx, rows, 0)
             for t, tap in enumerate(taps):
                 await checker.cycle(ctx, tap, f"{rows} rows, cycle {t}")

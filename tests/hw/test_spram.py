@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.hw.support import play
-from weft.hw.ram import READ_LATENCY
+from weft.hw.params import READ_LATENCY
 from weft.hw.spram import Spram
 
 N_CYCLES = 400

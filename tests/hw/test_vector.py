@@ -8,7 +8,7 @@ import pytest
 
 from tests.hw.support import play, small_params
 from weft.gen.images import weight_chunks
-from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier, Unit
+from weft.hw.params import ROW_LATENCY, WEIGHT_ISSUE, EngineParams, Multiplier, Unit
 from weft.hw.step import VectorOp
 from weft.hw.vector import PAIR_SHIFT, VectorUnit
 from weft.mapper.pack import rolling_weights, vector_weights
@@ -91,7 +91,8 @@ def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndar
     loading = loads(dut, weights)
     t = begin = len(loading[0][1])
     idle = [99] * p.lanes
-    firsts, news, addresses, lanes = [0] * begin, [0] * begin, [0] * (begin + 1), [idle] * begin
+    firsts, news, lanes = [0] * begin, [0] * begin, [idle] * begin
+    addresses = [0] * (begin + WEIGHT_ISSUE)
     actives = [0] * begin
     lanes += [idle] * ROW_LATENCY
     cycles = {}
@@ -245,8 +246,8 @@ def test_rolling_uses_the_first_weights_only_where_it_does_not_roll(taps: int) -
 
 
 def test_latency() -> None:
-    """Three cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
-    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [6, 7, 6, 7, 6, 6]
+    """Four cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
+    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [7, 8, 7, 8, 7, 7]
 
 
 def test_pairs_meet_in_the_middle_of_the_requantiser() -> None:

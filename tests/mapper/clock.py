@@ -17,8 +17,12 @@ from weft.mapper.plan import Plan, Unit
 NEVER, AT_START = -2, 0
 """Times of words that were never written, and of the inputs."""
 
-FRONT_USED = 2
+FRONT_USED = 3
 """Cycles after the last tap in which the unit still takes from its front registers."""
+
+LOADED = 2
+"""Cycles from a step's begin until its registers hold its front part; from the last result of the
+step before, its back part."""
 
 STROBE = 2
 """Cycles before a tile's sums are complete in which its output path is told of them."""
@@ -100,10 +104,10 @@ class Clock:
         before, begin = self.timings[index - 1], self.timings[index].begin
         assert step.follow is None, both
         assert step.unit is other.unit is Unit.ARRAY, both
-        assert begin + 1 > before.issued + FRONT_USED, f"{both}: still reading"
+        assert begin + LOADED > before.issued + FRONT_USED, f"{both}: still reading"
         strobe = self.rows[index][0].first + step.loops.taps - 1 - STROBE
         strobe += cost.unit_latency(self.plan.engine, step.unit)
-        assert strobe > before.end, f"{both}: still draining"
+        assert strobe >= before.end + LOADED, f"{both}: still draining"
 
     def read(
         self, index: int, row: int, tile: int, address: np.ndarray, inside: np.ndarray

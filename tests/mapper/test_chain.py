@@ -50,14 +50,14 @@ def test_a_fully_connected_step_waits_for_its_last_words() -> None:
     plan = perceptron(engine(4, 8, 2), 64, 64, 8)
     first, second = plan.steps
     assert (first.loops.tiles, first.loops.taps, second.loops.taps) == (8, 16, 16)
-    drain = (3 + 2 + 4 + 1) + 4 + (8 + 2)
+    drain = (4 + 2 + 4 + 1) + 4 + (8 + 2)
     assert cost.drain_cycles(plan.engine, first) == drain
     # The last two words are written 2 cycles before the drain's end and at its end; they are read
-    # with taps 14 and 15, in cycles 3 + gap + 14 and 3 + gap + 15.
-    assert second.gap == drain + 1 - (3 + 15) == 7
+    # with taps 14 and 15, in cycles 5 + gap + 14 and 5 + gap + 15.
+    assert second.gap == drain + 1 - (5 + 15) == 6
     # With 15 words, the last tile's first two groups are all that is written of it.
     (_, second) = perceptron(engine(4, 8, 2), 64, 60, 8).steps
-    assert second.gap == drain - 2 + 1 - (3 + 14)
+    assert second.gap == drain - 2 + 1 - (5 + 14)
 
 
 def test_a_short_step_waits_for_the_output_path() -> None:
@@ -66,9 +66,9 @@ def test_a_short_step_waits_for_the_output_path() -> None:
     source = net.input((4, 9, 9))
     net.conv(source, 4, 1, POINT)
     plan = build(net.graph("fork", [net.conv(source, 4, 1, POINT)]), ENDLESS, engine(4, 4, 2), 0)
-    # Told of it 2 cycles early, that is 3 + gap + 0 + 10 - 2 cycles after the last tap; the drain
-    # has 10 + 2 + 10.
-    assert [step.gap for step in plan.steps] == [None, 22 + 1 - (3 + 0 + 10 - 2)]
+    # Told of it 2 cycles early, that is 5 + gap + 0 + 11 - 2 cycles after the last tap; the drain
+    # has 11 + 2 + 10, and the output path changes over two cycles after it.
+    assert [step.gap for step in plan.steps] == [None, 23 + 2 - (5 + 0 + 11 - 2)]
 
 
 def test_a_long_step_begins_as_soon_as_the_front_is_free() -> None:
@@ -79,11 +79,11 @@ def test_a_long_step_begins_as_soon_as_the_front_is_free() -> None:
 
 
 def test_a_step_that_reads_the_last_word_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It still wins a cycle: it may begin one before the word is written, and reads it in one."""
+    """It still wins cycles: it may begin three before the word is written, and reads it in one."""
     plan = perceptron(engine(4, 4, 2), 4, 4, 4)
     at_once(monkeypatch, plan)
     first, second = cost.timings(plan.engine, plan.steps)
-    assert second.begin == first.end - 1
+    assert second.begin == first.end - 3
 
 
 def test_which_steps_chain() -> None:

@@ -47,9 +47,9 @@ def test_one_convolution_by_hand() -> None:
     issue = 5 * 5 * 2 * 18
     assert cost.issue_cycles(step) == issue == cost.floor_cycles(step)
     fetch = 3 + cost.step_chunks(made.engine)
-    array = 3 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
+    array = 4 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
     requantise = 8 + 2
-    assert cost.cycles(made) == fetch + 1 + issue + array + 2 + requantise
+    assert cost.cycles(made) == fetch + 3 + issue + array + 2 + requantise
     assert cost.mac_floor(made.engine, made.macs) == 4 * 8 * 9 * 25 // 8
 
 
@@ -77,10 +77,10 @@ def test_a_step_waits_for_the_one_before(act_words: int) -> None:
     (step,) = made.steps
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, (step, step))
     fetch = 3 + cost.step_chunks(machine)
-    drain = (3 + 2 + 2 + 1) + 2 + (8 + 2)
+    drain = (4 + 2 + 2 + 1) + 2 + (8 + 2)
     taps = step.loops.taps
     assert begin == fetch
-    assert rows == (fetch + 1 + taps + drain, fetch + 1 + 2 * taps + drain)
+    assert rows == (fetch + 3 + taps + drain, fetch + 3 + 2 * taps + drain)
     assert (2 * fetch > rows[-1]) == (act_words > 16)
     assert second_begin == max(2 * fetch, rows[-1])
     assert second_rows == tuple(row - fetch + second_begin for row in rows)
@@ -102,12 +102,12 @@ def test_a_following_step_waits_for_rows_by_hand() -> None:
     machine, steps = a_pair(Window(kernel=(2, 1)))
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, steps)
     fetch = 3 + cost.step_chunks(machine)
-    array, vector = (3 + 2 + 4 + 1) + 1 + (8 + 2), (3 + 2 + 1) + 1 + (8 + 2)
+    array, vector = (4 + 2 + 4 + 1) + 1 + (8 + 2), (4 + 2 + 1) + 1 + (8 + 2)
     assert begin == fetch
-    assert rows == tuple(fetch + 1 + 36 * (row + 1) + array for row in range(6))
+    assert rows == tuple(fetch + 3 + 36 * (row + 1) + array for row in range(6))
     assert second_begin == 2 * fetch  # as soon as it is fetched
-    # Two rows for the first, one more for each; seen two cycles after the last write.
-    assert second_rows == tuple(rows[row + 1] + 2 + 8 + vector for row in range(5))
+    # Two rows for the first, one more for each; seen three cycles after the last write.
+    assert second_rows == tuple(rows[row + 1] + 3 + 8 + vector for row in range(5))
 
 
 def test_a_following_step_that_is_slower_than_its_rows() -> None:
@@ -115,7 +115,7 @@ def test_a_following_step_that_is_slower_than_its_rows() -> None:
     machine, steps = a_pair(Window(kernel=(5, 3), pads=(2, 1, 2, 1)))
     (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
     assert steps[1].follow == Follow(need=3)
-    first = rows[2] + 2 + 60 + (3 + 2 + 1) + 1 + (8 + 2)
+    first = rows[2] + 3 + 60 + (4 + 2 + 1) + 1 + (8 + 2)
     assert second_rows == tuple(first + 60 * row for row in range(6))
 
 
@@ -123,10 +123,10 @@ def test_a_following_step_never_waits_for_rows_that_do_not_come() -> None:
     """The last rows reach into the padding; strides ask for two rows at a time."""
     machine, steps = a_pair(Window(kernel=(3, 1), stride=(2, 1), pads=(0, 0, 3, 0)))
     (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
-    vector = (3 + 2 + 1) + 1 + (8 + 2)
+    vector = (4 + 2 + 1) + 1 + (8 + 2)
     assert len(second_rows) == 4
     seen = [rows[2], rows[4], rows[5]]
-    assert second_rows[:3] == tuple(row + 2 + 12 + vector for row in seen)
+    assert second_rows[:3] == tuple(row + 3 + 12 + vector for row in seen)
     assert second_rows[3] == second_rows[2] + 12
 
 
@@ -140,14 +140,14 @@ def test_holds_between_the_rows_of_a_following_step() -> None:
     )
     (_, rows), (_, second_rows) = begins_and_rows(machine, (first, second))
     assert second.loops.row_cycles == 3 * 4 + 1
-    drain = (3 + 2 + 1) + 4 + (8 + 2)
-    assert second_rows == tuple(row + 2 + 13 + drain for row in rows)
+    drain = (4 + 2 + 1) + 4 + (8 + 2)
+    assert second_rows == tuple(row + 3 + 13 + drain for row in rows)
     # Rows that are there already follow each other without a gap, the hold included.
     early = first.replace(loops=first.loops.replace(kernel_cols=1, kernel_rows=1))
     (_, rows), (begin, second_rows) = begins_and_rows(machine, (early, second))
     assert np.diff(rows).tolist() == [4] * 5
     assert np.diff(second_rows).tolist() == [16] * 5
-    assert second_rows[0] == max(begin + 3, rows[0] + 2) + 13 + drain
+    assert second_rows[0] == max(begin + 5, rows[0] + 3) + 13 + drain
 
 
 def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
@@ -169,10 +169,10 @@ def chained(before: Step, step: Step, *more: Step) -> list[cost.Timing]:
 def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
     _, (first, second) = a_pair(Window(kernel=(2, 1)))
     before, after = chained(first, first.replace(gap=5))
-    assert before.issued == before.begin + 1 + 6 * 36
-    assert before.end == before.issued + (3 + 2 + 4 + 1) + 1 + (8 + 2)
+    assert before.issued == before.begin + 3 + 6 * 36
+    assert before.end == before.issued + (4 + 2 + 4 + 1) + 1 + (8 + 2)
     assert after.begin == before.issued + 1 + 5
-    assert after.issued == after.begin + 1 + 6 * 36
+    assert after.issued == after.begin + 3 + 6 * 36
     # A gap longer than the wait for the last result does not count.
     before, after = chained(first, first.replace(gap=50))
     assert after.begin == before.end
@@ -180,7 +180,7 @@ def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
     times = chained(second.replace(follow=None), first.replace(follow=Follow(need=1)),
                     first.replace(gap=1))  # fmt: skip
     assert times[2].begin == times[1].issued + 2 > times[0].end
-    short = first.replace(loops=first.loops.replace(rows=1, cols=1))
+    short = first.replace(loops=first.loops.replace(rows=1, cols=1, kernel_rows=1))
     before, after = cost.timings(engine(4, 4, 4, 4), (short, short.replace(gap=1)))
     assert after.begin == 2 * before.begin
 
