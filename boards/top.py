@@ -83,6 +83,7 @@ class BoardTop(wiring.Component):
         with m.Else():
             m.d.power_on += n_cycles.eq(n_cycles + 1)
         m.d.comb += ResetSignal().eq(reset)
+        core_reset = Signal(init=1)  # thousands of flip-flops: from a register
 
         m.submodules.receiver = receiver = Receiver(divisor=self.divisor)
         m.submodules.transmitter = transmitter = Transmitter(divisor=self.divisor)
@@ -90,7 +91,8 @@ class BoardTop(wiring.Component):
         m.d.comb += [receiver.rx.eq(self.uart_rx), self.uart_tx.eq(transmitter.tx)]
         wiring.connect(m, receiver.o, link.rx)
         wiring.connect(m, link.tx, transmitter.i)
-        m.submodules.core = self._core(link)
+        m.d.power_on += core_reset.eq(reset | link.core_reset)
+        m.submodules.core = self._core(link, core_reset)
 
         heartbeat = Signal(HEARTBEAT_BITS)
         m.d.sync += heartbeat.eq(heartbeat + 1)
@@ -104,11 +106,11 @@ class BoardTop(wiring.Component):
             m.d.comb += self.high.eq(~0)
         return m
 
-    def _core(self, link: Link) -> Instance:
+    def _core(self, link: Link, reset: Signal) -> Instance:
         return Instance(
             "weft_top",
             i_clk=ClockSignal(),
-            i_rst=ResetSignal() | link.core_reset,
+            i_rst=reset,
             i_img_valid=link.image_valid,
             i_img_addr=link.image.address,
             i_img_data=link.image.data,

@@ -30,7 +30,7 @@ CRC must be. ``good``: all of the CRC's bytes so far were right."""
 
 
 class Crc32(wiring.Component):
-    """CRC-32 of a message that its own CRC follows; a byte is taken in its eighth cycle.
+    """CRC-32 of a message that its own CRC follows; a byte is taken in its ninth cycle.
 
     Members: ``byte``, the message's next one, until it is taken; all others as in ``CrcPort``.
     """
@@ -47,17 +47,19 @@ class Crc32(wiring.Component):
         bad = Signal()
         differs = Array(self.byte)[n_bits] ^ register[0]
         m.d.comb += [
-            port.ready.eq(n_bits == 7),
             port.last.eq(n_bytes == CRC_BYTES - 1),
             port.next_byte.eq(~register[:8]),
             port.good.eq(~bad),
         ]
-        with m.If(port.valid):
-            m.d.sync += n_bits.eq(n_bits + 1)
+        m.d.sync += port.ready.eq(0)
+        with m.If(port.ready):
+            m.d.sync += n_bytes.eq(n_bytes + port.at_end)
+        with m.Elif(port.valid):
+            m.d.sync += [n_bits.eq(n_bits + 1), port.ready.eq(n_bits == 7)]
             # During its own bytes the register only moves out.
             m.d.sync += register.eq((register >> 1) ^ Mux(differs & ~port.at_end, POLYNOMIAL, 0))
-            with m.If(port.at_end):
-                m.d.sync += [bad.eq(bad | ~differs), n_bytes.eq(n_bytes + port.ready)]
+            m.d.sync += bad.eq(bad | (port.at_end & ~differs))
         with m.If(port.clear):
             m.d.sync += [register.eq(INITIAL), n_bits.eq(0), n_bytes.eq(0), bad.eq(0)]
+            m.d.sync += port.ready.eq(0)
         return m

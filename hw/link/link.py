@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from weft.hw.delay import delay
 from weft.hw.link.crc import Crc32
 from weft.hw.link.cursor import Cursor
 from weft.hw.link.loader import Loader
@@ -77,7 +78,7 @@ class Link(wiring.Component):
         good = self._crc(m, reader, replier)
         verdict = self._verdict(m, reader, progress, good)
         connect(m, flipped(self.rx), reader.rx)
-        connect(m, replier.tx, flipped(self.tx))
+        self._send(m, replier)
         connect(m, teller.payload, replier.payload)
         m.d.comb += [
             self.active.eq(reader.active),
@@ -89,6 +90,14 @@ class Link(wiring.Component):
         ]
         self._take_turns(m, verdict, error, reader, loader, progress, replier)
         return m
+
+    def _send(self, m: Module, replier: Replier) -> None:
+        """A register between the bytes of a reply and the line."""
+        m.d.comb += replier.tx.ready.eq(~self.tx.valid)
+        with m.If(~self.tx.valid):
+            m.d.sync += [self.tx.valid.eq(replier.tx.valid), self.tx.payload.eq(replier.tx.payload)]
+        with m.Elif(self.tx.ready):
+            m.d.sync += self.tx.valid.eq(0)
 
     def _take_turns(
         self,
@@ -108,16 +117,18 @@ class Link(wiring.Component):
                 m.d.comb += progress.finished.eq(self.results.valid)
                 m.d.sync += error.eq(verdict)
                 with m.If(reader.valid):
-                    m.next = "ANSWER"
-                    with m.If(verdict == Error.NONE):
-                        with m.Switch(command):
-                            with m.Case(Command.RESET):
-                                m.d.comb += progress.restart.eq(1)
-                                m.d.sync += self.core_reset.eq(1)
-                            with m.Case(IMAGE, Command.INPUT):
-                                m.next = "LOAD"
-                            with m.Case(Command.START):
-                                m.next = "START"
+                    m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.next = "ANSWER"
+                with m.If(error == Error.NONE):
+                    with m.Switch(command):
+                        with m.Case(Command.RESET):
+                            m.d.comb += progress.restart.eq(1)
+                            m.d.sync += self.core_reset.eq(1)
+                        with m.Case(IMAGE, Command.INPUT):
+                            m.next = "LOAD"
+                        with m.Case(Command.START):
+                            m.next = "START"
             with m.State("LOAD"):
                 m.d.comb += loader.go.eq(1)
                 with m.If(loader.done):
@@ -168,7 +179,7 @@ class Link(wiring.Component):
             loader.byte.eq(buffer.r_data),
             word.byte.eq(buffer.r_data),
             word.new.eq(self.results.payload),
-            word.shift.eq(loader.shift | teller.shift),
+            word.shift.eq(delay(m, loader.shift | teller.shift, 1, "word_shift")),
             word.load.eq(teller.load),
             loader.word.eq(word.value),
             teller.lane_0.eq(word.value[-8 * self.params.lanes :][:8]),

@@ -91,7 +91,9 @@ class Loader(wiring.Component):
                 m.next = "FETCH"
                 with m.If(place == Mux(self.is_image, IMAGE_BYTES, lanes) - 1):
                     m.d.sync += place.eq(0)
-                    m.next = "WORD"
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.next = "WORD"
             with m.State("WORD"):
                 m.d.comb += [
                     self.words.valid.eq(~self.is_image),
@@ -127,8 +129,8 @@ class Loader(wiring.Component):
         )
         limit = table[Cat(self.select, place[:2])]
         below = Signal()
-        with m.If(place < ADDRESS_PLACE):
-            m.d.sync += below.eq(0)
-        with m.Elif(self.shift):
+        with m.If(self.shift):
             m.d.sync += below.eq(Cat(Const(1), self.byte) <= Cat(below, limit))
+            with m.If(place < ADDRESS_PLACE):
+                m.d.sync += below.eq(0)
         return below

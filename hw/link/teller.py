@@ -19,7 +19,8 @@ class Teller(wiring.Component):
     bytes of an OUTPUT.
     length: bytes of the answer. payload: they; index: of the next one; payload_due: it is wanted.
     cycles, result_valid, result_ready: the core's.
-    load, shift: the shared word takes a result, or moves on. lane_0: the result's next byte there.
+    load, shift: the shared word takes a result, or moves on in the next cycle. lane_0: the
+    result's next byte there.
     """
 
     command: In(4)
@@ -48,6 +49,8 @@ class Teller(wiring.Component):
         status = Mux(self.index[2], self.state, cycles)
         lane = Signal(range(self.params.lanes))
         loaded = Signal()  # the word holds a result, or what is left of one
+        settles = Signal()  # it moves on in this cycle
+        m.d.sync += [settles.eq(self.shift), self.result_ready.eq(0)]
         m.d.comb += self.payload.valid.eq(self.payload_due)
         with m.If(self.command[2]):
             m.d.comb += self.payload.payload.eq(self.lane_0)
@@ -63,11 +66,11 @@ class Teller(wiring.Component):
             with m.Case(Command.OUTPUT):
                 m.d.comb += [
                     self.length.eq(self.due),
-                    self.payload.valid.eq(loaded),
-                    self.result_ready.eq(self.payload_due & ~loaded),
+                    self.payload.valid.eq(loaded & ~settles),
                     self.load.eq(self.result_valid & self.result_ready),
                     self.shift.eq(self.payload.ready),
                 ]
+                m.d.sync += self.result_ready.eq(self.payload_due & ~loaded & ~self.load)
                 with m.If(self.load):
                     m.d.sync += [loaded.eq(1), lane.eq(0)]
                 with m.If(self.shift):
