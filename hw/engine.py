@@ -35,7 +35,9 @@ class Engine(EngineBase):
         m.submodules.control = control = Control(self.params, self.image_dir)
         host = self.add_host(m, control)
         array, vector = self.add_units(m)
-        banks = self.add_banks(m, host, control.busy)
+        # A cycle late, which neither side sees, and from a register: it fans out.
+        busy = delay(m, control.busy, 1, "bank_busy")
+        banks = self.add_banks(m, host, busy)
         m.d.comb += [
             vector.op.eq(control.vector_back.vector_op),
             vector.rolling.eq(control.vector_back.rolling),
@@ -45,7 +47,7 @@ class Engine(EngineBase):
             sequencers[unit] = self._sequencer(m, unit, control, datapath, banks)
             outputs[unit] = self._output(m, unit, control, datapath, sequencers[unit])
         m.d.comb += control.array_issued.eq(sequencers[Unit.ARRAY].last)
-        self._banks(m, control, sequencers, outputs, banks)
+        self._banks(m, control, sequencers, outputs, banks, busy)
         params = {Image.ARRAY_PARAM: outputs[Unit.ARRAY], Image.VECTOR_PARAM: outputs[Unit.VECTOR]}
         # The port fans out to all memories: from registers.
         valid = delay(m, self.image_valid, 1, "image_valid")
@@ -103,7 +105,15 @@ class Engine(EngineBase):
         ]
         return output
 
-    def _banks(self, m: Module, control: Any, sequencers: dict, outputs: dict, banks: list) -> None:
+    def _banks(
+        self,
+        m: Module,
+        control: Any,
+        sequencers: dict,
+        outputs: dict,
+        banks: list,
+        busy: Signal,
+    ) -> None:
         """A busy bank's ports: the vector unit's while it has a step there, else the array's."""
         array, vector = outputs[Unit.ARRAY], outputs[Unit.VECTOR]
         array_reads = sequencers[Unit.ARRAY].act_address
@@ -112,7 +122,7 @@ class Engine(EngineBase):
             reads = control.vector_running & (control.vector_front.read_bank == b)
             writes = vector.active & (control.vector_back.write_bank == b)
             array_enable = Mux(control.array_back.write_bank == b, array.enable, 0)
-            with m.If(control.busy):
+            with m.If(busy):
                 m.d.comb += [
                     bank.r_addr.eq(Mux(reads, vector_reads, array_reads)),
                     bank.w_en.eq(Mux(writes, vector.enable, array_enable)),

@@ -268,9 +268,9 @@ class EngineParams:
     def requant_latency(self) -> int:
         """Cycles from a group at the drain's foot to its write into activation memory.
 
-        Five more where one multiplier makes four products and a sum is shifted byte by byte.
+        Four more where one multiplier makes four products and a sum is shifted byte by byte.
         """
-        cycles = 8 if self.requant_interval == 1 else 13
+        cycles = 9 if self.requant_interval == 1 else 13
         return cycles + multiplier_latency(self.requant_multiplier, 16)
 
 

@@ -81,16 +81,6 @@ class Lane(wiring.Component):
         """The sum with its bias; of the accumulator's width."""
         return (self.acc + self.param.bias.as_signed())[: self.params.accumulator_bits]
 
-    def round_up(self, within: Value, edge: Value, half_up: Value, whole: Value) -> Value:
-        """Whether the whole part goes up by one: ties to even (or odd), all else to the nearest."""
-        return Mux(within | edge, whole[0] ^ self.odd, half_up)
-
-    def clip(self, result: Value, too_low: Value, too_high: Value) -> Value:
-        """The code of a rounded value with its zero point."""
-        low = too_low | (~too_high & (result < self.low))
-        high = too_high | (result > self.high)
-        return Mux(low, self.low, Mux(high, self.high, result))
-
 
 def operands(total: Value) -> tuple[Value, Value]:
     """A sum's lower operand, whose offset goes, and its upper one; both signed."""
@@ -98,26 +88,41 @@ def operands(total: Value) -> tuple[Value, Value]:
     return lower, total[LOW_BITS:].as_signed()
 
 
-def near_tie(aligned: data.View) -> tuple[Value, Value, Value]:
+def tie_mask(whole: Value) -> Value:
+    """2**n - 1 for a whole part of n bits."""
+    n_bits = WHOLE_BITS - 1
+    magnitude = whole[:-1] ^ whole[-1].replicate(n_bits)
+    return Cat(magnitude[i:].any() for i in range(n_bits))
+
+
+def near_tie(aligned: data.View, mask: Value) -> tuple[Value, Value, Value]:
     """Whether float32 sees a tie: within half a unit of its last place, or just at its edge; and
     whether the fraction is at least a half.
 
     A whole part of n bits leaves float32 a distance from a tie of up to 2**n of our units, beyond
-    which only an exact 2**n above it rounds to the tie, too.
+    which only an exact 2**n above it rounds to the tie, too. mask: ``tie_mask`` of the whole part.
     """
-    n_bits = WHOLE_BITS - 1
-    sign = aligned.whole[-1]
-    magnitude = aligned.whole[:-1] ^ sign.replicate(n_bits)
-    mask = Cat(magnitude[i:].any() for i in range(n_bits))  # 2**n - 1
     edge = Cat(Const(1, 1), mask) & ~Cat(mask, Const(0, 1))  # 2**n
     half_up = aligned.fraction[-1]
     # From the tie, one's complement below it.
     distance = aligned.fraction[:-1] ^ (~half_up).replicate(FRACTION_BITS - 1)
-    low, high = distance[: n_bits + 1], distance[n_bits + 1 :]
+    low, high = distance[:WHOLE_BITS], distance[WHOLE_BITS:]
     outside = low & ~Cat(mask, Const(0, 1))
     within = ~outside.any() & ~high.any()
     at_edge = half_up & ~aligned.rest & (low == edge) & ~high.any()
     return within, at_edge, half_up
+
+
+def round_up(within: Value, edge: Value, half_up: Value, whole: Value, odd: Value) -> Value:
+    """Whether the whole part goes up by one: ties to even (or odd), all else to the nearest."""
+    return Mux(within | edge, whole[0] ^ odd, half_up)
+
+
+def clip(result: Value, too_low: Value, too_high: Value, low: Value, high: Value) -> Value:
+    """The code of a rounded value with its zero point; too_low, too_high: what lies far outside."""
+    below = too_low | (~too_high & (result < low))
+    above = too_high | (result > high)
+    return Mux(below, low, Mux(above, high, result))
 
 
 class RequantiseLane(Lane):
@@ -176,18 +181,26 @@ class RequantiseLane(Lane):
         return aligned
 
     def _round(self, m: Module, aligned: data.View) -> None:
-        # Stage 1: compare. Stage 2: decide. Stage 3: add. Stage 4: clip.
+        # Stage 1: how wide a tie is. Stage 2: compare. Stage 3: decide. Stage 4: add.
+        # Stage 5: clip.
+        mask = delay(m, tie_mask(aligned.whole), 1, "mask")
+        aligned = delay(m, aligned, 1, "aligned")
+        # What is constant during a step goes to all lanes: each has its own registers for it.
+        low, high, zero_point, odd = (
+            delay(m, signal, 1, f"own_{signal.name}")
+            for signal in (self.low, self.high, self.zero_point, self.odd)
+        )
         within, edge, half_up, up = (Signal(name=n) for n in ("within", "edge", "half_up", "up"))
-        for signal, value in zip((within, edge, half_up), near_tie(aligned), strict=True):
+        for signal, value in zip((within, edge, half_up), near_tie(aligned, mask), strict=True):
             m.d.sync += signal.eq(value)
         whole = delay(m, aligned.whole, 1, "whole")
-        m.d.sync += up.eq(self.round_up(within, edge, half_up, whole))
+        m.d.sync += up.eq(round_up(within, edge, half_up, whole, odd))
         whole = delay(m, whole, 1, "rounded")
         result = Signal(signed(WHOLE_BITS + 1))
-        m.d.sync += result.eq(whole + Cat(up, 0).as_signed() + self.zero_point)
+        m.d.sync += result.eq(whole + Cat(up, 0).as_signed() + zero_point)
         too_low = delay(m, aligned.too_low, 3, "too_low")
         too_high = delay(m, aligned.too_high, 3, "too_high")
-        m.d.sync += self.code.eq(self.clip(result, too_low, too_high))
+        m.d.sync += self.code.eq(clip(result, too_low, too_high, low, high))
 
 
 def _from(value: Value, start: int) -> Value:

@@ -15,8 +15,11 @@ from weft.hw.requantise import (
     LOW_BITS,
     WHOLE_BITS,
     Lane,
+    clip,
     near_tie,
     operands,
+    round_up,
+    tie_mask,
 )
 
 SUM_BITS = 34
@@ -176,13 +179,15 @@ class SerialRequantiseLane(Lane):
     def _round(self, m: Module, aligned: data.View, ends: Signal) -> None:
         # Stage 1: compare. Stage 2: decide and add. Stage 3: clip.
         within, edge, half_up = (Signal(name=name) for name in ("within", "edge", "half_up"))
-        for signal, value in zip((within, edge, half_up), near_tie(aligned), strict=True):
+        for signal, value in zip(
+            (within, edge, half_up), near_tie(aligned, tie_mask(aligned.whole)), strict=True
+        ):
             m.d.sync += signal.eq(value)
         whole = delay(m, aligned.whole, 1, "whole")
-        up = self.round_up(within, edge, half_up, whole)
+        up = round_up(within, edge, half_up, whole, self.odd)
         result = Signal(signed(WHOLE_BITS + 1))
         m.d.sync += result.eq(whole + Cat(up, 0).as_signed() + self.zero_point)
         too_low = delay(m, aligned.too_low, 2, "too_low")
         too_high = delay(m, aligned.too_high, 2, "too_high")
         with m.If(ends):
-            m.d.sync += self.code.eq(self.clip(result, too_low, too_high))
+            m.d.sync += self.code.eq(clip(result, too_low, too_high, self.low, self.high))

@@ -47,7 +47,7 @@ def requant_latency(engine: Engine) -> int:
     """Cycles from a group's leaving the drain to its write."""
     if engine.compact:
         return 13 + multiplier_latency(engine.styles.requant, 16)
-    return 8 + multiplier_latency(engine.styles.requant, 16)
+    return 9 + multiplier_latency(engine.styles.requant, 16)
 
 
 def issue_cycles(step: Step) -> int:
