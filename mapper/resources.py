@@ -34,8 +34,9 @@ class Resources(Value):
 BLOCK_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 """Width and depth of one DP16KD."""
 
-BLOCK_COST, LUT_RAM_COST = 128, 4
-"""What yosys weighs a DP16KD and a TRELLIS_DPR16X4 (16 words of 4 bits) at when it chooses."""
+BLOCK_COST, LUT_RAM_COST, SELECT_COST = 128, 4, 0.5
+"""What yosys weighs a DP16KD, a TRELLIS_DPR16X4 (16 words of 4 bits) and one of the selects between
+rows of those, per bit, at when it chooses. (The last is fitted to what it chose.)"""
 
 
 def block_rams(width: int, depth: int, grain: int) -> int:
@@ -46,7 +47,8 @@ def block_rams(width: int, depth: int, grain: int) -> int:
     used = width // 8 * 9 if grain == 8 else width
     shapes = BLOCK_SHAPES[:3] if grain == 8 else BLOCK_SHAPES
     blocks = min(math.ceil(used / w) * math.ceil(depth / d) for w, d in shapes)
-    in_luts = LUT_RAM_COST * math.ceil(depth / 16) * math.ceil(width / 4)
+    rows = math.ceil(depth / 16)
+    in_luts = LUT_RAM_COST * rows * math.ceil(width / 4) + SELECT_COST * (rows - 1) * width
     return 0 if in_luts < BLOCK_COST * blocks else blocks
 
 

@@ -27,11 +27,15 @@ def test_block_rams_as_measured(width: int) -> None:
     [
         (8, 32, 8, 0),  # in LUTs
         (36, 32, 36, 0),
-        (36, 48, 36, 0),
-        (36, 49, 36, 1),  # 4 x 9 cells of 4 outweigh a block of 128
-        (32, 63, 36, 1),  # as dear as a block: the block
-        (32, 48, 36, 0),
-        (72, 48, 36, 0),
+        (36, 33, 36, 1),  # 3 x 9 cells of 4 and two selects outweigh a block of 128
+        (28, 48, 28, 0),
+        (32, 48, 32, 1),  # as dear as a block: the block
+        (16, 80, 16, 0),
+        (16, 96, 16, 1),
+        (8, 160, 8, 0),
+        (8, 192, 8, 1),
+        (576, 32, 36, 0),
+        (576, 33, 36, 16),
         (72, 96, 36, 2),
         (36, 512, 36, 1),
         (36, 513, 36, 2),

@@ -227,7 +227,7 @@ def test_not_enough_block_ram() -> None:
     with pytest.raises(FitError) as caught:
         plan(graph, ULX3S_85F.replace(name="tiny", bram=20))
     assert str(caught.value) == (
-        "one-conv does not fit tiny: it needs 32 block RAMs with 2 lanes and 16 columns, "
+        "one-conv does not fit tiny: it needs 32 block RAMs with 4 lanes and 1 columns, "
         "the board has 20 for it; try a larger board"
     )
 
