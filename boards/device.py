@@ -15,10 +15,11 @@ from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
 from weft.gen.build_dir import Build, read_build
 from weft.gen.images import image_writes
+from weft.hw.core import WORD_BITS
 from weft.hw.host import Image
 from weft.hw.link.link import TIMEOUT_BITS
-from weft.hw.link.params import WORD_BITS
-from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command, State
+from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command
+from weft.hw.progress import State
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
 from weft.nn.errors import ConfigError

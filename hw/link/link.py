@@ -9,17 +9,18 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from weft.hw.core import core_ports
 from weft.hw.delay import delay
 from weft.hw.link.crc import Crc32
 from weft.hw.link.cursor import Cursor
 from weft.hw.link.loader import Loader
-from weft.hw.link.params import LinkParams, core_ports
-from weft.hw.link.progress import Progress
-from weft.hw.link.protocol import IMAGE_BYTES, Command, Error, State
+from weft.hw.link.params import LinkParams
+from weft.hw.link.protocol import IMAGE_BYTES, Command, Error
 from weft.hw.link.reader import Reader
 from weft.hw.link.replier import Replier
 from weft.hw.link.teller import Teller
 from weft.hw.link.word import Word
+from weft.hw.progress import Progress, State
 from weft.hw.ram import Ram
 
 IMAGE = "1---"  # the command, with any memory
@@ -67,16 +68,19 @@ class Link(wiring.Component):
         m = Module()
         m.submodules.reader = reader = Reader(timeout_bits=self.timeout_bits)
         m.submodules.loader = loader = Loader(self.params)
-        m.submodules.progress = progress = Progress(self.params)
+        m.submodules.progress = progress = Progress(
+            n_in=self.params.inputs.count, n_out=self.params.outputs.count
+        )
         m.submodules.teller = teller = Teller(self.params)
         m.submodules.replier = replier = Replier()
         command, error = reader.command, Signal(Error)
         answer_bytes = Mux(error == Error.NONE, teller.length, 0)
         self._cursor(m, reader, loader, replier, answer_bytes)
         self._registers(m, reader, loader, teller)
-        self._core(m, loader, progress, teller)
+        due = self._due(m, progress)
+        self._core(m, loader, progress.state, due, teller)
         good = self._crc(m, reader, replier)
-        verdict = self._verdict(m, reader, progress, good)
+        verdict = self._verdict(m, reader, progress.state, due, good)
         connect(m, flipped(self.rx), reader.rx)
         self._send(m, replier)
         connect(m, teller.payload, replier.payload)
@@ -185,7 +189,16 @@ class Link(wiring.Component):
             teller.lane_0.eq(word.value[-8 * self.params.lanes :][:8]),
         ]
 
-    def _core(self, m: Module, loader: Loader, progress: Progress, teller: Teller) -> None:
+    def _due(self, m: Module, progress: Progress) -> Signal:
+        """Bytes of the next frame of inputs or outputs."""
+        inputs, outputs, due = self.params.inputs, self.params.outputs, Signal(8)
+        with m.If(progress.state == State.DONE):
+            m.d.comb += due.eq(Mux(progress.last, outputs.last_bytes, outputs.full_bytes))
+        with m.Else():
+            m.d.comb += due.eq(Mux(progress.last, inputs.last_bytes, inputs.full_bytes))
+        return due
+
+    def _core(self, m: Module, loader: Loader, state: Signal, due: Signal, teller: Teller) -> None:
         connect(m, loader.words, flipped(self.words))
         m.d.comb += [
             self.image_valid.eq(loader.image_valid),
@@ -193,14 +206,16 @@ class Link(wiring.Component):
             self.results.ready.eq(teller.result_ready),
             teller.result_valid.eq(self.results.valid),
             teller.cycles.eq(self.cycles),
-            teller.state.eq(progress.state),
-            teller.due.eq(progress.due),
+            teller.state.eq(state),
+            teller.due.eq(due),
             teller.index.eq(loader.cursor.index),
         ]
 
-    def _verdict(self, m: Module, reader: Reader, progress: Progress, good: Signal) -> Signal:
+    def _verdict(
+        self, m: Module, reader: Reader, state: Signal, due: Signal, good: Signal
+    ) -> Signal:
         """What is wrong with the request, as far as its first bytes and its CRC show."""
-        state, length = progress.state, reader.cursor.length
+        length = reader.cursor.length
         wrong_state, wrong_length, unknown = Signal(), Signal(), Signal()
         m.d.comb += wrong_length.eq(length != 0)
         with m.Switch(reader.command):
@@ -211,7 +226,7 @@ class Link(wiring.Component):
                 m.d.comb += wrong_length.eq((length == 0) | (length % IMAGE_BYTES != 0))
             with m.Case(Command.INPUT):
                 m.d.comb += wrong_state.eq(state != State.LOAD)
-                m.d.comb += wrong_length.eq(length != progress.due)
+                m.d.comb += wrong_length.eq(length != due)
             with m.Case(Command.START):
                 m.d.comb += wrong_state.eq(state != State.READY)
             with m.Case(Command.OUTPUT):

@@ -6,9 +6,10 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.core import SELECT_BITS, WORD_BITS
 from weft.hw.host import IMAGE_WRITE
 from weft.hw.link.cursor import CursorPort
-from weft.hw.link.params import SELECT_BITS, WORD_BITS, LinkParams
+from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import IMAGE_BYTES
 from weft.hw.params import CHUNK_BITS
 

@@ -57,15 +57,6 @@ class Error(enum.IntEnum):
     STATE = 6
 
 
-class State(enum.IntEnum):
-    """What the core waits for: inputs, the start, its own end, or the outputs to be read."""
-
-    LOAD = 0
-    READY = 1
-    RUN = 2
-    DONE = 3
-
-
 @dataclass(frozen=True, kw_only=True)
 class Frames:
     """How ``n_words`` words of ``lanes`` bytes travel: in full frames and one with the rest."""

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.link.params import LinkParams
-from weft.hw.link.protocol import IDENTIFY_BYTES, STATUS_BYTES, VERSION, Command, State
+from weft.hw.link.protocol import IDENTIFY_BYTES, STATUS_BYTES, VERSION, Command
+from weft.hw.progress import State
 
 
 class Teller(wiring.Component):

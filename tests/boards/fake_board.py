@@ -13,7 +13,8 @@ import numpy as np
 
 from weft.boards.build_dir import open_build
 from weft.gen.build_dir import Build
-from weft.hw.link.protocol import CRC_BYTES, VERSION, Command, Error, State, reply
+from weft.hw.link.protocol import CRC_BYTES, VERSION, Command, Error, reply
+from weft.hw.progress import State
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, to_words
 from weft.nn.reference import run

@@ -15,7 +15,8 @@ from weft.boards.toolchain import find_tool, run
 from weft.boards.top import board_pins, board_verilog, uart_divisor
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.params import LinkParams
-from weft.hw.link.protocol import VERSION, Command, Error, State, reply, request
+from weft.hw.link.protocol import VERSION, Command, Error, reply, request
+from weft.hw.progress import State
 from weft.nn.errors import ConfigError
 from weft.sim_tb.uart_board import UartBoard
 

@@ -33,12 +33,12 @@ from weft.hw.link.protocol import (
     Command,
     Error,
     Frames,
-    State,
     frame,
     reply,
     request,
 )
 from weft.hw.link.reader import Reader
+from weft.hw.progress import State
 
 IDENTIFY, STATUS, RESET = (
     request(command) for command in (Command.IDENTIFY, Command.STATUS, Command.RESET)
