@@ -1,7 +1,7 @@
 """The design that goes on a board: clock, reset, UART and host link around ``weft_top``."""
 
 from amaranth.back import verilog
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -10,6 +10,7 @@ from weft.boards.board import Board
 from weft.boards.clocking import Clocking
 from weft.boards.families.family import Pin
 from weft.boards.families.pll import Pll
+from weft.gen.soc import core_instance
 from weft.hw.cells import CellLibrary
 from weft.hw.link.link import TIMEOUT_BITS, Link
 from weft.hw.link.params import LinkParams
@@ -92,7 +93,7 @@ class BoardTop(wiring.Component):
         wiring.connect(m, receiver.o, link.rx)
         wiring.connect(m, link.tx, transmitter.i)
         m.d.power_on += core_reset.eq(reset | link.core_reset)
-        m.submodules.core = self._core(link, core_reset)
+        m.submodules.core = core_instance(link, core_reset)
 
         heartbeat = Signal(HEARTBEAT_BITS)
         m.d.sync += heartbeat.eq(heartbeat + 1)
@@ -105,25 +106,6 @@ class BoardTop(wiring.Component):
         if self.n_high:
             m.d.comb += self.high.eq(~0)
         return m
-
-    def _core(self, link: Link, reset: Signal) -> Instance:
-        return Instance(
-            "weft_top",
-            i_clk=ClockSignal(),
-            i_rst=reset,
-            i_img_valid=link.image_valid,
-            i_img_addr=link.image.address,
-            i_img_data=link.image.data,
-            i_in_valid=link.words.valid,
-            o_in_ready=link.words.ready,
-            i_in_data=link.words.payload,
-            i_start_valid=link.start_valid,
-            o_start_ready=link.start_ready,
-            o_out_valid=link.results.valid,
-            i_out_ready=link.results.ready,
-            o_out_data=link.results.payload,
-            o_cycles=link.cycles,
-        )
 
 
 def uart_divisor(board: Board, clock_hz: float) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import weft
-from weft.gen import hardware, images
+from weft.gen import fusesoc, hardware, images, soc
+from weft.gen.c_header import header
 from weft.gen.report import prediction
 from weft.mapper.plan import Plan
 from weft.nn.errors import ConfigError
@@ -98,12 +99,25 @@ def _fill(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> N
     for name, text in images.hex_files(plan):
         (folder / hardware.IMAGE_DIR / name).write_text(text)
     (folder / "rtl" / f"{hardware.TOP}.v").write_text(hardware.verilog_text(plan))
+    _write_soc(folder, graph, plan, manifest)
     for cell in sorted(CELLS.glob("*.v")):
         shutil.copyfile(cell, folder / "rtl" / "cells" / cell.name)
     (folder / "report.json").write_text(_json({"prediction": prediction(plan)}))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
     (folder / MANIFEST).write_text(_json(manifest | {"files": sums}))
+
+
+def _write_soc(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> None:
+    """What docs/integration.md describes: for those who put the core into a design of their own."""
+    params = soc.bus_params(plan, manifest)
+    records = images.upload_records(plan)
+    (folder / "rtl" / f"{soc.TOP}.v").write_text(soc.soc_verilog(params))
+    (folder / "weft.h").write_text(header(graph, plan, params))
+    hex_files = sorted(path.name for path in (folder / hardware.IMAGE_DIR).glob("*.hex"))
+    names = [f"{hardware.IMAGE_DIR}/{name}" for name in hex_files]
+    (folder / "weft.core").write_text(fusesoc.core_file(plan.network, manifest["sources"], names))
+    (folder / hardware.IMAGE_DIR / images.UPLOAD_FILE).write_bytes(records)
 
 
 def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +137,7 @@ def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
         "board": plan.target.name,
         "board_file": board,
         "sources": [f"rtl/{name}.v" for name in sources],
+        "soc": {"top": soc.TOP, "sources": [f"rtl/{soc.TOP}.v"], "header": "weft.h"},
         "tools": {name: importlib.metadata.version(name) for name in TOOLS},
     }
 

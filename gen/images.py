@@ -212,6 +212,17 @@ def image_limits(plan: Plan) -> list[int]:
     return [0 if m == Image.REGISTER.value else int(limit) for m, limit in enumerate(limits)]
 
 
+UPLOAD_FILE = "upload.bin"
+"""All images as records of 8 bytes: 36 bits of data in 5, 24 bits of address in 3, low first."""
+
+
+def upload_records(plan: Plan) -> bytes:
+    """The image writes of a whole network, the registers' apart, as ``UPLOAD_FILE`` has them."""
+    writes = image_writes(plan)
+    writes = writes[writes[:, 0] >> IMAGE_ADDRESS_BITS - 3 != Image.REGISTER.value]
+    return (writes[:, 1] | writes[:, 0] << 40).astype("<u8").tobytes()
+
+
 def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:
     """(address, data) of every chunk: select, then each index in bits of its own."""
     address = np.zeros((1,) * chunks.ndim, dtype=np.int64)

@@ -36,7 +36,10 @@ class Progress(wiring.Component):
                 "finished": In(1),
                 "restart": In(1),
                 "state": Out(State),
-                "left": Out(range(max(n_in, n_out)), init=n_in - 1),
+                "left": Out(
+                    range(max(n_in, n_out)),
+                    init=n_in - 1,  # pyright: ignore[reportCallIssue] (amaranth-stubs lacks init)
+                ),
                 "last": Out(1),
             }
         )
