@@ -220,7 +220,8 @@ def upload_records(plan: Plan) -> bytes:
     """The image writes of a whole network, the registers' apart, as ``UPLOAD_FILE`` has them."""
     writes = image_writes(plan)
     writes = writes[writes[:, 0] >> IMAGE_ADDRESS_BITS - 3 != Image.REGISTER.value]
-    return (writes[:, 1] | writes[:, 0] << 40).astype("<u8").tobytes()
+    address, data = writes.astype(np.uint64).T
+    return (data | address << np.uint64(40)).astype("<u8").tobytes()
 
 
 def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:

@@ -119,6 +119,7 @@ def core_instance(host: Any, reset: Any) -> Instance:
         i_in_data=host.words.payload,
         i_start_valid=host.start_valid,
         o_start_ready=host.start_ready,
+        o_busy=Signal(name="busy"),  # no pin is left open
         o_out_valid=host.results.valid,
         i_out_ready=host.results.ready,
         o_out_data=host.results.payload,

@@ -11,7 +11,7 @@ from weft.boards.board import load_board
 from weft.boards.build_dir import merge_report
 from weft.boards.device import Device
 from weft.boards.serial_link import LinkError
-from weft.gen import hardware
+from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build, write_build
 from weft.gen.images import image_writes
 from weft.hw.link.protocol import Command
@@ -28,6 +28,7 @@ N_SAMPLES = 3
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     """A network whose inputs and outputs take several frames, with no Verilog."""
     monkeypatch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
+    monkeypatch.setattr(soc, "soc_verilog", lambda params: "module weft_soc;\nendmodule\n")
     graph = conv_graph((2, 16, 20), 3, Window(kernel=(2, 2)))
     (first,), (last,) = graph.inputs, graph.outputs
     edges = {"inputs": (first.replace(shape=(2, 16, 20)),)}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.boards.fake_board import FakeBoard, port_that
 from weft.boards.device import Device
-from weft.gen import hardware
+from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build
 from weft.gen.cli import main
 from weft.gen.data import load_inputs
@@ -29,6 +29,7 @@ def build(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     words += ["-o", str(folder), "--lanes", "4", "--columns", "4", "--requant-lanes", "2"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
+        patch.setattr(soc, "soc_verilog", lambda params: "module weft_soc;\nendmodule\n")
         assert main([*words, "--json"]) == 0
     return read_build(folder)
 

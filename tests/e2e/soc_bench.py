@@ -55,7 +55,7 @@ class Master:
         dut.wb_cyc.value = dut.wb_stb.value = 1
         dut.wb_adr.value, dut.wb_we.value = address, we
         dut.wb_dat_w.value, dut.wb_sel.value = data, sel
-        for _ in range(100):
+        for _ in range(7):
             await FallingEdge(dut.clk)
             ack, err, value = int(dut.wb_ack.value), int(dut.wb_err.value), int(dut.wb_dat_r.value)
             await RisingEdge(dut.clk)

@@ -15,7 +15,7 @@ import pytest
 
 import weft
 from tests.mapper.support import ENDLESS, conv_graph
-from weft.gen import build_dir, hardware
+from weft.gen import build_dir, hardware, soc
 from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.mapper.plan import Plan
 from weft.mapper.search import plan
@@ -39,6 +39,7 @@ def made(graph: Graph) -> Plan:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the seconds that Verilog takes."""
     monkeypatch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
+    monkeypatch.setattr(soc, "soc_verilog", lambda params: "module weft_soc;\nendmodule\n")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -58,6 +59,7 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
         "graph.json",
         "images/array_params.hex",
         "images/program.hex",
+        "images/upload.bin",
         "images/vector.hex",
         "images/vector_params.hex",
         "images/weights_0.hex",
@@ -70,7 +72,10 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
         "rtl/cells/weft_spram.v",
+        "rtl/weft_soc.v",
         "rtl/weft_top.v",
+        "weft.core",
+        "weft.h",
     ]
     build = read_build(written)
     assert (build.graph, build.plan) == (graph, made)
