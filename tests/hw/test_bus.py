@@ -330,6 +330,28 @@ def test_reset_in_every_state(n_steps: int, mode: int) -> None:
     assert bench.resets == 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_reset_while_a_stream_goes_on(seed: int) -> None:
+    """Words before the reset are dropped, none after it is."""
+    params = bus_params(2, 5, 1)
+    stream = list(range(1, 30))
+
+    async def master(bench: BusBench, ctx: Any) -> None:
+        await bench.write(ctx, "MODE", BUS_OUT)
+        await ctx.tick().repeat(1 + seed)
+        await bench.write(ctx, "CONTROL", RESET)
+        while await bench.state(ctx) != State.READY:
+            pass
+        await bench.write(ctx, "CONTROL", START)
+        await bench.until_done(ctx)
+        assert await bench.read_words(ctx, 1) == expected(params, bench.inputs[-1])
+
+    bench = BusBench(params, master=master, stream_in=stream, seed=seed).run()
+    (words,) = bench.inputs
+    assert words == list(range(words[0], words[0] + 5))
+    assert words[0] > 1 or seed < 4
+
+
 def test_words_left() -> None:
     async def master(bench: BusBench, ctx: Any) -> None:
         left = []
