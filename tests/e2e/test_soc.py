@@ -45,6 +45,7 @@ def simulation(build: Path) -> Path:
     lines = [f'public_flat_rw -module "weft_soc" -var "{name}"\n' for name in SIGNALS]
     control.write_text("`verilator_config\n" + "".join(lines))
     environment = dict(find_toolchain().environment)
+    # Building takes longer than the few runs.
     environment["MAKEFLAGS"] += " " + make_flags(
         (("OPT_FAST", "-O1"),)
     )  # it compiles twice as fast

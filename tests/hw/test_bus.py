@@ -274,6 +274,33 @@ def test_image_writes_wait_for_no_start() -> None:
     assert [data >> 32 for _, data in bench.images] == [3, 5]
 
 
+class Watched(BusBench):
+    """Notes the order of starts and image writes."""
+
+    async def watch(self, ctx: Any) -> None:
+        self.order: list[str] = []
+        dut = self.dut
+        signals = (dut.image_valid, dut.start_valid & dut.start_ready)
+        async for _clk, _rst, write, start in ctx.tick().sample(*signals):
+            self.order += ["image"] * write + ["start"] * start
+
+
+@pytest.mark.parametrize("wait", range(1, 13))
+def test_no_image_write_after_a_start_by_itself(wait: int) -> None:
+    """Whatever the cycle of the last input word: at the latest, both come in the same cycle."""
+
+    async def master(bench: Any, ctx: Any) -> None:
+        await bench.write(ctx, "IMAGE_ADDRESS", 1 << MEMORY)
+        await bench.write(ctx, "MODE", AUTO)
+        await ctx.tick().repeat(wait)
+        refused = await bench.refused(ctx, "IMAGE_HIGH", 4)
+        while "start" not in bench.order:
+            await ctx.tick()
+        assert bench.order == (["start"] if refused else ["image", "start"])
+
+    Watched(bus_params(), master=master, run_cycles=60, stream_in=[1, 2, 3]).run()
+
+
 def test_interrupt() -> None:
     """Pending from the run's end, whether enabled or not, until it is cleared."""
 
