@@ -46,9 +46,7 @@ def simulation(build: Path) -> Path:
     control.write_text("`verilator_config\n" + "".join(lines))
     environment = dict(find_toolchain().environment)
     # Building takes longer than the few runs.
-    environment["MAKEFLAGS"] += " " + make_flags(
-        (("OPT_FAST", "-O1"),)
-    )  # it compiles twice as fast
+    environment["MAKEFLAGS"] += f" {make_flags((('OPT_FAST', '-O1'),))}"
     with tool_environment(environment):
         get_runner("verilator").build(
             sources=[*sources(build), control],
