@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
-from tests.hw.link_bench import Bench, wait_for
+from tests.hw.link_bench import Bench, ref_results, wait_for
 from weft.hw.bus.params import BusParams
 from weft.hw.bus.register_bank import RegisterBank
 from weft.hw.bus.registers import BY_NAME
@@ -30,6 +30,22 @@ def bus_params(lanes: int = 4, n_in: int = 3, n_out: int = 2) -> BusParams:
         predicted_cycles=PREDICTED,
         plan_hash=HASH,
     )
+
+
+BUS_IN, BUS_OUT, AUTO = (f.mask for f in BY_NAME["MODE"].fields)
+START, RESET = (f.mask for f in BY_NAME["CONTROL"].fields)
+MEMORY = 21  # place of the memory select in an image address
+
+
+def sample(params: BusParams, seed: int = 0) -> list[int]:
+    """Input words."""
+    rng = random.Random(seed)
+    return [rng.getrandbits(8 * params.lanes) for _ in range(params.n_in)]
+
+
+def expected(params: BusParams, words: list[int]) -> list[int]:
+    """What the fake core makes of them."""
+    return ref_results(words, params.n_out, 8 * params.lanes)
 
 
 class Slave(Elaboratable):
