@@ -11,6 +11,10 @@ EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs d
 2 does not fit; 3 an outside tool failed; 130 interrupted"""
 
 
+RANGES = ("minmax", "percentile", "mse")
+"""``weft.nn.quantise.calibration.METHODS``, whose import takes a second."""
+
+
 class Parser(argparse.ArgumentParser):
     """Exits with 1, not argparse's 2, which means "does not fit" here."""
 
@@ -27,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"weft {weft.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _compile(commands.add_parser("compile", help="make a build directory from an ONNX model"))
+    _quantise(commands.add_parser("quantise", help="make an int8 ONNX model from a float one"))
     _simulate(commands.add_parser("simulate", help="check a build bit for bit, count cycles"))
     _reference(commands.add_parser("reference", help="run the NumPy reference, float in and out"))
     _synth(commands.add_parser("synth", help="synthesise, place and route, pack a bitstream"))
@@ -52,10 +57,34 @@ def _compile(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-simplify", action="store_true", help="keep constant and unused channels"
     )
+    command.add_argument(
+        "--calibrate", type=Path, help=".npz with samples of a float model's inputs: quantise it"
+    )
+    _ranges(command)
     command.add_argument("--lanes", type=positive, help="input channels per word")
     command.add_argument("--columns", type=positive, help="output channels per weight tile")
     command.add_argument("--requant-lanes", type=positive, help="results requantised per cycle")
     _json(command)
+
+
+def _quantise(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, help="float ONNX file")
+    command.add_argument(
+        "--calibrate", type=Path, required=True, help=".npz with samples of its inputs"
+    )
+    command.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    _ranges(command)
+    command.add_argument("--samples", type=positive, help="only the first so many")
+    _json(command)
+
+
+def _ranges(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--ranges",
+        choices=RANGES,
+        default=RANGES[0],
+        help=f"how a float model's ranges are chosen (default: {RANGES[0]})",
+    )
 
 
 def _simulate(command: argparse.ArgumentParser) -> None:

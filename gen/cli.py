@@ -3,9 +3,11 @@
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from weft.gen.report import prediction
 from weft.mapper.search import plan
 from weft.mapper.target import Target
 from weft.nn.errors import WeftError
+from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import SUPPORTED
@@ -60,7 +63,7 @@ def _compile(args: argparse.Namespace) -> int:
     begin = time.perf_counter()
     check_folder(args.output)
     board = load_board(args.board)
-    imported = import_model(args.model, simplify=False)
+    imported = _import(args)
     graph = imported if args.no_simplify else simplify(imported)
     log.print(f"imported {args.model}: {len(imported.operators)} operators, {graph.macs:,} MACs")
     if graph != imported:
@@ -97,6 +100,37 @@ def _compile(args: argparse.Namespace) -> int:
     hidden = ("steps", "notes")
     _show(args, figures, f"{chosen.network} on {board.name}", hidden)
     for note in chosen.notes:
+        log.print(f"note: {note}")
+    return 0
+
+
+def _import(args: argparse.Namespace) -> Graph:
+    """The model's graph as it is, quantised first where calibration data are given."""
+    if args.calibrate is None:
+        return import_model(args.model, simplify=False)
+    from weft.gen.calibrate import calibrated
+
+    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+        model = Path(folder, args.model.name)
+        samples = calibrated(args.model, args.calibrate, model, args.ranges)
+        graph = import_model(model, simplify=False)
+    note = f"quantised from float: ranges by {args.ranges} over {samples} samples"
+    return graph.replace(notes=(note, *graph.notes))
+
+
+def _quantise(args: argparse.Namespace) -> int:
+    from weft.gen.calibrate import calibrated
+
+    samples = calibrated(args.model, args.calibrate, args.output, args.ranges, args.samples)
+    graph = import_model(args.output)  # what weft would refuse is said here already
+    figures = {
+        "output": str(args.output),
+        "ranges": args.ranges,
+        "samples": samples,
+        "operators": len(graph.operators),
+    }
+    _show(args, figures, f"{args.model}: quantised")
+    for note in graph.notes:
         log.print(f"note: {note}")
     return 0
 
@@ -247,6 +281,7 @@ def _ops(args: argparse.Namespace) -> int:
 
 COMMANDS = {
     "compile": _compile,
+    "quantise": _quantise,
     "simulate": _simulate,
     "reference": _reference,
     "synth": _synth,

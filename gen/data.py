@@ -4,6 +4,7 @@ import contextlib
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,15 @@ def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[st
     An array is found by the input's name; a network with one input also takes the array ``x``, or
     the only one of the right shape. ``samples`` keeps the first so many. Raises ConfigError.
     """
+    return load_edges(path, graph.inputs, samples)
+
+
+def load_edges(
+    path: Path, inputs: Sequence[HostEdge], samples: int | None = None
+) -> dict[str, np.ndarray]:
+    """``load_inputs`` for these inputs."""
     arrays = _load(path)
-    edges = {edge.name: edge for edge in graph.inputs}
+    edges = {edge.name: edge for edge in inputs}
     found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}
     counts = {name: len(array) for name, array in found.items()}
     if len(set(counts.values())) > 1:
@@ -64,7 +72,9 @@ def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool
     for name in names:
         if name in arrays:
             array = arrays[name]
-            if array.ndim == 0 or array.shape[1:] != edge.shape or len(array) == 0:
+            if array.shape == (0, *edge.shape):
+                raise ConfigError(f"{path}: array {name!r} holds no samples")
+            if array.ndim == 0 or array.shape[1:] != edge.shape:
                 shape = ", ".join(["n", *map(str, edge.shape)])
                 raise ConfigError(
                     f"{path}: array {name!r} has shape {list(array.shape)}, "

@@ -6,6 +6,7 @@ docs/forms.md says what each is taken as.
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from weft.nn.builder import Builder
@@ -47,7 +48,7 @@ def import_model(path: str | Path, simplify: bool = True) -> Graph:
     read = set(builder.readers) | {port.name for port in model.outputs}
     for port in model.inputs:
         if port.name in read:
-            builder.symbols[port.name] = _input(port)
+            builder.symbols[port.name] = host_input(port)
     for node in nodes:
         _import_node(node, builder, read)
     for port in model.outputs:
@@ -69,6 +70,11 @@ def _needed(model: OnnxModel) -> list[Node]:
     return result[::-1]
 
 
+def quantising(nodes: Iterable[Node]) -> Node | None:
+    """The first node that belongs to a quantised form; None for a float network."""
+    return next((node for node in nodes if node.op in QUANTISING), None)
+
+
 def _check_form(path: str | Path, nodes: list[Node]) -> None:
     """Refuse what is quantised at run time, or not at all, and say what would work."""
     for node in nodes:
@@ -77,10 +83,11 @@ def _check_form(path: str | Path, nodes: list[Node]) -> None:
                 f"{node}: {path} is quantised dynamically (scales computed at run time); "
                 "quantise statically, e.g. with onnxruntime.quantization.quantize_static"
             )
-    if not any(node.op in QUANTISING for node in nodes):
+    if quantising(nodes) is None:
         raise ModelError(
-            f"{path} is a float model: it holds no quantisation; calibrate and quantise "
-            "statically first, e.g. with onnxruntime.quantization.quantize_static"
+            f"{path} is a float model: it holds no quantisation; give samples of its inputs with "
+            "--calibrate data.npz, or quantise it statically first, e.g. with "
+            "onnxruntime.quantization.quantize_static"
         )
 
 
@@ -105,7 +112,7 @@ def _batch(model: OnnxModel) -> int:
     return next((size for size in sizes if size is not None and size > 1), 1)
 
 
-def _input(port: Port) -> HostInput:
+def host_input(port: Port) -> HostInput:
     """A model input with its batch bound to 1."""
     if port.dtype not in ACTIVATION_TYPES:
         raise ModelError(

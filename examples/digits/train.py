@@ -3,9 +3,10 @@
     pip install -e '.[train]'
     python examples/digits/train.py
 
-writes ``digits.onnx`` and ``digits_test.npz`` beside this file and prints both accuracies. The
-images are split three ways before anything else: training, and a held-out test part that neither
-training nor calibration sees (calibration uses training images). Seeds are fixed and torch runs on
+writes ``digits.onnx``, ``digits_float.onnx``, ``digits_test.npz`` and ``digits_calibrate.npz``
+beside this file and prints both accuracies. The images are split three ways before anything else:
+training, and a held-out test part that neither training nor calibration sees (calibration uses
+training images). Seeds are fixed and torch runs on
 one thread, so that one version of torch on one machine writes the same bytes each time.
 """
 
@@ -191,7 +192,11 @@ def main() -> None:
     plain = float_model(train(train_images, train_labels))
     quantised = quantised_model(plain, train_images[:N_CALIBRATE])
     folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(plain, folder / "digits_float.onnx")
     onnx.save(quantised, folder / "digits.onnx")
+    np.savez_compressed(
+        folder / "digits_calibrate.npz", allow_pickle=False, **{INPUT: train_images[:N_CALIBRATE]}
+    )
     np.savez_compressed(
         folder / "digits_test.npz",
         allow_pickle=False,

@@ -105,8 +105,9 @@ def test_float_model(shell: Shell, tmp_path: Path) -> None:
     net.output(net.node("Conv", net.input("x", ("n", 3, 6, 6), "float32"), weight), 4, "float32")
     path = net.save(tmp_path)
     assert shell.compile_fails(CONFIG, path) == (
-        f"{path} is a float model: it holds no quantisation; calibrate and quantise "
-        "statically first, e.g. with onnxruntime.quantization.quantize_static"
+        f"{path} is a float model: it holds no quantisation; give samples of its inputs with "
+        "--calibrate data.npz, or quantise it statically first, e.g. with "
+        "onnxruntime.quantization.quantize_static"
     )
 
 

@@ -240,8 +240,9 @@ def test_float_model(tmp_path: Path) -> None:
     net.output(net.node("Relu", net.input("x", ("n", 4), "float32")), 2, "float32")
     path = net.save(tmp_path)
     assert message(path) == (
-        f"{path} is a float model: it holds no quantisation; calibrate and quantise statically "
-        "first, e.g. with onnxruntime.quantization.quantize_static"
+        f"{path} is a float model: it holds no quantisation; give samples of its inputs with "
+        "--calibrate data.npz, or quantise it statically first, e.g. with "
+        "onnxruntime.quantization.quantize_static"
     )
 
 

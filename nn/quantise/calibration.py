@@ -1,0 +1,123 @@
+"""The range of every activation of a float network, from samples of its inputs.
+
+ONNX Runtime runs the network and collects; the choice of a range by its error is ours.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, calibrate
+
+from weft.nn.quantise.mse import mse_range
+
+METHODS = ("minmax", "percentile", "mse")
+"""How a range is chosen: all values seen, all but the outermost, or the smallest error."""
+
+PERCENTILE = 99.99  # per cent of the values that the range holds, both ends together
+N_BINS = 8191  # odd: 0 is in the middle of one
+CHUNK = 16  # feeds whose intermediate results are in memory at one time
+
+Ranges = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+class Feeds(CalibrationDataReader):
+    """Samples by input name, ``batch`` of them at a time; the last ones are repeated to fill up."""
+
+    def __init__(self, inputs: Mapping[str, np.ndarray], batch: int) -> None:
+        count = len(next(iter(inputs.values())))
+        places = np.minimum(np.arange(-(-count // batch) * batch), count - 1)
+        self._feeds = ({k: v[i] for k, v in inputs.items()} for i in places.reshape(-1, batch))
+
+    def get_next(self) -> dict[str, np.ndarray]:
+        """The next feed; an empty one ends the calibration."""
+        return next(self._feeds, {})
+
+
+class _Chunk(CalibrationDataReader):
+    """Some of the feeds of another reader."""
+
+    def __init__(self, feeds: Sequence[dict[str, np.ndarray]]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> dict[str, np.ndarray]:
+        return next(self._feeds, {})
+
+
+def tensor_ranges(
+    model: Path, operators: Sequence[str], inputs: Mapping[str, np.ndarray], batch: int, method: str
+) -> calibrate.TensorsData:
+    """Lowest and highest value to represent of each float tensor at the given types of operators.
+
+    model: a float network with known shapes; inputs: float32 [n, ...] by input name.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    with contextlib.redirect_stdout(io.StringIO()):  # the collector reports there
+        ranges = _minmax(model, operators, Feeds(inputs, batch))
+        if method != "minmax":
+            ranges = _from_histograms(model, operators, Feeds(inputs, batch), ranges, method)
+    return calibrate.TensorsData(CalibrationMethod.MinMax, dict(ranges))
+
+
+def _minmax(model: Path, operators: Sequence[str], feeds: Feeds) -> Ranges:
+    collector = _collector(model, operators, calibrate.CalibrationMethod.MinMax)
+    for chunk in _chunks(feeds):
+        collector.collect_data(chunk)
+    found = collector.compute_data().items()
+    return {name: (data.lowest.reshape(()), data.highest.reshape(())) for name, data in found}
+
+
+def _from_histograms(
+    model: Path, operators: Sequence[str], feeds: Feeds, ranges: Ranges, method: str
+) -> Ranges:
+    """Ranges inside ``ranges``.
+
+    The histograms are laid out beforehand: left to itself the collector adds bins whenever a later
+    value is larger, which is without bounds where the first ones are tiny.
+    """
+    collector = _collector(model, operators, calibrate.CalibrationMethod.Percentile)
+    histograms = calibrate.HistogramCollector("percentile", False, N_BINS, 0, PERCENTILE, "same")
+    for name, (low, high) in ranges.items():
+        reach = np.array(max(abs(low), abs(high)), np.float32)
+        edges = np.linspace(-reach, reach, N_BINS + 1, dtype=np.float32)
+        counts = np.zeros(N_BINS, np.int64)
+        histograms.histogram_dict[name] = (counts, edges, low, high, reach)
+    assert isinstance(collector, calibrate.HistogramCalibrater)
+    collector.collector = histograms
+    for chunk in _chunks(feeds):
+        collector.collect_data(chunk)
+    if method == "percentile":
+        return {name: data.range_value for name, data in collector.compute_data().items()}
+    return {
+        name: _with_zero(*mse_range(counts, edges, min(float(low), 0.0), max(float(high), 0.0)))
+        for name, (counts, edges, low, high, _) in histograms.histogram_dict.items()
+    }
+
+
+def _with_zero(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(low, np.float32), np.array(high, np.float32)
+
+
+def _collector(
+    model: Path, operators: Sequence[str], method: calibrate.CalibrationMethod
+) -> calibrate.CalibraterBase:
+    name = f"{model.stem}_{method.name.lower()}.onnx"
+    options = {"percentile": PERCENTILE} if method is CalibrationMethod.Percentile else {}
+    return calibrate.create_calibrator(
+        model,
+        list(operators),
+        augmented_model_path=str(model.with_name(name)),
+        calibrate_method=method,
+        extra_options=options,
+    )
+
+
+def _chunks(feeds: Feeds) -> Iterator[_Chunk]:
+    while True:
+        chunk = [feed for _ in range(CHUNK) if (feed := feeds.get_next())]
+        if not chunk:
+            return
+        yield _Chunk(chunk)

@@ -1,0 +1,276 @@
+"""Float networks, quantised with samples of their inputs, stay close to what they were."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.nn.qdq_builder import Net, run_onnx
+from weft.nn.errors import ConfigError, ModelError
+from weft.nn.graph import Conv
+from weft.nn.host import reference_model
+from weft.nn.importer import import_model
+from weft.nn.quantise.calibration import METHODS
+from weft.nn.quantise.static import float_inputs, quantise
+
+Build = Callable[[Net, np.random.Generator, str], str]
+
+
+def weights(net: Net, rng: np.random.Generator, *shape: int) -> str:
+    """He's initialisation, each output channel at a size of its own."""
+    values = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+    sizes = rng.uniform(0.5, 2, (shape[0], *[1] * (len(shape) - 1)))
+    return net.constant(values * sizes, "float32")
+
+
+def vector(net: Net, rng: np.random.Generator, size: int, low: float, high: float) -> str:
+    return net.constant(rng.uniform(low, high, size), "float32")
+
+
+def conv(net: Net, rng: np.random.Generator, x: str, *shape: int, **attributes: object) -> str:
+    bias = vector(net, rng, shape[0], -0.5, 0.5)
+    return net.node("Conv", x, weights(net, rng, *shape), bias, **attributes)
+
+
+def batch_norm(net: Net, rng: np.random.Generator, x: str, size: int) -> str:
+    parts = [vector(net, rng, size, 0.5, 1.5) for _ in range(4)]
+    return net.node("BatchNormalization", x, *parts)
+
+
+def head(net: Net, rng: np.random.Generator, x: str, size: int) -> str:
+    pooled = net.node("Flatten", net.node("GlobalAveragePool", x))
+    matrix = net.constant(rng.normal(0, 1, (size, 10)), "float32")
+    return net.node("Gemm", pooled, matrix, vector(net, rng, 10, -1, 1))
+
+
+def conv_bn_relu(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("Relu", batch_norm(net, rng, conv(net, rng, x, 8, 3, 3, 3), 8))
+    return head(net, rng, y, 8)
+
+
+def depthwise(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("Relu", conv(net, rng, x, 8, 3, 1, 1))
+    y = batch_norm(net, rng, conv(net, rng, y, 8, 1, 3, 3, group=8, strides=[2, 2]), 8)
+    y = net.node("Clip", y, net.constant(0.0, "float32"), net.constant(6.0, "float32"))
+    return head(net, rng, conv(net, rng, y, 12, 8, 1, 1), 12)
+
+
+def residual(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("Relu", conv(net, rng, x, 8, 3, 1, 1))
+    z = net.node("Relu", conv(net, rng, y, 8, 8, 3, 3, pads=[1, 1, 1, 1]))
+    z = conv(net, rng, z, 8, 8, 3, 3, pads=[1, 1, 1, 1])
+    return head(net, rng, net.node("Relu", net.node("Add", y, z)), 8)
+
+
+def pools(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("MaxPool", x, kernel_shape=[2, 2])
+    y = net.node("AveragePool", conv(net, rng, y, 8, 3, 1, 1), kernel_shape=[3, 3])
+    y = conv(net, rng, y, 8, 8, 1, 1)
+    return net.node("Flatten", net.node("GlobalMaxPool", y))
+
+
+def concat(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("Relu", conv(net, rng, x, 4, 3, 1, 1))
+    z = net.node("Tanh", conv(net, rng, x, 8, 3, 1, 1))
+    return head(net, rng, net.node("Concat", y, z, axis=1), 12)
+
+
+def dense(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("Flatten", x)
+    matrix = net.constant(rng.normal(0, 0.1, (300, 24)), "float32")
+    y = net.node("Relu", net.node("Add", net.node("MatMul", y, matrix), vector(net, rng, 24, 0, 1)))
+    return net.node("Gemm", y, weights(net, rng, 10, 24), transB=1)
+
+
+def gated(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = conv(net, rng, x, 8, 3, 3, 3)
+    y = conv(net, rng, net.node("Mul", y, net.node("Sigmoid", y)), 8, 8, 1, 1)
+    y = net.node("HardSwish", y)
+    return head(net, rng, conv(net, rng, net.node("LeakyRelu", y), 8, 8, 1, 1), 8)
+
+
+def lone_batch_norm(net: Net, rng: np.random.Generator, x: str) -> str:
+    y = net.node("Relu", conv(net, rng, x, 8, 3, 1, 1))
+    y = net.node("Relu", batch_norm(net, rng, y, 8))
+    return head(net, rng, conv(net, rng, y, 8, 8, 1, 1), 8)
+
+
+def softmax(net: Net, rng: np.random.Generator, x: str) -> str:
+    return net.node("Softmax", net.node("Relu", head(net, rng, x, 3)), axis=1)
+
+
+NETWORKS: list[Build] = [
+    conv_bn_relu,
+    depthwise,
+    residual,
+    pools,
+    concat,
+    dense,
+    gated,
+    lone_batch_norm,
+    softmax,
+]
+
+
+def made(
+    build: Build, folder: Path, opset: int = 17, batch: int | str = "n"
+) -> tuple[Path, dict[str, np.ndarray]]:
+    """A float network with 3 x 10 x 10 inputs, and samples for it."""
+    rng = np.random.default_rng(7)
+    net = Net(opset=opset)
+    net.output(build(net, rng, net.input("x", (batch, 3, 10, 10), "float32")), 2, "float32")
+    return net.save(folder), {"x": rng.normal(0.5, 1, (48, 3, 10, 10)).astype(np.float32)}
+
+
+def noise_db(model: Path, quantised: Path, inputs: dict[str, np.ndarray]) -> float:
+    """How far the error of the quantised outputs lies below the outputs, in decibels."""
+    (wanted,) = run_onnx(model, inputs)
+    (found,) = reference_model(import_model(quantised), inputs).values()
+    assert found.shape == wanted.shape
+    error = np.sum((found - wanted) ** 2)
+    return float(10 * np.log10(np.sum((wanted - wanted.mean()) ** 2) / error))
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_outputs_stay_close(build: Build, tmp_path: Path) -> None:
+    opset = 14 if build is gated else 17  # the first with HardSwish
+    model, inputs = made(build, tmp_path, opset)
+    target = tmp_path / "int8.onnx"
+    half = {"x": inputs["x"][:24]}
+    quantise(model, half, target, "minmax")
+    graph = import_model(target)
+    assert not any(op.type == "Rescale" for op in graph.operators if build is not pools)
+    assert noise_db(model, target, {"x": inputs["x"][24:]}) > 25
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ranges(method: str, tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path)
+    quantise(model, inputs, tmp_path / "int8.onnx", method)
+    assert noise_db(model, tmp_path / "int8.onnx", inputs) > 30
+
+
+def test_outliers(tmp_path: Path) -> None:
+    """Percentiles leave out one wild value in 43,200; no other method may."""
+    model, inputs = made(conv_bn_relu, tmp_path)
+    wild = np.concatenate([inputs["x"]] * 3)
+    wild[5, 1, 4, 4] = 400
+    scales = {}
+    for method in METHODS:
+        quantise(model, {"x": wild}, tmp_path / "int8.onnx", method)
+        (edge,) = import_model(tmp_path / "int8.onnx").inputs
+        scales[method] = edge.steps[-1].scale
+    low = float(inputs["x"].min())
+    assert scales["minmax"] == pytest.approx((400 - low) / 255)
+    assert scales["minmax"] >= scales["mse"] > 300 / 255
+    assert 6 / 255 < scales["percentile"] < 10 / 255
+
+
+def test_what_is_in_the_file(tmp_path: Path) -> None:
+    """int8 everywhere, one scale per output channel, int32 biases, no BatchNormalization left."""
+    model, inputs = made(conv_bn_relu, tmp_path)
+    quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    proto = onnx.load(tmp_path / "int8.onnx")
+    kinds = {node.op_type for node in proto.graph.node}
+    assert kinds == {
+        "QuantizeLinear", "DequantizeLinear", "Conv", "GlobalAveragePool", "Flatten", "Gemm",
+    }  # fmt: skip
+    assert [item.domain for item in proto.opset_import] == [""]
+    shapes = {item.name: list(item.dims) for item in proto.graph.initializer}
+    types = {item.name: item.data_type for item in proto.graph.initializer}
+    assert [8] in [size for name, size in shapes.items() if name.endswith("_scale")]
+    names = [name for name in types if name.endswith(("_zero_point", "_quantized"))]
+    assert {types[name] for name in names} == {onnx.TensorProto.INT8, onnx.TensorProto.INT32}
+    graph = import_model(tmp_path / "int8.onnx")
+    assert graph.notes == ()
+    assert graph.name == "int8"
+
+
+def test_same_bytes(tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path)
+    for name in ("a", "b"):
+        quantise(model, inputs, tmp_path / name, "mse")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("opset", [10, 11, 13, 18, 21, 23])
+def test_opsets(opset: int, tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path, opset)
+    quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    assert noise_db(model, tmp_path / "int8.onnx", inputs) > 30
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_fixed_batch(batch: int, tmp_path: Path) -> None:
+    """Samples that do not fill the last batch are used, too."""
+    model, inputs = made(residual, tmp_path, batch=batch)
+    free, _ = made(residual, tmp_path / ".." / tmp_path.name)
+    quantise(free, inputs, tmp_path / "free.onnx", "minmax")
+    model, _ = made(residual, tmp_path, batch=batch)
+    quantise(model, inputs, tmp_path / "fixed.onnx", "minmax")
+    wanted, found = (
+        reference_model(import_model(tmp_path / name), {"x": inputs["x"]})
+        for name in ("free.onnx", "fixed.onnx")
+    )
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name])
+
+
+def test_names_may_be_missing(tmp_path: Path) -> None:
+    model, inputs = made(gated, tmp_path)
+    proto = onnx.load(model)
+    for node in proto.graph.node:
+        node.name = ""
+    onnx.save(proto, model)
+    quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    assert noise_db(model, tmp_path / "int8.onnx", inputs) > 25
+
+
+def test_a_tensor_of_zeros(tmp_path: Path) -> None:
+    model, inputs = made(conv_bn_relu, tmp_path)
+    for method in METHODS:
+        quantise(model, {"x": inputs["x"] * 0}, tmp_path / "int8.onnx", method)
+        import_model(tmp_path / "int8.onnx")
+
+
+def test_refused(tmp_path: Path) -> None:
+    model, inputs = made(softmax, tmp_path)
+    quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    with pytest.raises(ConfigError) as config:
+        float_inputs(tmp_path / "int8.onnx")
+    assert str(config.value) == (
+        f"{tmp_path / 'int8.onnx'} is quantised already (node 'c0_DequantizeLinear' "
+        "(DequantizeLinear)); only float models are calibrated"
+    )
+    with pytest.raises(ConfigError) as config:
+        float_inputs(tmp_path / "a.tflite")
+    assert str(config.value) == (
+        f"{tmp_path / 'a.tflite'} is a TFLite file; only float ONNX models can be calibrated"
+    )
+    net = Net()
+    net.output(net.node("Relu", net.input("x", ("n", 4), "uint8")), 2, "uint8")
+    with pytest.raises(ModelError) as error:
+        float_inputs(net.save(tmp_path))
+    assert str(error.value) == "input 'x' has type uint8; float is supported"
+
+
+def test_runtime_refuses(tmp_path: Path) -> None:
+    net = Net()
+    x = net.input("x", ("n", 4), "float32")
+    net.output(net.node("Odd", x, domain="my.own"), 2, "float32")
+    path = net.save(tmp_path)
+    with pytest.raises(ModelError) as error:
+        quantise(path, {"x": np.zeros((1, 4), np.float32)}, tmp_path / "q.onnx", "minmax")
+    start = f"{path}: ONNX Runtime cannot run it: "
+    assert str(error.value).startswith(start)
+    assert "my.own:Odd" in str(error.value)
+
+
+def test_every_convolution_is_within_127(tmp_path: Path) -> None:
+    """Symmetric weights: two of them fit one multiplier."""
+    model, inputs = made(residual, tmp_path)
+    quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    convs = [op for op in import_model(tmp_path / "int8.onnx").operators if isinstance(op, Conv)]
+    assert max(abs(int(op.weight.min())) for op in convs) == 127
