@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"weft {weft.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _check(commands.add_parser("check", help="say what of a model is supported, and if it fits"))
     _compile(commands.add_parser("compile", help="make a build directory from an ONNX model"))
     _quantise(commands.add_parser("quantise", help="make an int8 ONNX model from a float one"))
     _simulate(commands.add_parser("simulate", help="check a build bit for bit, count cycles"))
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("build", type=Path, help="build directory")
     boards = commands.add_parser("boards", help="list the boards")
     ops = commands.add_parser("ops", help="list the ONNX operators that can be imported")
+    ops.add_argument("--markdown", action="store_true", help="print docs/operators.md")
     for command in (explain, boards, ops):
         _json(command)
     return top
@@ -50,8 +52,25 @@ def _json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, help="ONNX or TFLite file")
+    command.add_argument("--board", help="board name, or path of a board file")
+    command.add_argument(
+        "--calibrate", type=Path, help=".npz with samples of a float model's inputs"
+    )
+    _ranges(command)
+    _sizes(command)
+    _json(command)
+
+
+def _sizes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--lanes", type=positive, help="input channels per word")
+    command.add_argument("--columns", type=positive, help="output channels per weight tile")
+    command.add_argument("--requant-lanes", type=positive, help="results requantised per cycle")
+
+
 def _compile(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", type=Path, help="ONNX file")
+    command.add_argument("model", type=Path, help="ONNX or TFLite file")
     command.add_argument("--board", required=True, help="board name, or path of a board file")
     command.add_argument("-o", "--output", type=Path, required=True, help="build directory")
     command.add_argument(
@@ -61,9 +80,7 @@ def _compile(command: argparse.ArgumentParser) -> None:
         "--calibrate", type=Path, help=".npz with samples of a float model's inputs: quantise it"
     )
     _ranges(command)
-    command.add_argument("--lanes", type=positive, help="input channels per word")
-    command.add_argument("--columns", type=positive, help="output channels per weight tile")
-    command.add_argument("--requant-lanes", type=positive, help="results requantised per cycle")
+    _sizes(command)
     _json(command)
 
 

@@ -17,10 +17,11 @@ from rich.table import Column, Table
 
 from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
+from weft.gen.check_tables import tables
 from weft.gen.data import load_inputs, save_outputs
+from weft.gen.operators_page import operators_page
 from weft.gen.report import prediction
 from weft.mapper.search import plan
-from weft.mapper.target import Target
 from weft.nn.errors import WeftError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
@@ -58,26 +59,17 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
-    from weft.boards.families.lookup import design_hz
+    from weft.boards.target import target_of
 
     begin = time.perf_counter()
     check_folder(args.output)
     board = load_board(args.board)
+    target = target_of(board)
     imported = _import(args)
     graph = imported if args.no_simplify else simplify(imported)
     log.print(f"imported {args.model}: {len(imported.operators)} operators, {graph.macs:,} MACs")
     if graph != imported:
         log.print(f"{compare(imported, graph)}; every output bit is unchanged")
-    target = Target(
-        name=board.name,
-        family=board.device.family,
-        lut=board.budget.lut,
-        ff=board.budget.ff,
-        dsp=board.budget.dsp,
-        bram=board.budget.bram,
-        spram=board.budget.spram,
-        clock_hz=design_hz(board),
-    )
     chosen = plan(
         graph,
         target,
@@ -101,6 +93,31 @@ def _compile(args: argparse.Namespace) -> int:
     _show(args, figures, f"{chosen.network} on {board.name}", hidden)
     for note in chosen.notes:
         log.print(f"note: {note}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from weft.boards.board import load_board
+    from weft.boards.target import target_of
+    from weft.gen.check import check
+
+    target = None if args.board is None else target_of(load_board(args.board))
+    answer = check(
+        args.model,
+        target,
+        calibrate=args.calibrate,
+        ranges=args.ranges,
+        lanes=args.lanes,
+        columns=args.columns,
+        requant_lanes=args.requant_lanes,
+    )
+    if args.json:
+        _print_json(answer.figures)
+    else:
+        for table in tables(answer.figures):
+            out.print(table)
+    if answer.error is not None:
+        raise answer.error
     return 0
 
 
@@ -269,17 +286,22 @@ def _boards(args: argparse.Namespace) -> int:
 
 
 def _ops(args: argparse.Namespace) -> int:
-    if args.json:
-        _print_json({row.name: {"runs": row.runs, "limits": row.limits} for row in SUPPORTED})
+    if args.markdown:
+        sys.stdout.write(operators_page())
         return 0
-    table = Table(Column("ONNX operator", no_wrap=True), "runs on", "limits")
+    if args.json:
+        keys = ("form", "runs", "limits")
+        _print_json({row.name: {key: getattr(row, key) for key in keys} for row in SUPPORTED})
+        return 0
+    table = Table(Column("ONNX operator", no_wrap=True), "form", "runs on", "limits")
     for row in SUPPORTED:
-        table.add_row(row.name, row.runs, row.limits)
+        table.add_row(row.name, row.form, row.runs, row.limits)
     out.print(table)
     return 0
 
 
 COMMANDS = {
+    "check": _check,
     "compile": _compile,
     "quantise": _quantise,
     "simulate": _simulate,

@@ -122,19 +122,24 @@ def _taps(graph: Graph) -> tuple[int, ...]:
 def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, str]:
     """How far the scarcest resource is exceeded (1.0: just fits), and a sentence about it."""
     sizes = f"{engine.lanes} lanes and {engine.columns} columns"
+    shares = budgets(target, engine, needs)
+    name, needed, available = max(shares, key=lambda item: _ratio(item[1], item[2]))
+    return _ratio(needed, available), (
+        f"it needs {needed} {name} with {sizes}, the board has {available} for it"
+    )
+
+
+def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
+    """(resource, how much an engine needs, how much of the device the core may take)."""
     share = LUT_SHARE.get(target.family, LUT_SHARE["ecp5"])
     ff_share = GOWIN_FF_SHARE if target.family == "gowin" else share
     lut = compact_resources.logic_cells(needs.lut, needs.ff) if engine.compact else needs.lut
-    budgets = (
+    return (
         ("block RAMs", needs.bram, target.bram),
         ("DSP multipliers", needs.dsp, target.dsp),
         ("single-ported RAMs", needs.spram, target.spram),
         ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * share)),
         ("flip-flops", needs.ff, int(target.ff * ff_share)),
-    )
-    name, needed, available = max(budgets, key=lambda item: _ratio(item[1], item[2]))
-    return _ratio(needed, available), (
-        f"it needs {needed} {name} with {sizes}, the board has {available} for it"
     )
 
 

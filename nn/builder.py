@@ -42,6 +42,7 @@ class Builder:
     batch: int = 1  # the fixed batch that the model had
     float_runtime: bool = False  # QONNX: nothing between two Quants is ever rounded
     readers: dict[str, list[Node]] = field(default_factory=dict)  # of each ONNX value
+    wanted: set[str] = field(default_factory=set)  # the values that anything reads
     symbols: dict[str, Symbol] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     quantisations: dict[str, Quantisation] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from weft.nn.simplify import simplify as simplified
 from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Real
 
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
+NOTHING = "nothing to accelerate: no operator lies between Q and DQ"
 ACTIVATION_TYPES = ("float", "int8", "uint8")
 
 
@@ -35,9 +36,35 @@ def import_model(path: str | Path, simplify: bool = True) -> Graph:
     Raises ModelError, and nothing else, for any file that cannot be taken as it is.
     """
     path = Path(path)
-    model = tflite.load(path) if is_tflite(path) else load(path)
-    nodes = sorted(_needed(model), key=lambda node: bool(node.inputs))  # constants first
-    _check_form(path, nodes)
+    model = read(path)
+    nodes = running_order(model)
+    check_form(path, nodes)
+    builder = begin(model, nodes)
+    for port in model.inputs:
+        if port.name in builder.wanted:
+            builder.symbols[port.name] = host_input(port)
+    for node in nodes:
+        import_node(node, builder)
+    for port in model.outputs:
+        import_output(port, builder)
+    if not builder.operators:
+        raise ModelError(f"{path}: {NOTHING}")
+    graph = run_passes(builder.graph())
+    return simplified(graph) if simplify else graph
+
+
+def read(path: Path) -> OnnxModel:
+    """The file, of either kind, as an ONNX model."""
+    return tflite.load(path) if is_tflite(path) else load(path)
+
+
+def running_order(model: OnnxModel) -> list[Node]:
+    """The nodes that the outputs depend on, constants first."""
+    return sorted(_needed(model), key=lambda node: bool(node.inputs))
+
+
+def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
+    """A builder that knows the model's constants, and who reads what."""
     builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
     builder.float_runtime = any(node.op in qonnx.HANDLERS for node in nodes)
     for name, array in model.initialisers.items():
@@ -45,18 +72,8 @@ def import_model(path: str | Path, simplify: bool = True) -> Graph:
     for node in nodes:
         for name in filter(None, node.inputs):
             builder.readers.setdefault(name, []).append(node)
-    read = set(builder.readers) | {port.name for port in model.outputs}
-    for port in model.inputs:
-        if port.name in read:
-            builder.symbols[port.name] = host_input(port)
-    for node in nodes:
-        _import_node(node, builder, read)
-    for port in model.outputs:
-        _output(port, builder)
-    if not builder.operators:
-        raise ModelError(f"{path}: nothing to accelerate: no operator lies between Q and DQ")
-    graph = run_passes(builder.graph())
-    return simplified(graph) if simplify else graph
+    builder.wanted = set(builder.readers) | {port.name for port in model.outputs}
+    return builder
 
 
 def _needed(model: OnnxModel) -> list[Node]:
@@ -75,10 +92,15 @@ def quantising(nodes: Iterable[Node]) -> Node | None:
     return next((node for node in nodes if node.op in QUANTISING), None)
 
 
-def _check_form(path: str | Path, nodes: list[Node]) -> None:
+def dynamic(node: Node) -> bool:
+    """Whether a node quantises at run time."""
+    return node.op.rpartition(".")[2].startswith("Dynamic")
+
+
+def check_form(path: str | Path, nodes: list[Node]) -> None:
     """Refuse what is quantised at run time, or not at all, and say what would work."""
     for node in nodes:
-        if node.op.rpartition(".")[2].startswith("Dynamic"):
+        if dynamic(node):
             raise ModelError(
                 f"{node}: {path} is quantised dynamically (scales computed at run time); "
                 "quantise statically, e.g. with onnxruntime.quantization.quantize_static"
@@ -91,7 +113,8 @@ def _check_form(path: str | Path, nodes: list[Node]) -> None:
         )
 
 
-def _import_node(node: Node, builder: Builder, read: set[str]) -> None:
+def import_node(node: Node, builder: Builder) -> None:
+    """Add what a node is to the builder. Raises ModelError where it is not supported."""
     support = BY_NAME.get(node.op)
     if support is None:
         raise ModelError(
@@ -99,7 +122,7 @@ def _import_node(node: Node, builder: Builder, read: set[str]) -> None:
             f"{', '.join(BY_NAME)} (limits: weft ops)"
         )
     for name in node.outputs[1:]:
-        if name and name in read:
+        if name and name in builder.wanted:
             raise ModelError(f"{node}: output {name!r} is used; only the first output is supported")
     if not node.outputs or not node.outputs[0]:
         raise ModelError(f"{node}: its first output is not used; only that one is supported")
@@ -142,7 +165,8 @@ def _words(port: Port) -> str:
     return "no shape" if port.shape is None else f"shape {list(port.shape)}"
 
 
-def _output(port: Port, builder: Builder) -> None:
+def import_output(port: Port, builder: Builder) -> None:
+    """Add a model output to the builder. Raises ModelError where it is no usable value."""
     value = builder.symbols[port.name]
     match value:
         case Real() if value.clip == NO_CLIP:

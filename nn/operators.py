@@ -26,18 +26,20 @@ Handler = Callable[[Node, Builder], Symbol]
 class Support:
     """One ONNX operator: where it runs, what is supported, and the function that imports it.
 
+    form: which quantised form it belongs to ("QDQ", "QOperator", "QONNX").
     runs: "array" (matrix array), "vector" (vector unit), "none" (no work is left of it),
     "host" (before or after the accelerator).
     """
 
     name: str
+    form: str
     runs: str
     limits: str
     handler: Handler
 
 
-def _row(name: str, runs: str, handler: Handler, limits: str) -> Support:
-    return Support(name=name, runs=runs, handler=handler, limits=limits)
+def _row(name: str, runs: str, handler: Handler, limits: str, form: str = "QDQ") -> Support:
+    return Support(name=name, form=form, runs=runs, handler=handler, limits=limits)
 
 
 _BIAS = "bias int32 or float; weights constant, 2 to 8 bits, per tensor or per channel"
@@ -102,11 +104,12 @@ _FORMS = (
             _RUNS.get(name, "array"),
             handler,
             _INTEGER if name.endswith("Integer") else "as the operator between Q and DQ",
+            "QOperator",
         )
         for name, handler in qoperator.HANDLERS.items()
     ),
     *(
-        _row(name, "none", handler, "refused" if name == "FloatQuant" else _QUANT)
+        _row(name, "none", handler, "refused" if name == "FloatQuant" else _QUANT, "QONNX")
         for name, handler in qonnx.HANDLERS.items()
     ),
 )

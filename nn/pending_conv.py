@@ -14,6 +14,8 @@ from weft.nn.numerics import requantise, scaling_of
 from weft.nn.symbols import Pending, Quantisation, Real, Rounding
 
 WEIGHT_LIMIT = 127  # weights are multiplied up to here: within 8 bits, and two share a multiplier
+INEXACT = "exceeds float32's 24 bits"
+"""In the note of a convolution whose sums a float kernel could round, and this one does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +167,7 @@ class PendingConv(Pending):
         if large.any():
             bits = float(np.log2(worst[large].max()))
             builder.notes.append(
-                f"{self.node}: worst-case accumulator 2^{bits:.1f} exceeds float32's 24 bits; "
-                "exact unless reached"
+                f"{self.node}: worst-case accumulator 2^{bits:.1f} {INEXACT}; exact unless reached"
             )
 
 

@@ -99,10 +99,17 @@ def test_boards(capsys: Captured) -> None:
 def test_ops(capsys: Captured) -> None:
     found = figures(capsys, "ops")
     assert list(found) == [row.name for row in SUPPORTED]
-    assert found["Softmax"] == {"runs": "host", "limits": "at the end of the network"}
+    assert found["Softmax"] == {
+        "form": "QDQ", "runs": "host", "limits": "at the end of the network",
+    }  # fmt: skip
     assert main(["ops"]) == 0
     words = set(capsys.readouterr().out.split())
     assert {row.name for row in SUPPORTED} <= words
+
+
+def test_operators_page_is_in_step(capsys: Captured, root: Path) -> None:
+    assert main(["ops", "--markdown"]) == 0
+    assert capsys.readouterr().out == (root / "docs/operators.md").read_text("utf-8")
 
 
 def test_explain(capsys: Captured, build: Path) -> None:

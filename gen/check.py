@@ -1,0 +1,146 @@
+"""``weft check``: what would become of a model, before anything is built."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weft.gen.calibrate import calibrated
+from weft.gen.report import prediction
+from weft.mapper.resources import predict_for
+from weft.mapper.search import budgets, plan
+from weft.mapper.target import Target
+from weft.nn.errors import FitError, ModelError, WeftError
+from weft.nn.forms.tflite_file import is_tflite
+from weft.nn.graph import Conv, Graph
+from weft.nn.importer import quantising
+from weft.nn.onnx_model import load
+from weft.nn.pending_conv import INEXACT
+from weft.nn.quantise.static import float_inputs, quantise
+from weft.nn.survey import Survey, by_name, survey
+
+MADE_UP = "a float model, checked as if quantised; --calibrate data.npz is needed to compile it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The figures to print, and the error that decides the exit code; None: all is well."""
+
+    figures: dict[str, Any]
+    error: WeftError | None
+
+
+def check(
+    model: Path,
+    target: Target | None,
+    *,
+    calibrate: Path | None = None,
+    ranges: str = "minmax",
+    **sizes: int | None,
+) -> Answer:
+    """Everything that can be said about a model without building it.
+
+    sizes: pinned sizes of the engine, as ``mapper.search.plan`` takes them. Raises ModelError for
+    a file that is no usable model at all, ConfigError for calibration data or sizes.
+    """
+    looked, notes = _look(model, calibrate, ranges)
+    figures: dict[str, Any] = {
+        "model": str(model),
+        "supported": looked.refusals == 0,
+        "operators": [vars(finding) for finding in looked.findings],
+        "problems": list(looked.problems),
+        "notes": notes,
+    }
+    if looked.graph is None or looked.simplified is None:
+        count = looked.refusals
+        error = ModelError(f"{model} is not supported as it is: {_reasons(count)}")
+        return Answer(figures=figures, error=error)
+    figures["notes"] = notes + list(looked.graph.notes)
+    figures["macs"] = looked.graph.macs
+    figures["accumulators"] = accumulators(looked.graph)
+    if target is None:
+        return Answer(figures=figures, error=None)
+    figures["board"], error = _fit(looked.simplified, target, sizes)
+    return Answer(figures=figures, error=error)
+
+
+def _reasons(count: int) -> str:
+    return "1 reason" if count == 1 else f"{count} reasons"
+
+
+def _look(model: Path, data: Path | None, ranges: str) -> tuple[Survey, list[str]]:
+    """The survey of a model, quantised first where it is a float one."""
+    is_float = not is_tflite(model) and quantising(load(model).nodes) is None
+    if not is_float and data is None:
+        return survey(model), []
+    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+        target = Path(folder, model.name)
+        try:
+            if data is not None:
+                calibrated(model, data, target, ranges)
+                return survey(target), []
+            quantise(model, _noise(model), target, ranges)
+        except ModelError as error:
+            named = by_name(model)
+            if named.refusals == 0:
+                raise
+            return named, [str(error)]
+        return survey(target), [MADE_UP]
+
+
+def _noise(model: Path) -> dict[str, np.ndarray]:
+    """Inputs for a network whose ranges do not matter, only its operators and sizes."""
+    rng = np.random.default_rng(0)
+    return {
+        edge.name: rng.normal(size=(2, *edge.shape)).astype(np.float32)
+        for edge in float_inputs(model)
+    }
+
+
+def accumulators(graph: Graph) -> dict[str, Any]:
+    """The largest accumulator that any input could give, and whether float kernels agree with it.
+
+    exact: the result is the same in float32, on which ONNX Runtime's kernels rely.
+    """
+    worst, name = 0, ""
+    for operator in graph.operators:
+        if isinstance(operator, Conv):
+            zero_point = graph.tensor(operator.input).zero_point
+            reach = max(127 - zero_point, 128 + zero_point)
+            weight = np.abs(operator.weight.astype(np.int64)).sum(axis=(1, 2, 3))
+            top = int((weight * reach + np.abs(operator.bias)).max())
+            if top > worst:
+                worst, name = top, operator.name
+    return {
+        "worst_case": worst,
+        "bits": worst.bit_length() + 1,
+        "node": name,
+        "exact": not any(INEXACT in note for note in graph.notes),
+    }
+
+
+def _fit(
+    graph: Graph, target: Target, sizes: dict[str, int | None]
+) -> tuple[dict[str, Any], WeftError | None]:
+    """How the network does on a board: the engine, cycles and resources, or what is short."""
+    try:
+        chosen = plan(graph, target, **sizes)
+    except (FitError, ModelError) as error:
+        return {"name": target.name, "fits": False, "short": str(error)}, error
+    figures = prediction(chosen)
+    needs = predict_for(target, chosen.engine)
+    return {
+        "name": target.name,
+        "fits": True,
+        "lanes": chosen.engine.lanes,
+        "columns": chosen.engine.columns,
+        "multipliers": figures["multipliers"],
+        "cycles": figures["cycles"],
+        "microseconds": round(figures["cycles"] / target.clock_hz * 1e6, 2),
+        "resources": {
+            name: {"needed": needed, "available": available}
+            for name, needed, available in budgets(target, chosen.engine, needs)
+        },
+    }, None

@@ -1,0 +1,55 @@
+"""The answer of ``weft check`` for people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+
+
+def tables(figures: dict[str, Any]) -> Iterator[Table]:
+    """The nodes, what holds for the network as a whole, and the board."""
+    yield _nodes(figures)
+    network = _plain(figures["model"])
+    network.add_row("supported", "yes" if figures["supported"] else "no")
+    for problem in figures["problems"]:
+        network.add_row("problem", problem)
+    if "macs" in figures:
+        network.add_row("MACs", f"{figures['macs']:,}")
+        network.add_row("accumulators", _accumulators(figures["accumulators"]))
+    for note in figures["notes"]:
+        network.add_row("note", note)
+    yield network
+    if "board" in figures:
+        yield _board(figures["board"])
+
+
+def _plain(title: str) -> Table:
+    return Table(title=title, show_header=False, title_justify="left")
+
+
+def _nodes(figures: dict[str, Any]) -> Table:
+    table = Table("node", "operator", "runs on", "remark")
+    for row in figures["operators"]:
+        table.add_row(row["node"], row["operator"], row["runs"], row["remark"])
+    return table
+
+
+def _accumulators(found: dict[str, Any]) -> str:
+    exact = "exact in float32, too" if found["exact"] else "beyond float32's 24 bits: see the notes"
+    return f"at most {found['bits']} bits (node {found['node']!r}), {exact}"
+
+
+def _board(board: dict[str, Any]) -> Table:
+    table = _plain(board["name"])
+    if not board["fits"]:
+        table.add_row("fits", "no")
+        table.add_row("short", board["short"])
+        return table
+    table.add_row("fits", "yes")
+    table.add_row("array", f"{board['lanes']} lanes x {board['columns']} columns")
+    table.add_row("cycles", f"{board['cycles']:,}")
+    table.add_row("microseconds", f"{board['microseconds']:,}")
+    for name, share in board["resources"].items():
+        if share["needed"] or share["available"]:
+            table.add_row(name, f"{share['needed']:,} of {share['available']:,}")
+    return table

@@ -1,0 +1,44 @@
+"""What would make a network work whose operator is not supported, as far as it can be said."""
+
+GENERAL = "replace it by supported operators (weft ops), or end the model in front of it"
+
+_SPLIT = "give each part a convolution of its own over the whole tensor"
+_SIZES = "export with fixed shapes and let onnxruntime or onnxsim fold what becomes constant"
+_RECURRENT = "recurrent networks are not supported; unroll it into Gemm, or use convolutions"
+_NORM = "train with BatchNormalization instead, which folds into the convolution before it"
+
+ADVICE: dict[str, str] = {
+    "ArgMax": "leave it out: take the largest of the scores on the host",
+    "ConstantOfShape": _SIZES,
+    "ConvTranspose": "end the model in front of it, or use another way to enlarge",
+    "DepthToSpace": "end the model in front of it: it only moves elements, which the host can do",
+    "Exp": "of one activation only HardSwish, Sigmoid, Tanh and the like are supported",
+    "Expand": _SIZES,
+    "GRU": _RECURRENT,
+    "Gather": _SIZES,
+    "GroupNormalization": _NORM,
+    "InstanceNormalization": _NORM,
+    "LSTM": _RECURRENT,
+    "LayerNormalization": _NORM,
+    "LogSoftmax": "leave it out: the largest score is the same without it",
+    "LpNormalization": "leave it out: normalise on the host",
+    "Max": "between an activation and a constant, use Clip or Relu",
+    "Min": "between an activation and a constant, use Clip",
+    "PRelu": "use LeakyRelu, with one slope for all channels",
+    "Pad": "use the pads of the Conv or pool behind it",
+    "Pow": "a square is a product of activations, which is not supported",
+    "RNN": _RECURRENT,
+    "ReduceMax": "over height and width, use GlobalMaxPool",
+    "ReduceSum": "over height and width, use GlobalAveragePool and larger weights behind it",
+    "Resize": "end the model in front of it, or do without enlarging",
+    "Shape": _SIZES,
+    "Slice": _SPLIT,
+    "Split": _SPLIT,
+    "Upsample": "end the model in front of it, or do without enlarging",
+}
+"""By ONNX operator."""
+
+
+def advice(operator: str) -> str:
+    """What would work instead of an operator."""
+    return ADVICE.get(operator, GENERAL)
