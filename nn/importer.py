@@ -37,8 +37,19 @@ def import_model(path: str | Path, simplify: bool = True) -> Graph:
     """
     path = Path(path)
     model = read(path)
+    check_form(path, running_order(model))
+    graph = import_graph(model)
+    if not graph.operators:
+        raise ModelError(f"{path}: {NOTHING}")
+    return simplified(graph) if simplify else graph
+
+
+def import_graph(model: OnnxModel) -> Graph:
+    """The integer graph of a model; without operators where only the host has work to do.
+
+    Raises ModelError.
+    """
     nodes = running_order(model)
-    check_form(path, nodes)
     builder = begin(model, nodes)
     for port in model.inputs:
         if port.name in builder.wanted:
@@ -47,10 +58,7 @@ def import_model(path: str | Path, simplify: bool = True) -> Graph:
         import_node(node, builder)
     for port in model.outputs:
         import_output(port, builder)
-    if not builder.operators:
-        raise ModelError(f"{path}: {NOTHING}")
-    graph = run_passes(builder.graph())
-    return simplified(graph) if simplify else graph
+    return run_passes(builder.graph())
 
 
 def read(path: Path) -> OnnxModel:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, numpy_helper
 
 from weft.nn.errors import ModelError
@@ -101,6 +101,14 @@ def load(path: str | Path) -> OnnxModel:
         raise ModelError(f"{path}: a name in the file is not text: {error}") from error
 
 
+def from_proto(proto: onnx.ModelProto) -> OnnxModel:
+    """A model in memory, which may be changed by this (nodes sorted). Raises as ``load`` does."""
+    path = Path(proto.graph.name or "model")
+    if not proto.graph.node:
+        raise ModelError(f"{path}: holds no nodes")
+    return _convert(path, proto)
+
+
 def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
     initialisers = {item.name: to_array(item.name, item) for item in proto.graph.initializer}
     if proto.graph.sparse_initializer:
@@ -186,8 +194,8 @@ def _node(proto: onnx.NodeProto) -> Node:
 
 
 def _plain(value: Any) -> Any:
-    """Repeated attributes as lists; messages (tensors) stay as they are."""
-    return value if isinstance(value, onnx.TensorProto) else list(value)
+    """Repeated attributes as lists; messages (tensors, graphs, types) stay as they are."""
+    return value if isinstance(value, Message) else list(value)
 
 
 def to_array(name: str, proto: onnx.TensorProto) -> np.ndarray:

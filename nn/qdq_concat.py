@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
 from weft.nn.factors import rescale_scaling
@@ -73,6 +75,9 @@ class PendingConcat(Pending):
 def concat(node: Node, builder: Builder) -> Symbol:
     """Concat along the channels."""
     symbols = [builder.symbol(node, index) for index in range(len(node.inputs))]
+    constants = [symbol.array for symbol in symbols if isinstance(symbol, Constant)]
+    if len(constants) == len(symbols):
+        return Constant(array=_joined(node, constants))
     if all(isinstance(symbol, Constant | QuantisedConstant) for symbol in symbols):
         raise ModelError(f"{node}: a Concat of constants is not supported; fold it beforehand")
     values = [_part(node, builder, index, symbol) for index, symbol in enumerate(symbols)]
@@ -93,6 +98,14 @@ def concat(node: Node, builder: Builder) -> Symbol:
     return PendingConcat(
         node=node.name, op=node.op, own_shape=own, shape=shape, order=order, parts=parts
     )
+
+
+def _joined(node: Node, arrays: list[np.ndarray]) -> np.ndarray:
+    try:
+        return np.concatenate(arrays, axis=node.integer("axis", 1))
+    except ValueError as error:  # also where the axis does not exist
+        shapes = ", ".join(str(list(array.shape)) for array in arrays)
+        raise ModelError(f"{node}: constants of shapes {shapes} cannot be joined") from error
 
 
 def _part(node: Node, builder: Builder, index: int, symbol: Symbol) -> Real | Pending:

@@ -9,6 +9,7 @@ import onnx
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
 from weft.nn.graph import HostStep
+from weft.nn.host import softmax as host_softmax
 from weft.nn.onnx_model import TYPE_NAMES, Node, to_array
 from weft.nn.pending_conv import PendingConv
 from weft.nn.qdq_output import accumulators
@@ -104,7 +105,7 @@ def flatten(node: Node, builder: Builder) -> Symbol:
     if not -rank <= axis <= rank:
         raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
     axis = axis + rank if axis < 0 else axis
-    if axis < 1:
+    if axis < 1 and not isinstance(value, Constant | QuantisedConstant):
         raise ModelError(f"{node}: attribute 'axis' = 0 takes in the batch; 1 is supported")
     shape = (math.prod(value.shape[:axis]), math.prod(value.shape[axis:]))
     return _view(node, value, shape)
@@ -169,9 +170,11 @@ def transpose(node: Node, builder: Builder) -> Symbol:
     return replace(value, shape=shape, order=transposed(value.order, value.shape, perm))
 
 
-def softmax(node: Node, builder: Builder) -> HostResult:
+def softmax(node: Node, builder: Builder) -> Symbol:
     """Softmax at the end of the network, computed by the host."""
     value = builder.symbol(node, 0)
+    if isinstance(value, Constant) and value.array.dtype == np.float32 and builder.opset >= 13:
+        return Constant(array=host_softmax(value.array, node.integer("axis", -1)))
     if isinstance(value, PendingConv) and value.clip == NO_CLIP:
         result = accumulators(builder, value)
     else:

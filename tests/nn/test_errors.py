@@ -246,6 +246,20 @@ def test_float_model(tmp_path: Path) -> None:
     )
 
 
+def test_attributes_may_be_graphs(tmp_path: Path) -> None:
+    """If and Loop hold graphs; they are refused like any other operator."""
+    net = net_of(lambda net, x: net.node("Relu", x))
+    inner = onnx.helper.make_graph(
+        [onnx.helper.make_node("Constant", [], ["r"], value_float=1.0)],
+        "inner",
+        [],
+        [onnx.helper.make_tensor_value_info("r", onnx.TensorProto.FLOAT, [])],
+    )
+    net.node("If", net.constant(True, "bool"), then_branch=inner, else_branch=inner)
+    net.output(net.nodes[-1].output[0], 0, "float32")
+    assert message(net.save(tmp_path)).endswith("(limits: weft ops)")
+
+
 def test_graph_edges(tmp_path: Path) -> None:
     free = net_of(conv, ("n", 4, "h", 6)).save(tmp_path)
     assert message(free) == (
