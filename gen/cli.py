@@ -22,7 +22,7 @@ from weft.gen.data import load_inputs, save_outputs
 from weft.gen.operators_page import operators_page
 from weft.gen.report import prediction
 from weft.mapper.search import plan
-from weft.nn.errors import WeftError
+from weft.nn.errors import ModelError, WeftError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
@@ -139,7 +139,11 @@ def _quantise(args: argparse.Namespace) -> int:
     from weft.gen.calibrate import calibrated
 
     samples = calibrated(args.model, args.calibrate, args.output, args.ranges, args.samples)
-    graph = import_model(args.output)  # what weft would refuse is said here already
+    try:
+        graph = import_model(args.output)
+    except ModelError:  # no file is left that compiling it would refuse
+        args.output.unlink()
+        raise
     figures = {
         "output": str(args.output),
         "ranges": args.ranges,

@@ -5,6 +5,7 @@ ONNX Runtime runs the network and collects; the choice of a range by its error i
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def tensor_ranges(
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    with contextlib.redirect_stdout(io.StringIO()):  # the collector reports there
+    # The collector reports on stdout.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NaNs are seen in the result
         ranges = _minmax(model, operators, Feeds(inputs, batch))
         if method != "minmax":
             ranges = _from_histograms(model, operators, Feeds(inputs, batch), ranges, method)

@@ -23,17 +23,19 @@ from weft.nn.errors import ConfigError, ModelError
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import HostEdge
 from weft.nn.importer import host_input, quantising
-from weft.nn.onnx_model import load
+from weft.nn.onnx_model import load, to_array
 from weft.nn.quantise.calibration import tensor_ranges
 
 OPERATORS = (
     "Add", "AveragePool", "Clip", "Concat", "Conv", "Elu", "Flatten", "Gelu", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "LeakyRelu", "MatMul",
-    "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Squeeze", "Tanh", "Transpose",
-    "Unsqueeze",
+    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
+    "MatMul", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Squeeze", "Tanh",
+    "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators around which activations are quantised. Softmax stays float: the host computes it."""
 
+WEIGHTED = ("Conv", "Gemm", "MatMul", "BatchNormalization")
+CLAMPS = ("Relu", "Clip")  # quantised with what is in front of them only
 GATES = ("Sigmoid", "HardSigmoid", "Tanh", "Add", "Clip", "Div")  # inside x * f(x)
 MIN_OPSET = 13  # the first whose DequantizeLinear has one scale per channel
 REFUSALS = (
@@ -79,15 +81,29 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
 
     Raises ModelError where ONNX Runtime cannot run the network.
     """
+    try:
+        _quantise(model, inputs, target, method)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{model}: a name in the file is not text: {error}") from error
+
+
+def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method: str) -> None:
     with tempfile.TemporaryDirectory(prefix="weft") as folder:
         plain, ranges = Path(folder, "plain.onnx"), Path(folder, "ranges.json")
         batch = _prepare(model, plain)
+        left = _left_float(onnx.load(plain))
+        onnx.save(_inputs_apart(onnx.load(plain), left), plain)
         try:
             found = tensor_ranges(plain, OPERATORS, inputs, batch, method)
         except REFUSALS as error:
             raise ModelError(
                 f"{model}: ONNX Runtime cannot run it: {_first_line(error)}"
             ) from error
+        for name, data in found.items():
+            if not np.all(np.isfinite(data.range_value)):
+                raise ModelError(
+                    f"{model}: {name!r} reaches numbers that are not finite with these samples"
+                )
         calibrate.save_tensors_data(found, ranges)
         quantization.quantize_static(
             plain,
@@ -97,7 +113,7 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
             op_types_to_quantize=list(OPERATORS),
-            nodes_to_exclude=_left_float(onnx.load(plain)),
+            nodes_to_exclude=left,
             calibration_cache_path=ranges,
             extra_options={"ForceQuantizeNoInputCheck": True},
         )
@@ -106,7 +122,8 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
 
 def _prepare(model: Path, target: Path) -> int:
     """Fold and infer shapes; the batch that the network must be fed with."""
-    proto = onnx.load(model)
+    proto = _named(onnx.load(model))
+    _check_weights(model, proto)
     if next(o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")) < MIN_OPSET:
         try:
             proto = onnx.version_converter.convert_version(proto, MIN_OPSET)
@@ -121,11 +138,19 @@ def _prepare(model: Path, target: Path) -> int:
     except REFUSALS as error:
         raise _cannot_run(model, error) from error
     sizes = [item.shape[0] for item in session.get_inputs()]
-    onnx.save(_named(proto), target)
+    onnx.save(proto, target)
     # Symbolic shapes need another package, and sizes are fixed here but for the batch.
     quant_pre_process(target, target, skip_symbolic_shape=True)
     onnx.save(_named(onnx.load(target)), target)
     return next((size for size in sizes if isinstance(size, int)), 1)
+
+
+def _check_weights(model: Path, proto: onnx.ModelProto) -> None:
+    """Refuse numbers that no scale can be found for."""
+    weights = {name for node in proto.graph.node if node.op_type in WEIGHTED for name in node.input}
+    for item in proto.graph.initializer:
+        if item.name in weights and not np.all(np.isfinite(to_array(item.name, item))):
+            raise ModelError(f"{model}: constant {item.name!r} holds numbers that are not finite")
 
 
 def _quiet() -> onnxruntime.SessionOptions:
@@ -166,6 +191,27 @@ def _left_float(proto: onnx.ModelProto) -> list[str]:
             gate = _gate(node, makers, constants)
             left += [item.name for item in gate] + ([node.name] if gate else [])
     return list(dict.fromkeys(left))
+
+
+def _inputs_apart(proto: onnx.ModelProto, left: list[str]) -> onnx.ModelProto:
+    """An Identity behind each input that is not quantised by those who read it."""
+    for item in proto.graph.input:
+        readers = [node for node in proto.graph.node if item.name in node.input]
+        if all(n.op_type in OPERATORS and n.op_type not in CLAMPS for n in readers) and not any(
+            node.name in left for node in readers
+        ):
+            continue
+        apart = f"{item.name}_apart"
+        for node in readers:
+            names = [apart if name == item.name else name for name in node.input]
+            del node.input[:]
+            node.input.extend(names)
+        identity = onnx.helper.make_node("Identity", [item.name], [apart], name=apart)
+        proto.graph.node.insert(0, identity)
+        value = onnx.ValueInfoProto.FromString(item.SerializeToString())
+        value.name = apart
+        proto.graph.value_info.append(value)
+    return proto
 
 
 def _gate(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import run_onnx
+from tests.nn.qdq_builder import Net, run_onnx
 from weft.gen.arguments import RANGES
 from weft.gen.cli import main
 from weft.nn.host import reference_model
@@ -116,3 +116,14 @@ def test_other_refusals(refusal, digits: Path, tmp_path: Path, capsys: Captured)
     assert capsys.readouterr().err == (
         f"weft quantise: {tmp_path / 'file' / 'q.onnx'} cannot be written: File exists\n"
     )
+
+
+def test_unsupported_networks_leave_no_file(tmp_path: Path, capsys: Captured) -> None:
+    net = Net()
+    x = net.input("x", ("n", 3, 6, 6), "float32")
+    net.output(net.node("Sin", net.node("GlobalAveragePool", net.node("Relu", x))), 4, "float32")
+    path, data, target = net.save(tmp_path), tmp_path / "data.npz", tmp_path / "q.onnx"
+    np.savez(data, allow_pickle=False, x=np.ones((2, 3, 6, 6), np.float32))
+    assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(target)]) == 1
+    assert "operator Sin is not supported" in capsys.readouterr().err
+    assert not target.exists()

@@ -101,7 +101,20 @@ def softmax(net: Net, rng: np.random.Generator, x: str) -> str:
     return net.node("Softmax", net.node("Relu", head(net, rng, x, 3)), axis=1)
 
 
+def normalised(net: Net, rng: np.random.Generator, x: str) -> str:
+    """The input's own arithmetic, as frameworks put it into the model."""
+    y = net.node("Sub", x, net.constant(np.full((1, 3, 1, 1), 0.45), "float32"))
+    y = net.node("Div", y, net.constant(np.full((1, 3, 1, 1), 0.22), "float32"))
+    return head(net, rng, net.node("Relu", conv(net, rng, y, 8, 3, 1, 1)), 8)
+
+
+def clamped_input(net: Net, rng: np.random.Generator, x: str) -> str:
+    return head(net, rng, net.node("Relu", x), 3)
+
+
 NETWORKS: list[Build] = [
+    normalised,
+    clamped_input,
     conv_bn_relu,
     depthwise,
     residual,
@@ -141,7 +154,8 @@ def test_outputs_stay_close(build: Build, tmp_path: Path) -> None:
     half = {"x": inputs["x"][:24]}
     quantise(model, half, target, "minmax")
     graph = import_model(target)
-    assert not any(op.type == "Rescale" for op in graph.operators if build is not pools)
+    rescales = any(op.type == "Rescale" for op in graph.operators)
+    assert rescales == (build in (pools, clamped_input))
     assert noise_db(model, target, {"x": inputs["x"][24:]}) > 25
 
 
@@ -274,3 +288,39 @@ def test_every_convolution_is_within_127(tmp_path: Path) -> None:
     quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
     convs = [op for op in import_model(tmp_path / "int8.onnx").operators if isinstance(op, Conv)]
     assert max(abs(int(op.weight.min())) for op in convs) == 127
+
+
+def test_numbers_that_are_not_finite(tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path)
+    large = {"x": inputs["x"] * np.float32(1e30)}
+    for value, texts in (
+        (1e30, [f"{model}: '", "' reaches numbers that are not finite with these samples"]),
+        (np.nan, [f"{model}: constant 'c1' holds numbers that are not finite"]),
+    ):
+        proto = onnx.load(model)
+        weight = onnx.numpy_helper.to_array(proto.graph.initializer[1]).copy()
+        weight.flat[3] = value
+        proto.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(weight, "c1"))
+        onnx.save(proto, model)
+        with pytest.raises(ModelError) as error:
+            quantise(model, large, tmp_path / "q.onnx", "minmax")
+        assert all(text in str(error.value) for text in texts)
+    assert not (tmp_path / "q.onnx").exists()
+
+
+def test_no_other_exception_for_damaged_files(tmp_path: Path) -> None:
+    """Bytes changed where the structure is; names are not text any more, among others."""
+    model, inputs = made(softmax, tmp_path)
+    good, rng = model.read_bytes(), np.random.default_rng(5)
+    refused = 0
+    for _ in range(60):
+        data = bytearray(good)
+        for place in rng.integers(0, len(good), 3):
+            data[place] = rng.integers(0, 256)
+        model.write_bytes(data)
+        try:
+            float_inputs(model)
+            quantise(model, inputs, tmp_path / "q.onnx", "minmax")
+        except (ModelError, ConfigError):
+            refused += 1
+    assert 20 < refused < 60
