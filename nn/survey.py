@@ -9,9 +9,10 @@ from pathlib import Path
 
 import onnx
 
-from weft.nn.advice import advice
+from weft.nn.advice import GENERAL, advice
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
+from weft.nn.forms import tflite, tflite_file
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Conv, Graph, Operator
 from weft.nn.importer import (
@@ -68,6 +69,10 @@ class Survey:
 
 def survey(path: Path) -> Survey:
     """Look at a quantised model. Raises ModelError for a file that is no usable model."""
+    if is_tflite(path):
+        listed = _tflite_by_name(path)
+        if listed.refusals:
+            return listed
     model = read(path)
     nodes = running_order(model)
     walk = _Walk(model, nodes, {} if is_tflite(path) else _types(path))
@@ -95,6 +100,17 @@ def by_name(path: Path) -> Survey:
         runs = UNJUDGED if known else UNSUPPORTED
         remark = "" if known else _unknown(node)
         found.append(Finding(node=node.name, operator=node.op, runs=runs, remark=remark))
+    return Survey(findings=tuple(found), problems=())
+
+
+def _tflite_by_name(path: Path) -> Survey:
+    """A TFLite file's own operators, by their names: they are converted together or not at all."""
+    found = []
+    for item in tflite_file.read(path).operators:
+        known = item.op in tflite.HANDLERS
+        remark = "" if known else f"operator {item.op} is not supported in TFLite files; {GENERAL}"
+        runs = UNJUDGED if known else UNSUPPORTED
+        found.append(Finding(node=item.name, operator=item.op, runs=runs, remark=remark))
     return Survey(findings=tuple(found), problems=())
 
 

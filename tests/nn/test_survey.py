@@ -10,6 +10,7 @@ from tests.nn.qdq_builder import Net
 from tests.nn.test_errors import CASES, net_of
 from weft.nn.advice import ADVICE, GENERAL, advice
 from weft.nn.errors import ModelError
+from weft.nn.forms import tflite_file
 from weft.nn.importer import import_model
 from weft.nn.operators import BY_NAME
 from weft.nn.survey import Survey, by_name, survey
@@ -143,3 +144,18 @@ def test_third_party_models(model_file: Callable[[str], Path]) -> None:
         runs = [(item.operator, item.runs) for item in found.findings]
         assert runs.count(("Gemm", "array")) == 10
         assert {place for op, place in runs if op != "Gemm"} <= {"host", "folded"}
+
+
+def test_tflite_operators_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    operators = tuple(
+        tflite_file.TfOperator(name=name, op=op, inputs=(0,), outputs=(1,))
+        for name, op in (("a", "ADD"), ("b", "GATHER"), ("c", "RESIZE_BILINEAR"))
+    )
+    model = tflite_file.TfModel(tensors=(), operators=operators, inputs=(), outputs=())
+    monkeypatch.setattr(tflite_file, "read", lambda path: model)
+    found = survey(Path("net.tflite"))
+    assert remarks(found) == {
+        name: f"operator {op} is not supported in TFLite files; {GENERAL}"
+        for name, op in (("b", "GATHER"), ("c", "RESIZE_BILINEAR"))
+    }
+    assert places(found)["a"] == "not judged"
