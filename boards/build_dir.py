@@ -87,6 +87,14 @@ def bitstream_hz(folder: Path) -> float | None:
     return timing["clock_mhz"] * 1e6 if timing else None
 
 
+def netlist_hz(folder: Path) -> float | None:
+    """The clock that the last synthesis made a netlist for, by ``report.json``; None without."""
+    path = folder / "report.json"
+    synthesis = _read_object(path).get("synthesis") if path.is_file() else None
+    clock_mhz = synthesis.get("clock_mhz") if isinstance(synthesis, dict) else None
+    return clock_mhz * 1e6 if clock_mhz else None
+
+
 def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
     """Set one key of ``folder/report.json``, keeping the others; the file is never half-written.
 

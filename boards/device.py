@@ -10,6 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from weft.boards.build_dir import bitstream_hz, open_build
+from weft.boards.netlist import netlist_board
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
@@ -26,10 +27,11 @@ from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs
 from weft.nn.value import Value
 
-SIMULATED = "sim"
+SIMULATED, NETLIST = "sim", "netlist"
 IMAGE_DATA_BITS = 40  # of a record: then comes the address
 TIMEOUT_SECONDS = 2.0
-SIMULATED_TIMEOUT_SECONDS = 120.0
+SIMULATED_TIMEOUT_SECONDS = 600.0
+SIMULATIONS = {SIMULATED: simulated_board, NETLIST: netlist_board}
 
 Progress = Callable[[str, int, int], None]
 """Called with what is going on, how much of it is done, and of how much."""
@@ -53,8 +55,9 @@ class Device:
     """A board with the bitstream of a build, behind a serial port.
 
     Parameters: ``build``, a build or its folder. ``port``: the serial port, or "sim" for the
-    Verilated design. ``upload``: write the memory images first (default: if the build says that its
-    bitstream cannot hold them). ``timeout``: seconds that a reply may take.
+    Verilated design, or "netlist" for the Verilated netlist of the last synthesis. ``upload``:
+    write the memory images first (default: if the build says that its bitstream cannot hold them).
+    ``timeout``: seconds that a reply may take.
 
     Raises ConfigError if the board has another design or protocol, LinkError if it does not answer.
     """
@@ -74,9 +77,9 @@ class Device:
         self._progress = progress
         self._stack = ExitStack()
         with self._stack:
-            if port == SIMULATED:
+            if port in SIMULATIONS:
                 progress("building the simulated board", 0, 1)
-                port = self._stack.enter_context(simulated_board(self._opened))
+                port = self._stack.enter_context(SIMULATIONS[port](self._opened))
                 timeout = timeout or SIMULATED_TIMEOUT_SECONDS
             self._timeout = timeout or TIMEOUT_SECONDS
             link = SerialLink(port, baud=baud or BAUD, timeout=self._timeout)

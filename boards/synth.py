@@ -114,6 +114,7 @@ def synthesise(
     names = ("yosys", family.nextpnr, family.packer) if place_and_route else ("yosys",)
     tools = [find_tool(name) for name in names]
     (build / FOLDER).mkdir(exist_ok=True)
+    (build / job.files.netlist).unlink(missing_ok=True)
     if place_and_route:
         for old in build.glob(f"{BITSTREAM}.*"):  # never leave the one of an earlier run
             old.unlink()
@@ -194,6 +195,7 @@ def _map(job: Job, tools: list[Tool]) -> SynthReport:
     n_saved = job.family.finish_netlist(folder / job.files.netlist, TOP)
     return SynthReport(
         board=job.board.name,
+        clock_mhz=round(job.clock_hz / 1e6, 4),
         pll=str(job.pll) if job.pll else None,
         **resources.replace(ff=resources.ff - n_saved).to_json(),
         yosys_seconds=round(seconds, 1),

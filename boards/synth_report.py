@@ -47,14 +47,16 @@ class SynthReport(Value):
 
     ``lut`` (LUT4 equivalents), ``ff``, ``dsp``, ``bram``, ``spram``, ``carry``: whole design with
     the board top, as yosys mapped it, less the flip-flops that went into block RAMs; units as in
-    the board file's budget. ``comb``: LUTs (iCE40: logic cells) as nextpnr placed them. ``pll``:
-    what makes the clock, None for the oscillator alone. Seconds are wall time;
+    the board file's budget. ``comb``: LUTs (iCE40: logic cells) as nextpnr placed them.
+    ``clock_mhz``: of the design; ``pll``: what makes it, None for the oscillator alone. Seconds are
+    wall time;
     ``seeds``: those tried, the last one's result is reported. ``bitstream`` is relative to the
     build directory; None if the clock was not met. With synthesis alone, ``comb``, ``timing`` and
     ``bitstream`` are None and ``seeds`` is empty.
     """
 
     board: str
+    clock_mhz: float | None = None
     pll: str | None = None
     lut: int
     ff: int

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _reference(commands.add_parser("reference", help="run the NumPy reference, float in and out"))
     _synth(commands.add_parser("synth", help="synthesise, place and route, pack a bitstream"))
     _flash(commands.add_parser("flash", help="put the bitstream on the board"))
-    _run(commands.add_parser("run", help="inferences on a board, or on the simulated board"))
+    _run(commands.add_parser("run", help="inferences on a board, or on a simulated one"))
     explain = commands.add_parser("explain", help="cycles and their bound, step by step")
     explain.add_argument("build", type=Path, help="build directory")
     boards = commands.add_parser("boards", help="list the boards")
@@ -147,11 +147,17 @@ def _flash(command: argparse.ArgumentParser) -> None:
 def _run(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
     command.add_argument(
-        "--port", required=True, help='serial port of the board, or "sim" for a simulated one'
+        "--port",
+        required=True,
+        help='serial port of the board; "sim" for a simulated one, "netlist" for the simulated '
+        "netlist of the last weft synth",
     )
     command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
     command.add_argument("-o", "--output", type=Path, help=".npz for the outputs")
     command.add_argument("--samples", type=positive, help="only the first so many")
+    command.add_argument(
+        "--check", action="store_true", help="compare the outputs with the reference, bit for bit"
+    )
     command.add_argument("--baud", type=positive, help="bits per second (default: the bitstream's)")
     command.add_argument(
         "--upload",

@@ -97,6 +97,20 @@ def random_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, np.nda
     }
 
 
+def different(expected: dict[str, np.ndarray], actual: dict[str, np.ndarray]) -> list[str]:
+    """One line for each output [n, ...] by name that is not the same in both, bit for bit."""
+    lines = []
+    for name, array in expected.items():
+        wrong = np.flatnonzero(array != actual[name])
+        if wrong.size:
+            place = [int(i) for i in np.unravel_index(wrong[0], array.shape)]
+            lines.append(
+                f"output {name!r}: {wrong.size} of {array.size} values differ, first at "
+                f"{place}: expected {array.flat[wrong[0]]}, got {actual[name].flat[wrong[0]]}"
+            )
+    return lines
+
+
 def save_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
     """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``."""
     if path.is_dir():

@@ -33,12 +33,13 @@ class UartBoard:
     """A module ``board_top`` with ports ``clk``, ``uart_rx``, ``uart_tx``.
 
     sources: its Verilog files. workdir: for the binary and its log. run_dir: where it runs, and
-    finds the files that the sources read.
+    finds the files that the sources read. arguments: more of them for Verilator.
     """
 
     sources: tuple[Path, ...]
     workdir: Path
     run_dir: Path
+    arguments: tuple[str, ...] = ()
 
     @property
     def binary(self) -> str:
@@ -46,13 +47,14 @@ class UartBoard:
 
     def key(self, tools: Toolchain) -> str:
         """A hash of everything that goes into the binary."""
-        items = (fingerprint(tools), *_ARGUMENTS, *_QUIET)
+        items = (fingerprint(tools), *_ARGUMENTS, *_QUIET, *self.arguments)
         return content_hash(items, (_MAIN, *self.sources))
 
     def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
         """With Verilator alone; ``uart_board.cpp`` is the main program."""
         files = [str(file.absolute()) for file in (_MAIN, *self.sources)]
-        command = [tools.verilator, *_ARGUMENTS, *_QUIET, "--Mdir", str(folder), *files]
+        options = [*_ARGUMENTS, *_QUIET, *self.arguments, "--Mdir", str(folder)]
+        command = [tools.verilator, *options, *files]
         with log.open("w") as out:
             done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
         if done.returncode != 0:

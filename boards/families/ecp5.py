@@ -48,6 +48,8 @@ class Ecp5(Family):
     }
     devices = tuple(FLAGS)
     plls = (ecp5_pll.CELL,)
+    cell_library = ("+/lattice/common_sim.vh", "+/lattice/ccu2c_sim.vh")
+    cell_models = ("DP16KD", "MULT18X18D", "EHXPLLL")
 
     def pll(self, device: Device, clock: Clock, hz: float) -> Pll:
         """An EHXPLLL."""

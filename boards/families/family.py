@@ -52,7 +52,9 @@ class Family(ABC):
     ``nextpnr``, ``packer``: tools. ``constraints_suffix``, ``placed_suffix``,
     ``bitstream_suffix``: of the constraint file, nextpnr's result and the bitstream.
     ``default_hz``: a clock that designs should meet anywhere in the family; None: the oscillator's.
-    ``cells``: what the vendor calls each resource.
+    ``cells``: what the vendor calls each resource. ``cell_library``: yosys' models of the
+    family's cells, empty if they do not suffice to simulate a netlist; ``cell_models``: files in
+    ``sim_tb/models`` for those it lacks; ``replaced_cells``: those it has, but ours are used.
     """
 
     name: ClassVar[str]
@@ -66,6 +68,9 @@ class Family(ABC):
     cells: ClassVar[Mapping[str, str]]
     devices: ClassVar[tuple[str, ...]]
     plls: ClassVar[tuple[str, ...]]
+    cell_library: ClassVar[tuple[str, ...]] = ()
+    cell_models: ClassVar[tuple[str, ...]] = ()
+    replaced_cells: ClassVar[tuple[str, ...]] = ()
 
     def check(self, board: Board) -> None:
         """Raise ConfigError unless the board's device and PLL are of this family."""

@@ -39,6 +39,9 @@ class Ice40(Family):
     }
     devices = tuple(FLAGS)
     plls = (ice40_pll.CORE, ice40_pll.PAD)
+    cell_library = ("+/ice40/cells_sim.v",)
+    cell_models = ("SB_SPRAM256KA", "SB_PLL40")
+    replaced_cells = ("SB_SPRAM256KA",)
 
     def pll(self, device: Device, clock: Clock, hz: float) -> Pll:
         """SB_PLL40_PAD or SB_PLL40_CORE, as the board's clock pin needs it."""

@@ -1,6 +1,5 @@
 """Board top: pins, and whole requests through the UART of the Verilated design."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +7,10 @@ import pytest
 
 from weft.boards.board import load_board
 from weft.boards.build_dir import open_build
-from weft.boards.families.lookup import pll_for
+from weft.boards.families.lookup import FAMILIES, pll_for
+from weft.boards.netlist import netlist_sources
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.synth import synthesise
-from weft.boards.toolchain import find_tool, run
 from weft.boards.top import board_pins, board_verilog, uart_divisor
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.params import LinkParams
@@ -20,7 +19,6 @@ from weft.hw.progress import State
 from weft.nn.errors import ConfigError
 from weft.sim_tb.uart_board import UartBoard
 
-MODELS = Path(__file__).parent.parent / "hw" / "models"
 DIVISOR = 25  # of the UART at 25 MHz
 FACTORS = [3, 5, 7, 251]  # as the fake core's image has them
 FIRST = bytes([10, 200, 3, 4, 255, 0, 1, 77, 128, 127, 99, 31, 254, 64, 2, 250])
@@ -74,20 +72,9 @@ def test_netlist_answers_the_same(fake_build: Callable[[str], Path]) -> None:
     """The netlist that goes to nextpnr, vendor cells and block RAM registers included."""
     build = fake_build("ulx3s-25f")
     synthesise(build, place_and_route=False, clock_mhz=25)  # without a PLL
-    netlist = json.loads((build / "synth/board_top.json").read_text())
-    netlist["modules"] = {"board_top": netlist["modules"]["board_top"]}  # without empty cells
-    text = json.dumps(netlist)
-    assert text.count('"OUTREG"') == 2 * 3
-    (build / "netlist.json").write_text(text)
-    (build / "netlist.ys").write_text(
-        "read_json netlist.json\n"
-        "read_verilog +/lattice/common_sim.vh +/lattice/ccu2c_sim.vh\n"
-        "hierarchy -top board_top\nproc\nflatten -wb\nwrite_verilog -noattr netlist.v\n"
-    )
-    arguments = ["-q", "-l", "netlist.log", "-s", "netlist.ys"]
-    run(find_tool("yosys"), arguments, cwd=build, log="netlist.out", timeout=600)
-    models = [MODELS / f"{cell}.v" for cell in ("MULT18X18D", "DP16KD")]
-    check_requests([build / "netlist.v", *models], build)
+    assert (build / "synth/board_top.json").read_text().count('"OUTREG"') == 2 * 3
+    ecp5, netlist = FAMILIES["ecp5"], "synth/board_top.json"
+    check_requests([*netlist_sources(ecp5, netlist, "board_top", build, "netlist")], build)
 
 
 def ports_of(text: str) -> set[str]:

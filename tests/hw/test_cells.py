@@ -12,6 +12,7 @@ from amaranth.back import verilog
 from tests.hw.cell_bench import CELLS, HERE, compare, fill, multiplier_benches
 from tests.verilated import verilate
 from weft.boards.families.lookup import FAMILIES
+from weft.boards.netlist import MODELS
 from weft.boards.toolchain import find_tool, run
 from weft.hw.ram import Ram
 from weft.nn.errors import ToolError
@@ -33,7 +34,10 @@ MULTIPLIERS = [
     (18, 1, 1, 1),
 ]
 
-MULTIPLIER_MODELS = {"ecp5": "MULT18X18D.v", "gowin": "gowin_mult.v"}
+MULTIPLIER_MODELS = {
+    "ecp5": MODELS / "MULT18X18D.v",
+    "gowin": HERE / "models" / "gowin_mult.v",
+}
 
 # (width, depth, grain, with image)
 MEMORIES = [(36, 512, 36, True), (64, 40, 8, True), (24, 300, 12, False), (7, 3, 7, False)]
@@ -106,7 +110,7 @@ def compare_family(
         names.append(f"ram_bench_{n}")
     parts.append(vendor_cell.replace("module weft_mul ", "module vendor_mul "))
     cells = [CELLS / "generic" / name for name in ("weft_mul.v", "weft_ram.v")]
-    return compare(folder, names, parts, [HERE / "models" / MULTIPLIER_MODELS[family], *cells])
+    return compare(folder, names, parts, [MULTIPLIER_MODELS[family], *cells])
 
 
 @pytest.mark.parametrize("family", ["ecp5", "gowin"])
@@ -139,7 +143,7 @@ def test_the_comparison_sees_a_wrong_cell(tmp_path: Path, text: str, mutant: str
 )
 def test_cells_are_lint_clean(tmp_path: Path, cell: str) -> None:
     names = [MULTIPLIER_MODELS.get(Path(cell).parent.name)]
-    model = [str(HERE / "models" / name) for name in names if name]
+    model = [str(path) for path in names if path]
     top = Path(cell).stem
     done = verilate(
         tmp_path,

@@ -1,11 +1,11 @@
-// Behaviour of the ECP5 cell DP16KD, as far as yosys and weft use it; simulation only (yosys ships
-// the cell without a model).
+// Behaviour of the ECP5 cell DP16KD; simulation only (yosys ships the cell without a model).
 // Ref: Lattice ECP5 and ECP5-5G Memory Usage Guide (FPGA-TN-02204), true dual port and pseudo dual
 // port; the layout of INITVAL and of 36-bit words as yosys maps them.
-// Modelled: widths 1 to 18 on each port, 36 (written through A, read through B), byte enables,
-// output registers, one clock edge, enables. Not modelled: resets, chip selects, write-through
-// (a port that writes keeps its output), and what a read sees of a write at the same time on
-// the other port (here: the old word).
+// Modelled: words of 1 to 18 bits on each port, 36 (written through A, read through B, which takes
+// both ports' data pins), byte enables, both clock edges, enables, output registers, synchronous
+// resets, and what a port that writes shows itself: its old output or the old word. Anything else
+// stops the simulation.
+// Bits that are read on one port while the other writes them are undefined: here, inverted.
 module DP16KD #(
     parameter DATA_WIDTH_A = 18,
     parameter DATA_WIDTH_B = 18,
@@ -129,20 +129,88 @@ module DP16KD #(
         DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5,
         DIB4, DIB3, DIB2, DIB1, DIB0
     };
-    localparam WIDE = DATA_WIDTH_A == 36;
+    localparam WIDE = DATA_WIDTH_A == 36 || DATA_WIDTH_B == 36;
 
-    function [35:0] read(input [13:0] ad, input integer width);
+    // Address bits below a word of so many bits.
+    function integer low(input integer width);
         case (width)
-            36: read = {bytes[{ad[13:5], 2'd3}], bytes[{ad[13:5], 2'd2}],
-                        bytes[{ad[13:5], 2'd1}], bytes[{ad[13:5], 2'd0}]};
-            18: read = {18'b0, bytes[{ad[13:4], 1'b1}], bytes[{ad[13:4], 1'b0}]};
-            9: read = {27'b0, bytes[ad[13:3]]};
-            4: read = {32'b0, bytes[ad[13:3]][4 * ad[2] +: 4]};
-            2: read = {34'b0, bytes[ad[13:3]][2 * ad[2:1] +: 2]};
-            default: read = {35'b0, bytes[ad[13:3]][ad[2:0]]};
+            36: low = 5;
+            18: low = 4;
+            9: low = 3;
+            4: low = 2;
+            2: low = 1;
+            default: low = 0;
         endcase
     endfunction
 
+    // Whether a write, to a word with an enable for each byte if it has several, meets a byte.
+    function meets(input [13:0] ad, input integer width, input [10:0] place);
+        case (width)
+            36: meets = place[10:2] == ad[13:5] && ad[place[1:0]];
+            18: meets = place[10:1] == ad[13:4] && ad[place[0]];
+            default: meets = place == ad[13:3];
+        endcase
+    endfunction
+
+    // The bits of a word that is read which a write on the other port changes at the same time.
+    function [35:0] changed(input [13:0] ad, input integer width, input [13:0] w_ad,
+                            input integer w_width);
+        integer n;
+        begin
+            n = low(width) > low(w_width) ? low(width) : low(w_width);
+            case (width)
+                36: changed = {
+                    {9{meets(w_ad, w_width, {ad[13:5], 2'd3})}},
+                    {9{meets(w_ad, w_width, {ad[13:5], 2'd2})}},
+                    {9{meets(w_ad, w_width, {ad[13:5], 2'd1})}},
+                    {9{meets(w_ad, w_width, {ad[13:5], 2'd0})}}
+                };
+                18: changed = {
+                    18'd0,
+                    {9{meets(w_ad, w_width, {ad[13:4], 1'd1})}},
+                    {9{meets(w_ad, w_width, {ad[13:4], 1'd0})}}
+                };
+                default: changed = meets(w_ad, w_width, ad[13:3])
+                    && (w_width > 4 || ad >> n == w_ad >> n) ? ~36'd0 : 36'd0;
+            endcase
+        end
+    endfunction
+
+    function [35:0] word(input [13:0] ad, input integer width);
+        case (width)
+            36: word = {bytes[{ad[13:5], 2'd3}], bytes[{ad[13:5], 2'd2}],
+                        bytes[{ad[13:5], 2'd1}], bytes[{ad[13:5], 2'd0}]};
+            18: word = {18'b0, bytes[{ad[13:4], 1'b1}], bytes[{ad[13:4], 1'b0}]};
+            9: word = {27'b0, bytes[ad[13:3]]};
+            4: word = {32'b0, bytes[ad[13:3]][4 * ad[2] +: 4]};
+            2: word = {34'b0, bytes[ad[13:3]][2 * ad[2:1] +: 2]};
+            default: word = {35'b0, bytes[ad[13:3]][ad[2:0]]};
+        endcase
+    endfunction
+
+    task store(input [13:0] ad, input integer width, input [35:0] data);
+        case (width)
+            36: begin
+                if (ad[0]) bytes[{ad[13:5], 2'd0}] <= data[8:0];
+                if (ad[1]) bytes[{ad[13:5], 2'd1}] <= data[17:9];
+                if (ad[2]) bytes[{ad[13:5], 2'd2}] <= data[26:18];
+                if (ad[3]) bytes[{ad[13:5], 2'd3}] <= data[35:27];
+            end
+            18: begin
+                if (ad[0]) bytes[{ad[13:4], 1'b0}] <= data[8:0];
+                if (ad[1]) bytes[{ad[13:4], 1'b1}] <= data[17:9];
+            end
+            9: bytes[ad[13:3]] <= data[8:0];
+            4: bytes[ad[13:3]][4 * ad[2] +: 4] <= data[3:0];
+            2: bytes[ad[13:3]][2 * ad[2:1] +: 2] <= data[1:0];
+            default: bytes[ad[13:3]][ad[2:0]] <= data[0];
+        endcase
+    endtask
+
+    wire clk_a = CLKAMUX == "INV" ? ~CLKA : CLKA;
+    wire clk_b = CLKBMUX == "INV" ? ~CLKB : CLKB;
+    wire [35:0] a_changed = changed(ada, DATA_WIDTH_A, adb, DATA_WIDTH_B) & {36{CEB && WEB}};
+    wire [35:0] b_changed = changed(adb, DATA_WIDTH_B, ada, DATA_WIDTH_A) & {36{CEA && WEA}};
     reg [35:0] a_read, b_read, a_out, b_out;
     initial begin
         a_read = 0;
@@ -150,39 +218,41 @@ module DP16KD #(
         a_out = 0;
         b_out = 0;
     end
-    always @(posedge CLKA) begin
-        if (CEA && !WEA) a_read <= read(ada, DATA_WIDTH_A);
+    always @(posedge clk_a) begin
+        if (CEA && (!WEA || WRITEMODE_A == "READBEFOREWRITE"))
+            a_read <= word(ada, DATA_WIDTH_A) ^ a_changed;
         if (OCEA) a_out <= a_read;
-        if (CEA && WEA) case (DATA_WIDTH_A)
-            36: begin
-                if (ada[0]) bytes[{ada[13:5], 2'd0}] <= dia[8:0];
-                if (ada[1]) bytes[{ada[13:5], 2'd1}] <= dia[17:9];
-                if (ada[2]) bytes[{ada[13:5], 2'd2}] <= dib[8:0];
-                if (ada[3]) bytes[{ada[13:5], 2'd3}] <= dib[17:9];
-            end
-            18: begin
-                if (ada[0]) bytes[{ada[13:4], 1'b0}] <= dia[8:0];
-                if (ada[1]) bytes[{ada[13:4], 1'b1}] <= dia[17:9];
-            end
-            9: bytes[ada[13:3]] <= dia[8:0];
-            4: bytes[ada[13:3]][4 * ada[2] +: 4] <= dia[3:0];
-            2: bytes[ada[13:3]][2 * ada[2:1] +: 2] <= dia[1:0];
-            default: bytes[ada[13:3]][ada[2:0]] <= dia[0];
-        endcase
-    end
-    always @(posedge CLKB) begin
-        if (CEB && !WEB) b_read <= read(adb, DATA_WIDTH_B);
-        if (OCEB) b_out <= b_read;
-        if (CEB && WEB) begin
-            $display("DP16KD: this model writes through port A only");
-            $stop;
+        if (CEA && WEA) store(ada, DATA_WIDTH_A, {dib, dia});
+        if (RSTA) begin
+            a_read <= 0;
+            a_out <= 0;
         end
     end
+    always @(posedge clk_b) begin
+        if (CEB && (!WEB || WRITEMODE_B == "READBEFOREWRITE"))
+            b_read <= word(adb, DATA_WIDTH_B) ^ b_changed;
+        if (OCEB) b_out <= b_read;
+        if (CEB && WEB) store(adb, DATA_WIDTH_B, {18'd0, dib});
+        if (RSTB) begin
+            b_read <= 0;
+            b_out <= 0;
+        end
+    end
+
+    wire unsupported = WRITEMODE_A == "WRITETHROUGH" || WRITEMODE_B == "WRITETHROUGH"
+        || CSDECODE_A != "0b000" || CSDECODE_B != "0b000"
+        || {CSA2, CSA1, CSA0, CSB2, CSB1, CSB0} != 0
+        || RESETMODE != "SYNC" && (RSTA || RSTB) || DATA_WIDTH_B == 36 && WEB;
+    always @(posedge CLKA or posedge CLKB) if (unsupported) begin
+        $display("DP16KD: a mode that this model does not have");
+        $stop;
+    end
+
     wire [35:0] a_data = REGMODE_A == "OUTREG" ? a_out : a_read;
     wire [35:0] b_data = REGMODE_B == "OUTREG" ? b_out : b_read;
-    // A 36-bit word, and the upper half that an 18-bit port B reads beside a 36-bit port A.
+    // Beside a 36-bit port A, a narrower port B is read as ever; 36 bits take A's pins as well.
     wire [17:0] doa = WIDE ? b_data[17:0] : a_data[17:0];
-    wire [17:0] dob = WIDE && DATA_WIDTH_B == 36 ? b_data[35:18] : b_data[17:0];
+    wire [17:0] dob = DATA_WIDTH_B == 36 ? b_data[35:18] : b_data[17:0];
     assign {
         DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5,
         DOA4, DOA3, DOA2, DOA1, DOA0

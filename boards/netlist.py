@@ -1,0 +1,105 @@
+"""A board without a board, after synthesis: the netlist that goes to nextpnr, Verilated."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from weft.boards.build_dir import Build, netlist_hz
+from weft.boards.families.family import Family
+from weft.boards.families.lookup import family_of
+from weft.boards.synth import FOLDER as SYNTH
+from weft.boards.toolchain import find_tool, run, version
+from weft.boards.top import TOP, uart_divisor
+from weft.hw.link.link import TIMEOUT_BITS
+from weft.nn.errors import ConfigError
+from weft.sim_tb.uart_board import UartBoard
+
+FOLDER = "sim"
+NETLIST = "netlist"
+MODELS = Path(__file__).absolute().parent.parent / "sim_tb" / "models"
+TIMEOUT_SECONDS = 3600.0
+# Tens of thousands of small assignments: -O2 takes g++ four times as long.
+ARGUMENTS = ("--x-initial", "fast", "-MAKEFLAGS", "OPT_FAST=-O1")
+
+
+@contextmanager
+def netlist_board(build: Build) -> Iterator[str]:
+    """The serial port of the simulated netlist of the last synthesis, while the context lasts.
+
+    Everything is as on the board, the UART's divisor included; a PLL passes its reference on.
+    Raises ConfigError without a netlist and for a family without models, and ToolError.
+    """
+    family = family_of(build.board)
+    hz = netlist_hz(build.folder)
+    netlist = f"{SYNTH}/{TOP}.json"
+    if hz is None or not (build.folder / netlist).is_file():
+        raise ConfigError(
+            f"{build.folder} has no netlist; make one with `weft synth {build.folder} --yosys-only`"
+        )
+    (build.folder / FOLDER).mkdir(exist_ok=True)
+    board = UartBoard(
+        sources=netlist_sources(family, netlist, TOP, build.folder, f"{FOLDER}/{NETLIST}"),
+        workdir=build.folder / FOLDER,
+        run_dir=build.folder,
+        arguments=ARGUMENTS,
+    )
+    divisor = uart_divisor(build.board, hz)
+    with board.running(divisor=divisor, linger=2 << TIMEOUT_BITS) as port:
+        yield port
+
+
+def netlist_sources(
+    family: Family, netlist: str, top: str, folder: Path, stem: str
+) -> tuple[Path, ...]:
+    """Verilog for Verilator of a yosys JSON netlist: ``folder/stem.v`` and the cells' models.
+
+    ``netlist`` and ``stem`` are relative to ``folder``. Small cells are replaced by what yosys'
+    own models of them say, large ones stay. Nothing is done if the file is up to date. Raises
+    ConfigError for a family without models, and ToolError.
+    """
+    if not family.cell_library:
+        raise ConfigError(
+            f"a netlist for {family.title} cannot be simulated: there are no models of its cells"
+        )
+    models = tuple(MODELS / f"{name}.v" for name in family.cell_models)
+    tool = find_tool("yosys")
+    script = _script(family, netlist, top, f"{stem}.v")
+    key = hashlib.sha256(f"{version(tool)}\0{script}\0".encode())
+    key.update((folder / netlist).read_bytes())
+    stamp = folder / f"{stem}.key"
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key.hexdigest():
+        stamp.unlink(missing_ok=True)
+        (folder / f"{stem}.ys").write_text(script, encoding="utf-8")
+        arguments = ["-q", "-l", f"{stem}.log", "-s", f"{stem}.ys"]
+        run(
+            tool,
+            arguments,
+            cwd=folder,
+            log=f"{stem}.out",
+            own_log=f"{stem}.log",
+            timeout=TIMEOUT_SECONDS,
+        )
+        stamp.write_text(key.hexdigest(), encoding="utf-8")
+    return (folder / f"{stem}.v", *models)
+
+
+def _script(family: Family, netlist: str, top: str, verilog: str) -> str:
+    """Constants are folded, and wires without a use dropped: logic is the netlist's otherwise."""
+    lines = [
+        f"read_json {netlist}",
+        f"delete =* {top} %d",  # cells' models, as synthesis saw them
+        f"read_verilog -defer {' '.join(family.cell_library)}",  # only what is used is elaborated
+        *(f"delete $abstract\\{name}" for name in family.replaced_cells),
+        "delete =A:blackbox",
+        f"hierarchy -top {top}",
+        "proc",
+        "memory_collect",
+        # A lookup table becomes what its contents say: Verilator takes ten times as long otherwise.
+        *("opt_expr", "simplemap t:$mux", "opt_expr -mux_bool", "opt_clean -purge"),
+        "setundef -zero",
+        *("flatten -wb", "opt_expr -mux_bool", "opt_clean -purge"),
+        "rename -hide w:*",  # short names
+        f"write_verilog -noattr {verilog}",
+    ]
+    return "\n".join(lines) + "\n"
