@@ -19,8 +19,11 @@ FOLDER = "sim"
 NETLIST = "netlist"
 MODELS = Path(__file__).absolute().parent.parent / "sim_tb" / "models"
 TIMEOUT_SECONDS = 3600.0
-# Tens of thousands of small assignments: -O2 takes g++ four times as long.
-ARGUMENTS = ("--x-initial", "fast", "-MAKEFLAGS", "OPT_FAST=-O1")
+# Tens of thousands of small assignments: with -O2 and whole functions g++ takes many times as long.
+ARGUMENTS = (
+    *("--x-initial", "fast", "--output-split-cfuncs", "300"),
+    *("-MAKEFLAGS", "OPT_FAST=-O1"),
+)
 
 
 @contextmanager

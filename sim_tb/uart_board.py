@@ -25,7 +25,7 @@ _ARGUMENTS = (
     "--x-assign",
     "fast",
 )
-_QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-CFLAGS", "-std=gnu++20 -O2")
+_QUIET = ("-Wno-fatal", "-Wno-lint", "-Wno-style", "-CFLAGS", "-std=gnu++20")
 
 
 @dataclass(frozen=True, kw_only=True)

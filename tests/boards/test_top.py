@@ -7,8 +7,8 @@ import pytest
 
 from weft.boards.board import load_board
 from weft.boards.build_dir import open_build
-from weft.boards.families.lookup import FAMILIES, pll_for
-from weft.boards.netlist import netlist_sources
+from weft.boards.families.lookup import pll_for
+from weft.boards.netlist import netlist_board
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.synth import synthesise
 from weft.boards.top import board_pins, board_verilog, uart_divisor
@@ -41,12 +41,15 @@ def infer(link: SerialLink, data: bytes) -> tuple[bytes, int]:
 
 
 def check_requests(sources: list[Path], build: Path) -> None:
-    """Two inferences, half a request that times out, an image write, and another inference."""
+    """``check_answers`` of the Verilated sources."""
     board = UartBoard(sources=tuple(sources), workdir=build / "sim", run_dir=build)
-    with (
-        board.running(divisor=DIVISOR, linger=2 << TIMEOUT_BITS) as port,
-        SerialLink(port, timeout=120) as link,
-    ):
+    with board.running(divisor=DIVISOR, linger=2 << TIMEOUT_BITS) as port:
+        check_answers(port)
+
+
+def check_answers(port: str) -> None:
+    """Two inferences, half a request that times out, an image write, and another inference."""
+    with SerialLink(port, timeout=120) as link:
         assert link.ask(Command.IDENTIFY) == bytes([VERSION]) + IDENTITY
         for data in (FIRST, SECOND):
             outputs, cycles = infer(link, data)
@@ -68,13 +71,18 @@ def test_requests_through_the_uart(fake_build: Callable[[str], Path]) -> None:
     check_requests([build / name for name in ("board_top.v", *opened.sources)], build)
 
 
-def test_netlist_answers_the_same(fake_build: Callable[[str], Path]) -> None:
-    """The netlist that goes to nextpnr, vendor cells and block RAM registers included."""
-    build = fake_build("ulx3s-25f")
-    synthesise(build, place_and_route=False, clock_mhz=25)  # without a PLL
-    assert (build / "synth/board_top.json").read_text().count('"OUTREG"') == 2 * 3
-    ecp5, netlist = FAMILIES["ecp5"], "synth/board_top.json"
-    check_requests([*netlist_sources(ecp5, netlist, "board_top", build, "netlist")], build)
+@pytest.mark.parametrize(("name", "clock_mhz"), [("ulx3s-25f", 50), ("icebreaker", 24)])
+def test_netlist_answers_the_same(
+    fake_build: Callable[[str], Path], name: str, clock_mhz: float
+) -> None:
+    """The netlist that goes to nextpnr: a PLL, vendor cells and block RAM registers included."""
+    build = fake_build(name)
+    report = synthesise(build, place_and_route=False, clock_mhz=clock_mhz)
+    assert report.clock_mhz == clock_mhz
+    n_registers = (build / "synth/board_top.json").read_text().count('"OUTREG"')
+    assert n_registers == (2 * 3 if name == "ulx3s-25f" else 0)
+    with netlist_board(open_build(build)) as port:
+        check_answers(port)
 
 
 def ports_of(text: str) -> set[str]:
