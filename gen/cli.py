@@ -77,7 +77,6 @@ def _compile(args: argparse.Namespace) -> int:
         columns=args.columns,
         requant_lanes=args.requant_lanes,
     )
-    # A bitstream cannot fill single-ported RAM.
     write_build(args.output, graph, chosen, board.to_json())
     figures = prediction(chosen) | {
         "build": str(args.output),
