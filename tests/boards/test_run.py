@@ -8,12 +8,13 @@ import pytest
 
 from tests.boards.fake_board import FakeBoard, port_that
 from weft.boards.device import Device
-from weft.gen import hardware, soc
+from weft.gen import cli, hardware, soc
 from weft.gen.build_dir import Build, read_build
 from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import Command
 from weft.mapper import cost
+from weft.nn.graph import Graph
 from weft.nn.host import encode_inputs, reference_model
 
 Captured = pytest.CaptureFixture[str]
@@ -91,6 +92,29 @@ def test_cycles_that_were_not_predicted(
     with port_that(board.answer) as port:
         assert main(words(build, port, data)) == 1
     assert f"cycles: predicted {cycles}, counted [{cycles + 1}]" in capsys.readouterr().err
+
+
+def test_check(
+    build: Build,
+    data: Path,
+    board: FakeBoard,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with port_that(board.answer) as port:
+        assert main(words(build, port, data, "--check", "--json")) == 0
+        assert json.loads(capsys.readouterr().out)["bit_exact"] is True
+
+        def other(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            (item,) = reference_model(graph, inputs).items()
+            return {item[0]: item[1] + np.eye(*item[1].shape, dtype=item[1].dtype)}
+
+        monkeypatch.setattr(cli, "reference_model", other)
+        assert main(words(build, port, data, "--check", "--json")) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["bit_exact"] is False
+    (name,) = (edge.name for edge in build.graph.outputs)
+    assert f"output '{name}': {N_SAMPLES} of {10 * N_SAMPLES} values differ, " in printed.err
 
 
 def test_exit_codes(
