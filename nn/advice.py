@@ -18,6 +18,7 @@ ADVICE: dict[str, str] = {
     "Gather": _SIZES,
     "GroupNormalization": _NORM,
     "InstanceNormalization": _NORM,
+    "LRN": _NORM,
     "LSTM": _RECURRENT,
     "LayerNormalization": _NORM,
     "LogSoftmax": "leave it out: the largest score is the same without it",

@@ -25,6 +25,7 @@ from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Rea
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
 NOTHING = "nothing to accelerate: no operator lies between Q and DQ"
 ACTIVATION_TYPES = ("float", "int8", "uint8")
+MIN_OPSET = 10  # the first with QuantizeLinear; float networks become newer ones when quantised
 
 
 def import_model(path: str | Path, simplify: bool = True) -> Graph:
@@ -72,7 +73,15 @@ def running_order(model: OnnxModel) -> list[Node]:
 
 
 def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
-    """A builder that knows the model's constants, and who reads what."""
+    """A builder that knows the model's constants, and who reads what.
+
+    Raises ModelError for opsets older than the quantised operators.
+    """
+    if model.opset < MIN_OPSET:
+        raise ModelError(
+            f"{model.name}: opset {model.opset} has no QuantizeLinear; "
+            "export with opset 13 or later"
+        )
     builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
     builder.float_runtime = any(node.op in qonnx.HANDLERS for node in nodes)
     for name, array in model.initialisers.items():

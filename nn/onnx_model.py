@@ -158,10 +158,6 @@ def _opset(path: Path, proto: onnx.ModelProto) -> int:
     versions = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
     if not versions:
         raise ModelError(f"{path}: the file names no ONNX opset")
-    if max(versions) < 10:
-        raise ModelError(
-            f"{path}: opset {max(versions)} has no QuantizeLinear; export with opset 13 or later"
-        )
     return max(versions)
 
 

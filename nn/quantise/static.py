@@ -25,6 +25,7 @@ from weft.nn.graph import HostEdge
 from weft.nn.importer import host_input, quantising
 from weft.nn.onnx_model import load, to_array
 from weft.nn.quantise.calibration import tensor_ranges
+from weft.nn.quantise.plain import constants_apart, sums_as_additions
 
 OPERATORS = (
     "Add", "AveragePool", "Clip", "Concat", "Conv", "Elu", "Flatten", "Gelu", "Gemm",
@@ -122,7 +123,7 @@ def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, metho
 
 def _prepare(model: Path, target: Path) -> int:
     """Fold and infer shapes; the batch that the network must be fed with."""
-    proto = _named(onnx.load(model))
+    proto = _named(sums_as_additions(constants_apart(onnx.load(model))))
     _check_weights(model, proto)
     if next(o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")) < MIN_OPSET:
         try:

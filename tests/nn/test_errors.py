@@ -324,3 +324,15 @@ def test_no_other_exception_for_damaged_files(tmp_path: Path) -> None:
             (edge,) = graph.inputs
             reference_model(graph, {edge.name: np.zeros((1, *edge.shape), edge.dtype)})
     assert refused > 100
+
+
+def test_opset_without_quantisation(tmp_path: Path) -> None:
+    """Only of quantised models: float ones become newer when they are quantised."""
+    net = Net(opset=9)
+    x = net.input("x", ("n", 4), "float32")
+    scale = [net.constant(value, "float32") for value in (0.1, 0.0, 4.0)]
+    y = net.node("Quant", x, *scale, domain="qonnx.custom_op.general")
+    net.output(net.node("Relu", y), 2, "float32")
+    assert message(net.save(tmp_path)) == (
+        "net: opset 9 has no QuantizeLinear; export with opset 13 or later"
+    )

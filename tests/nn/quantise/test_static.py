@@ -209,11 +209,42 @@ def test_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("opset", [10, 11, 13, 18, 21, 23])
+@pytest.mark.parametrize("opset", [9, 10, 11, 13, 18, 21, 23])
 def test_opsets(opset: int, tmp_path: Path) -> None:
     model, inputs = made(residual, tmp_path, opset)
     quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
     assert noise_db(model, tmp_path / "int8.onnx", inputs) > 30
+
+
+def test_sum_is_addition(tmp_path: Path) -> None:
+    def build(net: Net, rng: np.random.Generator, x: str) -> str:
+        parts = [net.node("Relu", conv(net, rng, x, 8, 3, 1, 1)) for _ in range(3)]
+        return head(net, rng, net.node("Sum", net.node("Sum", *parts)), 8)
+
+    model, inputs = made(build, tmp_path)
+    quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    adds = [op for op in import_model(tmp_path / "int8.onnx").operators if op.type == "Add"]
+    assert len(adds) == 2
+    assert noise_db(model, tmp_path / "int8.onnx", inputs) > 30
+
+
+def test_constants_that_are_inputs_too(tmp_path: Path) -> None:
+    """Old exports list them there; a weight that is computed from one is still folded."""
+    net, rng = Net(opset=9), np.random.default_rng(0)
+    x = net.input("x", ("n", 3, 10, 10), "float32")
+    weight = net.node("ConstantOfShape", net.constant([8, 3, 1, 1], "int64"))
+    y = net.node("Add", net.node("Conv", x, weight), vector(net, rng, 1, 1, 2))
+    net.output(head(net, rng, y, 8), 2, "float32")
+    proto = net.model()
+    for item in proto.graph.initializer:
+        value = onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims)
+        proto.graph.input.append(value)
+    proto.ir_version = 3
+    onnx.save(proto, tmp_path / "old.onnx")
+    samples = {"x": rng.normal(size=(4, 3, 10, 10)).astype(np.float32)}
+    quantise(tmp_path / "old.onnx", samples, tmp_path / "int8.onnx", "minmax")
+    (edge,) = import_model(tmp_path / "int8.onnx").inputs
+    assert edge.name == "x"
 
 
 @pytest.mark.parametrize("batch", [1, 5])
