@@ -8,7 +8,7 @@ _RECURRENT = "recurrent networks are not supported; unroll it into Gemm, or use 
 _NORM = "train with BatchNormalization instead, which folds into the convolution before it"
 
 ADVICE: dict[str, str] = {
-    "ArgMax": "leave it out: take the largest of the scores on the host",
+    "ArgMin": "leave it out: take the smallest of the scores on the host",
     "ConstantOfShape": _SIZES,
     "ConvTranspose": "end the model in front of it, or use another way to enlarge",
     "DepthToSpace": "end the model in front of it: it only moves elements, which the host can do",

@@ -79,8 +79,8 @@ class Builder:
                 )
             case HostResult():
                 raise ModelError(
-                    f"{node}: input {name!r} comes from a Softmax, which runs on the host and "
-                    "must be at the end of the network"
+                    f"{node}: input {name!r} comes from a Softmax or ArgMax, which runs on the "
+                    "host and must be at the end of the network"
                 )
             case Codes():
                 raise ModelError(

@@ -211,7 +211,9 @@ class HostStep(Value):
     kind: "reshape" (shape, per sample, without the batch), "quantize" and "dequantize" (scale,
     zero_point, dtype "int8" or "uint8"), "softmax" (axis, of the array with its batch), "transpose"
     (shape holds the axes, with the batch), "accumulators" (scales and offsets, one per channel;
-    its codes follow each other: the sum of code + 128, times the scale, plus the offset).
+    its codes follow each other: the sum of code + 128, times the scale, plus the offset),
+    "argmax" and "argmax_last" (axis, which stays with size 1: the first and the last place of the
+    largest, int64), "cast" (dtype "int32" or "int64").
     """
 
     kind: str

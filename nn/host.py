@@ -116,6 +116,14 @@ def softmax(values: np.ndarray, axis: int) -> np.ndarray:
     return powers / powers.sum(axis=axis, keepdims=True)
 
 
+def argmax(values: np.ndarray, axis: int, last: bool) -> np.ndarray:
+    """Place of the largest value, int64, the first or the last one; the axis stays, of size 1."""
+    if not last:
+        return values.argmax(axis=axis, keepdims=True).astype(np.int64)
+    backwards = np.flip(values, axis).argmax(axis=axis, keepdims=True)
+    return (values.shape[axis] - 1 - backwards).astype(np.int64)
+
+
 def _apply(step: HostStep, array: np.ndarray) -> np.ndarray:
     match step.kind:
         case "reshape":
@@ -130,5 +138,9 @@ def _apply(step: HostStep, array: np.ndarray) -> np.ndarray:
             return accumulators(array, step.scales, step.offsets)
         case "softmax":
             return softmax(array, step.axis)
+        case "argmax" | "argmax_last":
+            return argmax(array, step.axis, step.kind == "argmax_last")
+        case "cast":
+            return array.astype(step.dtype)
         case _:
             raise ValueError(f"unknown host step {step.kind!r}")

@@ -194,8 +194,7 @@ def import_output(port: Port, builder: Builder) -> None:
         case PendingConv() if value.clip == NO_CLIP:
             builder.add_output(port.name, accumulators(builder, value), "float32")
         case HostResult():
-            dtype = value.steps[-1].dtype if value.integer and value.steps else "float32"
-            builder.add_output(port.name, value, dtype)
+            builder.add_output(port.name, value, value.dtype)
         case Constant() | HostInput():
             raise ModelError(f"output {port.name!r} does not depend on any supported operator")
         case _:

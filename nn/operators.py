@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from weft.nn import (
     qdq,
     qdq_affine,
+    qdq_argmax,
     qdq_array,
     qdq_clamp,
     qdq_concat,
@@ -51,9 +52,10 @@ _VIEW = "the batch stays in front; folded into the operators around it"
 
 _QDQ: tuple[Support, ...] = (
     _row("Add", "vector", qdq_sum.add, "two activations of one shape, or a constant bias"),
+    _row("ArgMax", "host", qdq_argmax.argmax, "at the end of the network, not over the batch"),
     _row("AveragePool", "vector", qdq_pool.average_pool, "1-D and 2-D, any pads and strides"),
     _row("BatchNormalization", "array", qdq_affine.batch_normalization, _AFFINE),
-    _row("Cast", "none", qdq_shape.cast, "of constants"),
+    _row("Cast", "none", qdq_shape.cast, "of constants; of an ArgMax to int32 or int64"),
     _row("Clip", "none", qdq_clamp.clip, "constant bounds, before QuantizeLinear"),
     _row("Concat", "vector", qdq_concat.concat, "along the channels"),
     _row("Constant", "none", qdq_shape.constant, "numbers"),

@@ -155,7 +155,7 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
                     f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
                 )
             return Real(tensor=value.tensor, shape=value.shape, node=node.name, order=value.order)
-        case HostResult(integer=True):
+        case HostResult(integer=True) if value.dtype in ACTIVATION_TYPES:
             quantisation = _quantisation(node, builder)
             steps = (*value.steps, dequantize_step(quantisation))
             return HostResult(tensor=value.tensor, shape=value.shape, steps=steps)

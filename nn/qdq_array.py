@@ -183,9 +183,9 @@ def _add_real(
 ) -> PendingConv:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exact = np.where(real == 0, 0.0, real / scale.astype(np.float64))
-    codes = np.rint(exact)
-    # Relative to what float32 can tell apart, the bias is exact or it is rounded.
-    rounded = np.any(~(np.abs(exact - codes) <= 1e-6 * np.maximum(np.abs(exact), 1)))
+        codes = np.rint(exact)
+        # Relative to what float32 can tell apart, the bias is exact or it is rounded.
+        rounded = np.any(~(np.abs(exact - codes) <= 1e-6 * np.maximum(np.abs(exact), 1)))
     fits = np.all(np.abs(exact) < 1 << 31)
     if conv.behind is not None or not fits or (rounded and builder.float_runtime):
         return conv.then(1.0, real * times)

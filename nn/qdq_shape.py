@@ -12,6 +12,7 @@ from weft.nn.graph import HostStep
 from weft.nn.host import softmax as host_softmax
 from weft.nn.onnx_model import TYPE_NAMES, Node, to_array
 from weft.nn.pending_conv import PendingConv
+from weft.nn.qdq_argmax import cast_index
 from weft.nn.qdq_output import accumulators
 from weft.nn.symbols import (
     NO_CLIP,
@@ -48,6 +49,8 @@ def cast(node: Node, builder: Builder) -> Symbol:
     value = builder.symbol(node, 0)
     if isinstance(value, PendingConv) and node.integer("to", 0) == onnx.TensorProto.FLOAT:
         return value
+    if isinstance(value, HostResult):
+        return cast_index(node, value)
     if not isinstance(value, Constant):
         raise ModelError(f"{node}: a Cast of an activation is not supported; of a constant it is")
     kind = TYPE_NAMES.get(node.integer("to", 0), "unknown")

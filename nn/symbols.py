@@ -51,6 +51,7 @@ class Quantisation:
 
 
 NOISE = 2.0**-18
+INTEGER_STEPS = ("quantize", "argmax", "argmax_last", "cast")  # of the host, with a type each
 
 
 class Rounding(enum.Enum):
@@ -165,6 +166,12 @@ class HostResult:
     shape: Shape
     steps: tuple[HostStep, ...]
     integer: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the values' type; that of codes that no step made is not known here."""
+        made = (step.dtype for step in reversed(self.steps) if step.kind in INTEGER_STEPS)
+        return next(made, "int8") if self.integer else "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,8 +182,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
     ),
     "softmax inside": (
         lambda net, x: net.node("Relu", net.node("Softmax", x)),
-        "node 'relu2' (Relu): input 'softmax1' comes from a Softmax, which runs on the host and "
-        "must be at the end of the network",
+        "node 'relu2' (Relu): input 'softmax1' comes from a Softmax or ArgMax, which runs on the "
+        "host and must be at the end of the network",
     ),
     "add scale": (
         lambda net, x: net.q(net.node("Add", x, x), 1e-4, 0),
