@@ -2,7 +2,6 @@
 
 GENERAL = "replace it by supported operators (weft ops), or end the model in front of it"
 
-_SPLIT = "give each part a convolution of its own over the whole tensor"
 _SIZES = "export with fixed shapes and let onnxruntime or onnxsim fold what becomes constant"
 _RECURRENT = "recurrent networks are not supported; unroll it into Gemm, or use convolutions"
 _NORM = "train with BatchNormalization instead, which folds into the convolution before it"
@@ -33,8 +32,6 @@ ADVICE: dict[str, str] = {
     "ReduceSum": "over height and width, use GlobalAveragePool and larger weights behind it",
     "Resize": "end the model in front of it, or do without enlarging",
     "Shape": _SIZES,
-    "Slice": _SPLIT,
-    "Split": _SPLIT,
     "Upsample": "end the model in front of it, or do without enlarging",
 }
 """By ONNX operator."""

@@ -1,5 +1,6 @@
 """Collects the graph's parts while an importer walks the ONNX nodes; shared by all importers."""
 
+import math
 import zlib
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ from weft.nn.errors import ModelError
 from weft.nn.graph import (
     CODE_MAX,
     CODE_MIN,
+    Conv,
     Graph,
     HostEdge,
     HostStep,
@@ -16,7 +18,9 @@ from weft.nn.graph import (
     Rescale,
     Reshape,
     Tensor,
+    Window,
 )
+from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
 from weft.nn.symbols import (
     NO_CLIP,
@@ -30,7 +34,9 @@ from weft.nn.symbols import (
     Symbol,
     chw,
 )
-from weft.nn.views import axes_of
+from weft.nn.views import axes_of, channels_of
+
+MAX_CODES = (1 << 23) - 1  # of one activation: beyond the memories of all devices
 
 
 @dataclass(kw_only=True)
@@ -109,6 +115,29 @@ class Builder:
             self.add(operator, reshaped, self.quantisations[value.tensor])
         return name
 
+    def select(self, node: str, tensor: str, channels: tuple[int, ...], name: str) -> str:
+        """A tensor with some channels of another, in that order: a 1x1 convolution by 1."""
+        if name in self.tensors:
+            return name
+        source = self.tensors[tensor]
+        weight = np.zeros((len(channels), source.shape[0], 1, 1), np.int16)
+        weight[range(len(channels)), channels] = 1
+        low, high = self.ranges[tensor]
+        operator = Conv(
+            name=node,
+            output=name,
+            input=tensor,
+            weight=weight,
+            bias=np.zeros(len(channels), np.int64),
+            scaling=scaling_of(1.0),
+            window=Window(kernel=(1, 1)),
+            low=low,
+            high=high,
+        )
+        copy = source.replace(name=name, shape=(len(channels), *source.shape[1:]))
+        self.add(operator, copy, self.quantisations[tensor])
+        return name
+
     def whole(self, tensor: str) -> Real:
         """A tensor's values as they are."""
         return Real(tensor=tensor, shape=(1, *self.tensors[tensor].shape), node=tensor)
@@ -128,6 +157,11 @@ class Builder:
         name = f"{tensor}_{'x'.join(map(str, shape))}_{key:08x}"
         if name in self.tensors:
             return name
+        own = self.tensors[tensor].shape
+        found = channels_of(value.order, own)
+        if found is not None and found[1] is None and axes_of(value.order, (1, *own)) is None:
+            chosen = self.select(node.name, tensor, found[0], name)  # a channel shuffle
+            return self.image(node, Codes(tensor=chosen, shape=value.shape))
         if tensor in self.hosts:
             host = self.hosts[tensor]
             order = value.order if host.order is None else host.order[value.order]
@@ -156,6 +190,11 @@ class Builder:
             raise ModelError(
                 f"node {node!r}: result of {len(shape)} dimensions {list(shape)}; "
                 "at most 4 ([N, C, H, W]) are supported"
+            )
+        if math.prod(image) > MAX_CODES:
+            raise ModelError(
+                f"tensor {name!r} has {math.prod(image):,} elements {list(shape)}; at most "
+                f"{MAX_CODES:,} are supported"
             )
         return Tensor(
             name=name,

@@ -25,6 +25,7 @@ from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Rea
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
 NOTHING = "nothing to accelerate: no operator lies between Q and DQ"
 ACTIVATION_TYPES = ("float", "int8", "uint8")
+MANY_OUTPUTS = ("Split",)  # their handlers make all of them known
 MIN_OPSET = 10  # the first with QuantizeLinear; float networks become newer ones when quantised
 
 
@@ -138,7 +139,7 @@ def import_node(node: Node, builder: Builder) -> None:
             f"{node}: operator {node.op} is not supported; supported are "
             f"{', '.join(BY_NAME)} (limits: weft ops)"
         )
-    for name in node.outputs[1:]:
+    for name in node.outputs[1:] if node.op not in MANY_OUTPUTS else ():
         if name and name in builder.wanted:
             raise ModelError(f"{node}: output {name!r} is used; only the first output is supported")
     if not node.outputs or not node.outputs[0]:

@@ -12,6 +12,7 @@ from weft.nn import (
     qdq_concat,
     qdq_pool,
     qdq_shape,
+    qdq_slice,
     qdq_sum,
     qdq_table,
 )
@@ -83,7 +84,9 @@ _QDQ: tuple[Support, ...] = (
     _row("Relu", "none", qdq_clamp.relu, "before QuantizeLinear"),
     _row("Reshape", "none", qdq_shape.reshape, f"constant shape; {_VIEW}"),
     _row("Sigmoid", "array", qdq_table.unary(qdq_table.sigmoid), _TABLE),
+    _row("Slice", "array", qdq_slice.slice_, "whole channels, any steps; of constants anything"),
     _row("Softmax", "host", qdq_shape.softmax, "at the end of the network"),
+    _row("Split", "array", qdq_slice.split, "along the channels"),
     _row("Squeeze", "none", qdq_shape.squeeze, _VIEW),
     _row("Sub", "array", qdq_affine.subtract, _AFFINE),
     _row("Tanh", "array", qdq_table.unary(qdq_table.tanh), _TABLE),

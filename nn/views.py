@@ -39,6 +39,26 @@ def same_order(a: Order, b: Order) -> bool:
     return np.array_equal(a, b)
 
 
+def channels_of(
+    places: np.ndarray, own_shape: tuple[int, int, int]
+) -> tuple[tuple[int, ...], Order] | None:
+    """Some places of a tensor as whole channels of it, and the order of a view of these alone.
+
+    Channels stand in the order in which they are met. None where the places are not whole
+    channels, each once.
+    """
+    size = own_shape[1] * own_shape[2]
+    _, firsts = np.unique(places // size, return_index=True)
+    channels = (places // size)[np.sort(firsts)]
+    if len(channels) * size != len(places) or len(np.unique(places)) != len(places):
+        return None
+    seat = np.zeros(own_shape[0], np.int64)
+    seat[channels] = np.arange(len(channels))
+    order = seat[places // size] * size + places % size
+    natural = np.array_equal(order, np.arange(len(order)))
+    return tuple(int(c) for c in channels), None if natural else order
+
+
 def per_channel(values: np.ndarray, shape: Shape, own_shape: Shape, order: Order) -> Order:
     """A constant that is broadcast against a view, as one value per channel [C] of its tensor.
 

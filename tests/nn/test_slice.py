@@ -1,0 +1,165 @@
+"""Parts of the channels, and channels in another order: equal to ONNX Runtime, bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.nn.qdq_builder import Net, run_onnx
+from weft.nn.errors import ModelError
+from weft.nn.host import reference_model
+from weft.nn.importer import import_model
+
+SCALE, ZERO = 0.1, 3
+
+
+def start(net: Net, shape: tuple[int, ...], dtype: str = "int8") -> str:
+    return net.dq(net.input("x", shape, dtype), SCALE, ZERO, dtype)
+
+
+def requantised(net: Net, y: str, scale: float = SCALE, zero: int = ZERO) -> str:
+    return net.q(y, scale, zero)
+
+
+def ints(net: Net, *values: int) -> str:
+    return net.constant(values, "int64")
+
+
+def check(net: Net, folder: Path, shape: tuple[int, ...], dtype: str = "int8") -> None:
+    path = net.save(folder)
+    info = np.iinfo(dtype)
+    x = np.random.default_rng(0).integers(info.min, info.max + 1, (4, *shape[1:])).astype(dtype)
+    wanted = run_onnx(path, {"x": x}, int8=True)
+    found = reference_model(import_model(path), {"x": x})
+    for a, b in zip(found.values(), wanted, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_slices(seed: int, tmp_path: Path) -> None:
+    """Any range that ONNX can describe, of any number of channels; a later scale may differ."""
+    rng = np.random.default_rng(seed)
+    rank, channels = int(rng.integers(3, 5)), int(rng.integers(2, 12))
+    shape = (1, channels, *rng.integers(1, 6, rank - 2).tolist())
+    while True:
+        step = int(rng.choice([1, 1, 2, 3, -1, -2]))
+        first, end = (int(rng.integers(-channels - 3, channels + 4)) for _ in range(2))
+        beyond = [end, -(1 << 63) if step < 0 else (1 << 63) - 1][int(rng.integers(2))]
+        picked = np.arange(channels)[_numpy_slice(first, beyond, step, channels)]
+        if picked.size and (picked.size < channels or step < 0):
+            break
+    dtype = str(rng.choice(["int8", "uint8"]))
+    net = Net()
+    x = start(net, shape, dtype)
+    axis = int(rng.choice([1, 1 - rank]))
+    parts = (ints(net, first), ints(net, beyond), ints(net, axis), ints(net, step))
+    y = net.node("Slice", x, *parts)
+    y = net.node("Relu", y) if rng.random() < 0.3 else y
+    net.output(net.q(y, float(rng.choice([SCALE, 0.25])), ZERO, dtype), rank, dtype)
+    check(net, tmp_path, shape, dtype)
+
+
+def _numpy_slice(start: int, end: int, step: int, length: int) -> slice:
+    """What the operator's specification says, in other words."""
+    start, end = (place + length if place < 0 else place for place in (start, end))
+    if step > 0:
+        return slice(min(max(start, 0), length), min(max(end, 0), length), step)
+    end = min(max(end, -1), length - 1)
+    return slice(min(max(start, 0), length - 1), None if end < 0 else end, step)
+
+
+@pytest.mark.parametrize("opset", [11, 13, 18])
+@pytest.mark.parametrize("sizes", [(3, 4), (1, 5, 1), (2, 2, 2, 1)])
+def test_split(opset: int, sizes: tuple[int, ...], tmp_path: Path) -> None:
+    """All parts into outputs and back together, by each opset's way to give the sizes."""
+    net, total = Net(opset=opset), sum(sizes)
+    x = start(net, (1, total, 3, 2))
+    extra, attributes = [ints(net, *sizes)], {}
+    if opset == 11:
+        extra, attributes = [], {"split": list(sizes)}
+    elif sizes == (2, 2, 2, 1) and opset == 18:
+        extra, attributes = [], {"num_outputs": 4}
+    first = net.node("Split", x, *extra, axis=1, **attributes)
+    names = [first, *(f"{first}_{i}" for i in range(1, len(sizes)))]
+    net.nodes[-1].output.extend(names[1:])
+    for name in names:
+        net.output(requantised(net, name), 4)
+    joined = net.node("Concat", *names[::-1], axis=1)
+    net.output(requantised(net, joined), 4)
+    check(net, tmp_path, (1, total, 3, 2))
+
+
+def test_only_some_parts_are_read(tmp_path: Path) -> None:
+    net = Net(opset=13)
+    first = net.node("Split", start(net, (1, 6, 2, 2)), ints(net, 1, 2, 3), axis=1)
+    net.nodes[-1].output.extend([f"{first}_1", f"{first}_2"])
+    net.output(requantised(net, f"{first}_1"), 4)
+    check(net, tmp_path, (1, 6, 2, 2))
+    graph = import_model(net.save(tmp_path))
+    assert [op.type for op in graph.operators] == ["Conv"]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_channel_shuffle(groups: int, tmp_path: Path) -> None:
+    """Reshape, Transpose, Reshape between two convolutions, as ShuffleNet has it."""
+    rng, net, channels = np.random.default_rng(groups), Net(), 12
+    shape = (1, channels, 4, 5)
+    y = net.node("Reshape", start(net, shape), ints(net, 1, groups, channels // groups, 4, 5))
+    y = net.node("Transpose", y, perm=[0, 2, 1, 3, 4])
+    y = net.node("Reshape", net.dq(requantised(net, y), SCALE, ZERO), ints(net, *shape))
+    y = net.dq(requantised(net, y), SCALE, ZERO)
+    weight = net.constant(rng.integers(-99, 100, (6, channels // groups, 1, 1)), "int8")
+    groups = groups if 6 % groups == 0 else 1
+    if groups == 1:
+        weight = net.constant(rng.integers(-99, 100, (6, channels, 1, 1)), "int8")
+    y = net.node("Conv", y, net.dq(weight, 0.0137, 0), group=groups)
+    net.output(requantised(net, y), 4)
+    check(net, tmp_path, shape)
+
+
+def test_channels_last(tmp_path: Path) -> None:
+    net = Net()
+    y = net.node("Transpose", start(net, (1, 7, 3, 2)), perm=[0, 2, 3, 1])
+    y = net.node("Slice", y, ints(net, 2), ints(net, 6), ints(net, 3))
+    net.output(requantised(net, y), 4)
+    check(net, tmp_path, (1, 7, 3, 2))
+
+
+REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
+    "rows": (
+        lambda net, x: net.node("Slice", x, ints(net, 0), ints(net, 2), ints(net, 2)),
+        "node 'slice1' (Slice): takes [1, 6, 2, 4] out of [1, 6, 4, 4]; only whole channels are "
+        "supported",
+    ),
+    "nothing": (
+        lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 3), ints(net, 1)),
+        "node 'slice1' (Slice): takes [1, 0, 4, 4] out of [1, 6, 4, 4]; only whole channels are "
+        "supported",
+    ),
+    "no such axis": (
+        lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 4), ints(net, 4)),
+        "node 'slice1' (Slice): starts [3], ends [4], axes [4] and steps [1] do not describe a "
+        "part of [1, 6, 4, 4]",
+    ),
+    "sizes": (
+        lambda net, x: net.node("Split", x, ints(net, 5), axis=1),
+        "node 'split1' (Split): parts of [5] do not make 6 with 1 outputs; every part needs at "
+        "least one",
+    ),
+    "at run time": (
+        lambda net, x: net.node("Split", x, net.input("sizes", (1, 1), "int8"), axis=1),
+        "node 'split1' (Split): input 'sizes' must be constant integers",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str, tmp_path: Path) -> None:
+    build, text = REFUSED[case]
+    net = Net(opset=13)
+    net.output(requantised(net, build(net, start(net, (1, 6, 4, 4)))), 4)
+    with pytest.raises(ModelError) as error:
+        import_model(net.save(tmp_path))
+    assert str(error.value) == text
