@@ -75,7 +75,7 @@ def outcome(figures: dict) -> str:
 
 def main() -> None:
     """Check all, print the table; with -o write it into a page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--board", default="ulx3s-85f")
     parser.add_argument("--seconds", type=int, default=300, help="limit for each network")
     parser.add_argument("--gigabytes", type=int, default=12, help="address space of each process")

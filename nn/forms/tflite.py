@@ -219,9 +219,16 @@ def _windows(operator: TfOperator) -> dict[str, Any]:
     }
 
 
+def _last(operator: TfOperator, shape: tuple[int | None, ...]) -> Any:
+    """The size of an input's last dimension."""
+    if not shape:
+        raise ModelError(f"{operator}: an input has no dimensions")
+    return shape[-1]
+
+
 def _conv(depthwise: bool) -> "Handler":
     def handler(converter: _Converter, operator: TfOperator) -> None:
-        channels = converter.needed(operator, 0).shape[-1]
+        channels = _last(operator, converter.needed(operator, 0).shape)
         perm, groups = ([3, 0, 1, 2], channels) if depthwise else ([0, 3, 1, 2], 1)
         x = converter.node(operator, "Transpose", converter.read(operator, 0), perm=TO_NCHW)
         weights = converter.weights(operator, perm, 0)
@@ -250,7 +257,7 @@ def _pool(op: str) -> "Handler":
 def _fully_connected(converter: _Converter, operator: TfOperator) -> None:
     if operator.options.get("WeightsFormat", 0):
         raise ModelError(f"{operator}: shuffled weights are not supported; the default format is")
-    columns = converter.constant(operator, 1).shape[-1]
+    columns = _last(operator, converter.constant(operator, 1).shape)
     shape = converter.stored(f"{operator.name}/flat", np.array([-1, columns], np.int64))
     x = converter.node(operator, "Reshape", converter.read(operator, 0), shape)
     weights = converter.weights(operator, [0, 1], 0)

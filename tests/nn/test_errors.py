@@ -326,6 +326,15 @@ def test_no_other_exception_for_damaged_files(tmp_path: Path) -> None:
     assert refused > 100
 
 
+def test_too_large_an_activation(tmp_path: Path) -> None:
+    """Within what a file may hold, but nothing could run it, nor look at it in reasonable time."""
+    net = net_of(conv, (1, 4, 1 << 11, 1 << 10))
+    assert message(net.save(tmp_path)) == (
+        "tensor 'x_codes' has 8,388,608 elements [1, 4, 2048, 1024]; at most 8,388,607 are "
+        "supported"
+    )
+
+
 def test_opset_without_quantisation(tmp_path: Path) -> None:
     """Only of quantised models: float ones become newer when they are quantised."""
     net = Net(opset=9)

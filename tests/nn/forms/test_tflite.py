@@ -207,3 +207,11 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     with pytest.raises(ModelError) as error:
         imported(monkeypatch, tensors, operators)
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize("op", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+def test_inputs_without_dimensions(monkeypatch: pytest.MonkeyPatch, op: str) -> None:
+    bare = tensor("bare", (), array=np.array(1, np.int8))
+    with pytest.raises(ModelError) as error:
+        imported(monkeypatch, [bare, bare, tensor("y", (1, 1))], [(op, (0, 1), 2, {})])
+    assert str(error.value) == f"node 'y' ({op}): an input has no dimensions"
