@@ -25,7 +25,6 @@ ADVICE: dict[str, str] = {
     "Max": "between an activation and a constant, use Clip or Relu",
     "Min": "between an activation and a constant, use Clip",
     "PRelu": "use LeakyRelu, with one slope for all channels",
-    "Pad": "use the pads of the Conv or pool behind it",
     "Pow": "a square is a product of activations, which is not supported",
     "RNN": _RECURRENT,
     "ReduceMax": "over height and width, use GlobalMaxPool",

@@ -16,6 +16,7 @@ from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Graph
 from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.operators import BY_NAME
+from weft.nn.pads import fold_pads
 from weft.nn.passes import run_passes
 from weft.nn.pending_conv import PendingConv
 from weft.nn.qdq_output import accumulators
@@ -69,8 +70,8 @@ def read(path: Path) -> OnnxModel:
 
 
 def running_order(model: OnnxModel) -> list[Node]:
-    """The nodes that the outputs depend on, constants first."""
-    return sorted(_needed(model), key=lambda node: bool(node.inputs))
+    """The nodes that the outputs depend on, constants first; pads stand where they are used."""
+    return fold_pads(model, sorted(_needed(model), key=lambda node: bool(node.inputs)))
 
 
 def begin(model: OnnxModel, nodes: list[Node]) -> Builder:

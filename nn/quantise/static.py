@@ -30,8 +30,8 @@ from weft.nn.quantise.plain import constants_apart, sums_as_additions
 OPERATORS = (
     "Add", "AveragePool", "Clip", "Concat", "Conv", "Elu", "Flatten", "Gelu", "Gemm",
     "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
-    "MatMul", "MaxPool", "Mul", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice", "Split",
-    "Squeeze", "Tanh", "Transpose", "Unsqueeze",
+    "MatMul", "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice",
+    "Split", "Squeeze", "Tanh", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators around which activations are quantised. Softmax stays float: the host computes it."""
 

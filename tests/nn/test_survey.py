@@ -133,7 +133,7 @@ def test_the_network_as_a_whole(tmp_path: Path) -> None:
 
 def test_advice_is_for_what_is_not_supported() -> None:
     assert not set(ADVICE) & set(BY_NAME)
-    assert advice("Pad") == "use the pads of the Conv or pool behind it"
+    assert advice("PRelu") == "use LeakyRelu, with one slope for all channels"
     assert list(ADVICE) == sorted(ADVICE)
 
 

@@ -1,0 +1,168 @@
+"""Pads by 0, folded or not: equal to ONNX Runtime, bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from tests.nn.qdq_builder import Net, run_onnx
+from weft.nn.errors import ModelError
+from weft.nn.graph import AveragePool, Conv, Graph
+from weft.nn.host import reference_model
+from weft.nn.importer import import_model
+
+SHAPE = (1, 4, 7, 6)
+Behind = Callable[[Net, str], str]
+
+
+def conv(net: Net, x: str, **attributes: Any) -> str:
+    weight = np.random.default_rng(1).integers(-99, 100, (5, 4, 3, 3)).astype(np.int8)
+    return net.node("Conv", x, net.dq(net.constant(weight), 0.0137, 0), **attributes)
+
+
+def folded_conv(net: Net, x: str) -> str:
+    return conv(net, x, kernel_shape=[3, 3], strides=[2, 2])
+
+
+def padded_conv(net: Net, x: str) -> str:
+    return conv(net, x, kernel_shape=[3, 3], dilations=[2, 2], pads=[1, 0, 2, 1])
+
+
+def max_pool(net: Net, x: str) -> str:
+    return net.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
+
+
+def average(net: Net, x: str) -> str:
+    return net.node("AveragePool", x, kernel_shape=[3, 4])
+
+
+def average_with_pads(net: Net, x: str) -> str:
+    """Its own pads do not count, the Pad's do."""
+    return net.node("AveragePool", x, kernel_shape=[3, 4], pads=[1, 1, 1, 1])
+
+
+def network(behind: Behind, pads: tuple[int, ...], between: bool, value: float | None) -> Net:
+    net = Net()
+    x = net.dq(net.input("x", SHAPE), 0.1, -3)
+    extra = [] if value is None else [net.constant(value, "float32")]
+    y = net.node("Pad", x, net.constant(pads, "int64"), *extra)
+    y = net.dq(net.q(y, 0.1, -3), 0.1, -3) if between else y
+    y = behind(net, y)
+    if behind is max_pool:
+        y = net.dq(net.q(y, 0.1, -3), 0.1, -3)
+        y = conv(net, y)
+    net.output(net.q(y, 0.093, 5), 4)
+    return net
+
+
+def unoptimised(path: Path, x: np.ndarray) -> np.ndarray:
+    """What the operators say one by one. Else a float Pad in front of a MaxPool would be merged
+    into it, where it no longer counts as 0."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    results = [session.run(None, {"x": item[None]})[0] for item in x]
+    return np.concatenate([np.asarray(item) for item in results])
+
+
+def compared(net: Net, folder: Path, shape: tuple[int, ...] = SHAPE, exact: bool = True) -> Graph:
+    """exact: ONNX Runtime fuses every operator; in float, near ties may fall on the other side."""
+    path = net.save(folder)
+    x = np.random.default_rng(0).integers(-128, 128, (5, *shape[1:])).astype(np.int8)
+    wanted = run_onnx(path, {"x": x}, int8=True)[0] if exact else unoptimised(path, x)
+    graph = import_model(path)
+    (found,) = reference_model(graph, {"x": x}).values()
+    apart = np.abs(found.astype(int) - wanted)
+    assert apart.max() <= (0 if exact else 1)
+    assert np.count_nonzero(apart) <= apart.size // 100
+    return graph
+
+
+@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize("sides", [(1, 1, 1, 1), (0, 1, 1, 0), (2, 0, 0, 1), (3, 4, 1, 0)])
+@pytest.mark.parametrize("behind", [folded_conv, padded_conv, max_pool, average, average_with_pads])
+def test_equals_onnx_runtime(
+    behind: Behind, sides: tuple[int, ...], between: bool, tmp_path: Path
+) -> None:
+    pads = (0, 0, *sides[:2], 0, 0, *sides[2:])
+    net = network(behind, pads, between, 0.0 if between else None)
+    convs = (folded_conv, padded_conv, max_pool)
+    graph = compared(net, tmp_path, exact=between and behind in convs)
+    limits: dict[Behind, tuple[int, int]] = {
+        folded_conv: (3, 3),
+        padded_conv: (4, 5),
+        average: (3, 4),
+    }
+    reach = limits.get(behind, (0, 0))
+    kept = sides[0] >= reach[0] or sides[1] >= reach[1]
+    pools = [op for op in graph.operators if isinstance(op, AveragePool)]
+    depthwise = [op for op in graph.operators if isinstance(op, Conv) and op.groups == 4]
+    assert len(depthwise) == kept
+    assert all(pool.include_pad for pool in pools) or kept
+
+
+def test_of_codes_and_of_one_dimension(tmp_path: Path) -> None:
+    net = Net()
+    x = net.q(net.dq(net.input("x", (1, 3, 9)), 0.1, -3), 0.05, 7)
+    y = net.node("Pad", x, net.constant((0, 0, 2, 0, 0, 1), "int64"), net.constant(7, "int8"))
+    net.output(y, 3)
+    assert len(compared(net, tmp_path, (1, 3, 9)).operators) == 2
+
+
+def test_another_reader_keeps_it(tmp_path: Path) -> None:
+    """Of two convolutions and a sum only the first two could take it in."""
+    net = Net()
+    x = net.dq(net.input("x", SHAPE), 0.1, -3)
+    x = net.node("Pad", x, net.constant((0, 0, 1, 1, 0, 0, 1, 1), "int64"))
+    x = net.dq(net.q(x, 0.1, -3), 0.1, -3)
+    weight = net.dq(net.constant(np.full((4, 4, 3, 3), 5, np.int8)), 0.0137, 0)
+    y = net.node("Conv", x, weight, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    y = net.dq(net.q(y, 0.093, 5), 0.093, 5)
+    net.output(net.q(net.node("Add", x, y), 0.17, 1), 4)
+    graph = compared(net, tmp_path)
+    assert [op.type for op in graph.operators] == ["Conv", "Conv", "Add"]
+
+
+SIDES = "up to 1024 at each side of the height and the width are supported"
+REFUSED: dict[str, tuple[tuple[int, ...], float, dict[str, str], str]] = {
+    "value": (
+        (0, 0, 1, 1, 0, 0, 1, 1),
+        1.5,
+        {},
+        "pads with 1.5; 0, which is 0 in real numbers, is supported",
+    ),
+    "mode": (
+        (0, 0, 1, 1, 0, 0, 1, 1),
+        0.0,
+        {"mode": "edge"},
+        "attribute 'mode' is 'edge'; 'constant' is supported",
+    ),
+    "channels": (
+        (0, 1, 0, 0, 0, 0, 0, 0),
+        0.0,
+        {},
+        f"pads [0, 1, 0, 0, 0, 0, 0, 0] of axes [0, 1, 2, 3]; {SIDES}",
+    ),
+    "crop": (
+        (0, 0, -1, 0, 0, 0, 0, 0),
+        0.0,
+        {},
+        f"pads [0, 0, -1, 0, 0, 0, 0, 0] of axes [0, 1, 2, 3]; {SIDES}",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str, tmp_path: Path) -> None:
+    pads, value, attributes, text = REFUSED[case]
+    net = Net()
+    x = net.dq(net.input("x", SHAPE), 0.1, -3)
+    extra = net.constant(pads, "int64"), net.constant(value, "float32")
+    y = folded_conv(net, net.node("Pad", x, *extra, **attributes))
+    net.output(net.q(y, 0.093, 5), 4)
+    with pytest.raises(ModelError) as error:
+        import_model(net.save(tmp_path))
+    assert str(error.value) == f"node 'pad1' (Pad): {text}"
