@@ -66,7 +66,15 @@ def _check(command: argparse.ArgumentParser) -> None:
 def _sizes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lanes", type=positive, help="input channels per word")
     command.add_argument("--columns", type=positive, help="output channels per weight tile")
-    command.add_argument("--requant-lanes", type=positive, help="results requantised per cycle")
+    command.add_argument(
+        "--requant-lanes",
+        type=requant_pair,
+        metavar="N or N+M",
+        help="results requantised per cycle: behind the array and the vector unit",
+    )
+    command.add_argument(
+        "--cycles", type=positive, help="the smallest engine that takes at most so many"
+    )
 
 
 def _compile(command: argparse.ArgumentParser) -> None:
@@ -165,6 +173,17 @@ def _run(command: argparse.ArgumentParser) -> None:
         help="write the memory images first, even if the bitstream has them",
     )
     _json(command)
+
+
+def requant_pair(text: str) -> tuple[int, int]:
+    """``8`` or ``8+2``: lanes of the array's and the vector unit's output path."""
+    array, plus, vector = text.partition("+")
+    try:
+        return positive(array), positive(vector if plus else array)
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(
+            f"must be a number of at least 1, or two as in 8+2, not {text!r}"
+        ) from None
 
 
 def positive(text: str) -> int:

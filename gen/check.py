@@ -122,7 +122,7 @@ def accumulators(graph: Graph) -> dict[str, Any]:
 
 
 def _fit(
-    graph: Graph, target: Target, sizes: dict[str, int | None]
+    graph: Graph, target: Target, sizes: dict[str, Any]
 ) -> tuple[dict[str, Any], WeftError | None]:
     """How the network does on a board: the engine, cycles and resources, or what is short."""
     try:

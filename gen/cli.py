@@ -76,6 +76,7 @@ def _compile(args: argparse.Namespace) -> int:
         lanes=args.lanes,
         columns=args.columns,
         requant_lanes=args.requant_lanes,
+        cycles=args.cycles,
     )
     write_build(args.output, graph, chosen, board.to_json())
     figures = prediction(chosen) | {
@@ -109,6 +110,7 @@ def _check(args: argparse.Namespace) -> int:
         lanes=args.lanes,
         columns=args.columns,
         requant_lanes=args.requant_lanes,
+        cycles=args.cycles,
     )
     if args.json:
         _print_json(answer.figures)

@@ -17,7 +17,10 @@ COMPACT_LANES = (1, 2, 4)
 COMPACT_COLUMNS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 """The same on small devices."""
 
-REQUANT_PAIRS = ((1, 1), (1, 2), (2, 1), (2, 2), (2, 4), (4, 2), (4, 4), (4, 8), (8, 4), (8, 8))
+REQUANT_PAIRS = (
+    *((1, 1), (1, 2), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2)),
+    *((4, 4), (4, 8), (8, 2), (8, 4), (8, 8)),
+)
 """Results that the array's and the vector unit's output path requantise per cycle."""
 
 
@@ -25,13 +28,15 @@ def candidates(
     target: Target,
     lanes: int | None,
     columns: int | None,
-    requant_lanes: int | None,
+    requant_lanes: tuple[int, int] | None,
     *,
     taps: tuple[int, ...] = (1,),
     packable: bool = False,
     weight_bits: int = 8,
 ) -> Iterator[Engine]:
     """Engines to try, the largest first, with open memory depths, within the target's multipliers.
+
+    requant_lanes: of the array's and the vector unit's output path.
 
     Raises FitError when no open size is within them, ConfigError when the requantise lanes divide
     none.
@@ -55,13 +60,13 @@ def candidates(
         )
     divided = False
     for k, n in sizes:
-        pairs = ((requant_lanes, requant_lanes),) if requant_lanes else REQUANT_PAIRS
-        for array, vector in pairs:
+        for array, vector in (requant_lanes,) if requant_lanes else REQUANT_PAIRS:
             if k % array == 0 and n % array == 0 and k % vector == 0:
                 divided = True
                 for t in taps:
                     yield _styled(target, k, n, array, vector, t, packable and n % 2 == 0)
     if not divided:
+        assert requant_lanes
         reason = (
             f"does not divide both {lanes} and {columns}"
             if lanes and columns
@@ -69,7 +74,7 @@ def candidates(
             "pin --lanes and --columns, too"
         )
         raise ConfigError(
-            f"requantise lanes must divide lanes and columns: {requant_lanes} {reason}"
+            f"requantise lanes must divide lanes and columns: {_text(requant_lanes)} {reason}"
         )
 
 
@@ -100,14 +105,14 @@ def _compact(
     target: Target,
     lanes: int | None,
     columns: int | None,
-    requant_lanes: int | None,
+    requant_lanes: tuple[int, int] | None,
     weight_bits: int,
 ) -> Iterator[Engine]:
     """Compact engines: activations in block RAM or large RAMs, weights resident or streamed."""
-    if requant_lanes not in (None, 1):
+    if requant_lanes and requant_lanes != (1, 1):
         raise ConfigError(
-            f"--requant-lanes {requant_lanes}: engines for {target.family} requantise one result "
-            "at a time; leave it out"
+            f"--requant-lanes {_text(requant_lanes)}: engines for {target.family} requantise one "
+            "result at a time; leave it out"
         )
     for k in (lanes,) if lanes else COMPACT_LANES:
         for n in (columns,) if columns else COMPACT_COLUMNS:
@@ -140,6 +145,12 @@ def _dual(target: Target, k: int, n: int, weight_bits: int) -> Styles:
         styles.append(style if count <= left else Style.LUT)
         left -= count if count <= left else 0
     return Styles(array=styles[0], requant=styles[1], vector=styles[2])
+
+
+def _text(requant_lanes: tuple[int, int]) -> str:
+    """As the command line has it: one number for both output paths, or array+vector."""
+    array, vector = requant_lanes
+    return f"{array}" if array == vector else f"{array}+{vector}"
 
 
 def advice(lanes: int | None, columns: int | None) -> str:

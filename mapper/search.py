@@ -32,13 +32,19 @@ def plan(
     *,
     lanes: int | None = None,
     columns: int | None = None,
-    requant_lanes: int | None = None,
+    requant_lanes: int | tuple[int, int] | None = None,
+    cycles: int | None = None,
 ) -> Plan:
-    """The smallest plan within 1 % of the fewest cycles that fits the target; pins are kept.
+    """The smallest plan that fits the target and takes at most ``cycles``; pins are kept.
 
-    Raises FitError when none fits, ConfigError when pinned sizes do not go together, ModelError
-    when an operator is beyond every engine's counters.
+    Without ``cycles``: within 1 % of the fewest. requant_lanes: of the array's and the vector
+    unit's output path, or one number for both.
+
+    Raises FitError when none fits or is fast enough, ConfigError when pinned sizes do not go
+    together, ModelError when an operator is beyond every engine's counters.
     """
+    if isinstance(requant_lanes, int):
+        requant_lanes = (requant_lanes, requant_lanes)
     fitting: list[tuple[int, int, Draft]] = []  # cycles, LUTs
     widths = widths_of(graph)
     ways = functools.cache(functools.partial(_stored, graph))
@@ -53,8 +59,9 @@ def plan(
         packable=_packable(graph),
         weight_bits=widths.weight,
     ):
-        best = min((cycles for cycles, _, _ in fitting), default=math.inf)
-        if cost.mac_floor(engine, _array_macs(graph)) > best * SLACK:
+        best = min((took for took, _, _ in fitting), default=math.inf)
+        limit = max(cycles, best) if cycles else best * SLACK
+        if cost.mac_floor(engine, _array_macs(graph)) > limit:
             continue  # too slow even without a single idle cycle
         excess, reason = shortfall(target, engine, predict_for(target, engine))
         if excess > 1:  # even without its memories: nothing to build
@@ -73,7 +80,13 @@ def plan(
                 continue
             fitting.append((cost.program_cycles(tried.engine, tried.steps), needs.lut, tried))
     if fitting:
-        limit = min(cycles for cycles, _, _ in fitting) * SLACK
+        best = min(took for took, _, _ in fitting)
+        limit = cycles or best * SLACK
+        if best > limit:
+            raise FitError(
+                f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
+                f"not {cycles}; {advice(lanes, columns)}"
+            )
         chosen = min((x for x in fitting if x[0] <= limit), key=lambda x: (x[1], x[0]))[2]
         return complete(chosen, target)
     if refused is not None and (closest is None or closest[0]):

@@ -51,12 +51,17 @@ def test_usage_errors(capsys: Captured) -> None:
         "weft reference: error: the following arguments are required: --inputs, -o/--output"
     )
     line = ("compile", "m.onnx", "--board", "b", "-o", "b")
-    for option in ("--lanes", "--columns", "--requant-lanes"):
+    for option in ("--lanes", "--columns", "--cycles"):
         start = f"weft compile: error: argument {option}: "
         assert usage(capsys, *line, option, "0") == start + "must be at least 1, not 0"
         assert usage(capsys, *line, option, "-3") == start + "must be at least 1, not -3"
         assert usage(capsys, *line, option, "x") == start + "invalid positive value: 'x'"
         assert usage(capsys, *line, option, "1.5") == start + "invalid positive value: '1.5'"
+    for text in ("0", "8+0", "+2", "8+", "1.5", "8+2+2", "x"):
+        assert usage(capsys, *line, "--requant-lanes", text) == (
+            "weft compile: error: argument --requant-lanes: "
+            f"must be a number of at least 1, or two as in 8+2, not {text!r}"
+        )
     assert usage(capsys, "run", "b") == (
         "weft run: error: the following arguments are required: --port, --inputs"
     )

@@ -28,10 +28,23 @@ def graph() -> Graph:
 
 @pytest.mark.parametrize(
     ("lanes", "columns", "requant_lanes"),
-    [(4, 8, 2), (3, 7, 1), (6, 12, 3), (1, 1, 1), (5, 10, 5), (2, None, None), (None, 16, None)],
+    [
+        (4, 8, 2),
+        (3, 7, 1),
+        (6, 12, 3),
+        (1, 1, 1),
+        (5, 10, 5),
+        (2, None, None),
+        (None, 16, None),
+        (8, 8, (4, 1)),
+        (6, 4, (2, 6)),
+    ],
 )
 def test_pins_are_kept(
-    graph: Graph, lanes: int | None, columns: int | None, requant_lanes: int | None
+    graph: Graph,
+    lanes: int | None,
+    columns: int | None,
+    requant_lanes: int | tuple[int, int] | None,
 ) -> None:
     engine = plan(
         graph, ULX3S_85F, lanes=lanes, columns=columns, requant_lanes=requant_lanes
@@ -39,7 +52,8 @@ def test_pins_are_kept(
     assert lanes in (None, engine.lanes)
     assert columns in (None, engine.columns)
     if requant_lanes:
-        assert (engine.array_requant, engine.vector_requant) == (requant_lanes, requant_lanes)
+        pair = requant_lanes if isinstance(requant_lanes, tuple) else (requant_lanes,) * 2
+        assert (engine.array_requant, engine.vector_requant) == pair
 
 
 @pytest.mark.parametrize(
@@ -222,6 +236,25 @@ def test_the_same_plan_every_time(graph: Graph) -> None:
     assert plan(graph, ULX3S_85F) == plan(graph, ULX3S_85F)
 
 
+def test_the_smallest_that_is_fast_enough(graph: Graph) -> None:
+    """A latency instead of the fewest cycles: smaller engines, down to what it takes."""
+    fastest = plan(graph, ULX3S_85F)
+    best = cost.cycles(fastest)
+    luts = []
+    for limit in (best, 3 * best, 10 * best):
+        made = plan(graph, ULX3S_85F, cycles=limit)
+        assert cost.cycles(made) <= limit
+        luts.append(predict(made.engine).lut)
+    assert luts == sorted(luts, reverse=True)
+    assert luts[-1] < predict(fastest.engine).lut
+    with pytest.raises(FitError) as caught:
+        plan(graph, ULX3S_85F, cycles=20)
+    assert str(caught.value) == (
+        f"one-conv on ulx3s-85f: the fastest engine that fits takes {best} cycles, not 20; "
+        "try a larger board"
+    )
+
+
 def test_not_enough_block_ram() -> None:
     graph = conv_graph((8, 64, 64), 8, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
     with pytest.raises(FitError) as caught:
@@ -276,6 +309,11 @@ def test_requantise_lanes_that_do_not_divide(graph: Graph) -> None:
         plan(graph, ULX3S_85F, lanes=6, columns=8, requant_lanes=3)
     assert str(caught.value) == (
         "requantise lanes must divide lanes and columns: 3 does not divide both 6 and 8"
+    )
+    with pytest.raises(ConfigError) as caught:
+        plan(graph, ULX3S_85F, lanes=6, columns=8, requant_lanes=(2, 4))
+    assert str(caught.value) == (
+        "requantise lanes must divide lanes and columns: 2+4 does not divide both 6 and 8"
     )
     with pytest.raises(ConfigError) as caught:
         plan(graph, ULX3S_85F, requant_lanes=3)
