@@ -8,12 +8,8 @@ moves backward through it, and its select signals get a register of their own.
 Ref: Lattice, ECP5 and ECP5-5G Memory Usage Guide, output registers (REGMODE, OCE).
 """
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
-
-from weft.nn.errors import ToolError
 
 Cell = dict[str, Any]
 Net = int | str  # "0", "1" or "x": a constant
@@ -23,26 +19,13 @@ SELECTS = {"LUT4": "Z", "PFUMX": "Z", "L6MUX21": "Z"}
 """Cells that yosys makes of a block select, and their output."""
 
 
-def merge_output_registers(netlist: Path, top: str) -> int:
-    """Edit a yosys JSON netlist (flattened, mapped to ECP5) in place; flip-flops that it saved.
+def merge_output_registers(module: dict[str, Any]) -> int:
+    """Edit the module of a flattened, mapped netlist in place; flip-flops that it saved.
 
     Block RAMs whose outputs meet in the same logic are changed together or not at all. They are
     changed if every data output that is read, and everything computed from it, ends in plain
     flip-flops (no enable, no reset, start at 0) on the clock of their ports and nowhere else.
-    Raises ToolError if the file is not such a netlist.
     """
-    try:
-        data = json.loads(netlist.read_text(encoding="utf-8"))
-        module = data["modules"][top]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"{netlist}: not the netlist that was expected: {error}") from error
-    n_saved = merge_in_module(module)
-    netlist.write_text(json.dumps(data), encoding="utf-8")
-    return n_saved
-
-
-def merge_in_module(module: dict[str, Any]) -> int:
-    """As ``merge_output_registers``, on the module's part of the netlist."""
     before = len(module["cells"])
     retiming = _Retiming(module)
     for cone in [cone for cone in retiming.cones() if retiming.movable(cone)]:

@@ -1,5 +1,6 @@
 """From a build directory to a bitstream: yosys, nextpnr and the family's packer."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from weft.boards.families.pll import Pll
 from weft.boards.synth_report import SynthReport, Timing, read_pnr, read_stat
 from weft.boards.toolchain import RunError, Tool, find_tool, run, version
 from weft.boards.top import TOP, board_pins, board_verilog
-from weft.nn.errors import ConfigError, FitError
+from weft.nn.errors import ConfigError, FitError, ToolError
 
 FOLDER = "synth"
 BITSTREAM = "bitstream"
@@ -192,15 +193,31 @@ def _map(job: Job, tools: list[Tool]) -> SynthReport:
     seconds = job.run(tools[0], arguments, "yosys.out", "yosys.log")
     folder = job.build.folder
     resources: Resources = read_stat(folder / FOLDER / "stat.json", job.family)
-    n_saved = job.family.finish_netlist(folder / job.files.netlist, TOP)
+    lut_added, ff_saved = finish_netlist(job.family, folder / job.files.netlist, TOP)
+    resources = resources.replace(lut=resources.lut + lut_added, ff=resources.ff - ff_saved)
     return SynthReport(
         board=job.board.name,
         clock_mhz=round(job.clock_hz / 1e6, 4),
         pll=str(job.pll) if job.pll else None,
-        **resources.replace(ff=resources.ff - n_saved).to_json(),
+        **resources.to_json(),
         yosys_seconds=round(seconds, 1),
         tools=tuple(version(tool) for tool in tools),
     )
+
+
+def finish_netlist(family: Family, netlist: Path, top: str) -> tuple[int, int]:
+    """Let the family improve yosys' JSON file: LUTs that this added, flip-flops that it saved.
+
+    Raises ToolError if the file is not a netlist with that top.
+    """
+    try:
+        data = json.loads(netlist.read_text(encoding="utf-8"))
+        module = data["modules"][top]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ToolError(f"{netlist}: not the netlist that was expected: {error}") from error
+    changes = family.finish_netlist(module)
+    netlist.write_text(json.dumps(data), encoding="utf-8")
+    return changes
 
 
 def _write_inputs(job: Job) -> None:

@@ -1,11 +1,11 @@
 """Lattice ECP5: synth_ecp5, nextpnr-ecp5, ecppack."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from weft.boards.board import Clock, Device
 from weft.boards.bram_register import merge_output_registers
+from weft.boards.constants import localise_constants
 from weft.boards.families import ecp5_pll
 from weft.boards.families.family import Family, Files, Pin, Resources
 from weft.boards.families.pll import Pll
@@ -70,9 +70,11 @@ class Ecp5(Family):
             carry=cells.get("CCU2C", 0),
         )
 
-    def finish_netlist(self, netlist: Path, top: str) -> int:
-        """Registers behind block RAMs move into them."""
-        return merge_output_registers(netlist, top)
+    def finish_netlist(self, module: dict[str, Any]) -> tuple[int, int]:
+        """Registers behind block RAMs move into them; constants need no wires."""
+        merged = merge_output_registers(module)
+        added, dropped = localise_constants(module)
+        return added, merged + dropped
 
     def constraints(self, pins: list[Pin], clock: Clock) -> str:
         """LPF. The frequency is the oscillator's: nextpnr derives that of the PLL's output."""

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from weft.boards.board import Board, Clock, Device
@@ -97,9 +96,12 @@ class Family(ABC):
     def resources(self, cells: Mapping[str, int]) -> Resources:
         """From yosys' number of cells by type."""
 
-    def finish_netlist(self, netlist: Path, top: str) -> int:
-        """Improve the netlist before nextpnr gets it; the flip-flops that this saved."""
-        return 0
+    def finish_netlist(self, module: dict[str, Any]) -> tuple[int, int]:
+        """Improve the netlist before nextpnr gets it: LUTs that this added, flip-flops saved.
+
+        module: the top's part of yosys' JSON, flattened; edited in place.
+        """
+        return 0, 0
 
     @abstractmethod
     def constraints(self, pins: list[Pin], clock: Clock) -> str:

@@ -18,6 +18,7 @@ from weft.boards import bram_register
 from weft.boards.board import load_board
 from weft.boards.families.lookup import FAMILIES
 from weft.boards.netlist import netlist_sources
+from weft.boards.synth import finish_netlist
 from weft.hw.ram import Ram
 
 TOP = "memories"
@@ -181,7 +182,7 @@ def folder(tmp_path: Path, synthesised: Callable[[str], Path], family: str) -> P
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
 def test_mapped_memories_read_the_same(folder: Path, family: str) -> None:
     """What goes to nextpnr: on ECP5 every block RAM has its output registers on."""
-    FAMILIES[family].finish_netlist(folder / "net.json", TOP)
+    finish_netlist(FAMILIES[family], folder / "net.json", TOP)
     cells = cells_of(folder / "net.json")
     blocks = [cell["parameters"] for cell in cells if cell["type"] in ("DP16KD", "SB_RAM40_4K")]
     if family == "ecp5":
@@ -207,7 +208,7 @@ def test_a_block_select_without_its_register_is_seen(
     folder: Path, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bram_register._Retiming, "_delay", lambda self, net, like: net)
-    FAMILIES[family].finish_netlist(folder / "net.json", TOP)
+    finish_netlist(FAMILIES[family], folder / "net.json", TOP)
     done = simulate(folder, family)
     assert done.returncode == 1
     assert "portable" in done.stdout

@@ -10,7 +10,7 @@ import pytest
 from weft.boards import synth
 from weft.boards.build_dir import merge_report, open_build
 from weft.boards.families.lookup import FAMILIES
-from weft.boards.synth import synthesise
+from weft.boards.synth import finish_netlist, synthesise
 from weft.boards.synth_report import read_pnr, read_stat
 from weft.boards.toolchain import RunError, Tool
 from weft.nn.errors import ConfigError, FitError, ToolError
@@ -366,3 +366,14 @@ def test_pnr_report_that_says_something_else(
     with pytest.raises(ToolError) as raised:
         read_pnr(path, log, FAMILIES["ecp5"], 25e6)
     assert str(raised.value) == f"{path}: {message}"
+
+
+def test_a_file_that_is_not_the_netlist(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"modules": {"top": {"cells": {}, "ports": {}}}}))
+    assert finish_netlist(FAMILIES["ecp5"], path, "top") == (0, 0)
+    for text, why in ((path.read_text(), "'other'"), ("[1]", "list indices must be integers or")):
+        path.write_text(text)
+        with pytest.raises(ToolError) as raised:
+            finish_netlist(FAMILIES["ecp5"], path, "other")
+        assert str(raised.value).startswith(f"{path}: not the netlist that was expected: {why}")

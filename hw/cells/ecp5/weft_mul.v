@@ -20,12 +20,28 @@ module weft_mul #(
         end
     endgenerate
 
-    wire a_top = (A_SIGNED != 0) & a[A_BITS-1];
-    wire b_top = (B_SIGNED != 0) & b[B_BITS-1];
-    wire [35:0] a_wide = {{36-A_BITS{a_top}}, a};
-    wire [35:0] b_wide = {{36-B_BITS{b_top}}, b};
+    // Operands lie at the top of the multiplier's: zeros below them cost nothing, while copies of a
+    // sign above them would each be routed. An unsigned operand leaves its sign bit 0.
+    localparam A_BELOW = (A_SIGNED != 0 ? 18 : 17) - A_BITS;
+    localparam B_BELOW = (B_SIGNED != 0 ? 18 : 17) - B_BITS;
+    wire [17:0] a_wide, b_wide;
+    genvar i;
+    generate
+        for (i = 0; i < 18; i = i + 1) begin : g_place
+            if (i >= A_BELOW && i < A_BELOW + A_BITS) begin : g_a
+                assign a_wide[i] = a[i-A_BELOW];
+            end else begin : g_no_a
+                assign a_wide[i] = 1'b0;
+            end
+            if (i >= B_BELOW && i < B_BELOW + B_BITS) begin : g_b
+                assign b_wide[i] = b[i-B_BELOW];
+            end else begin : g_no_b
+                assign b_wide[i] = 1'b0;
+            end
+        end
+    endgenerate
     wire [35:0] p_wide;
-    assign p = p_wide[A_BITS+B_BITS-1:0];
+    assign p = p_wide[A_BELOW+B_BELOW +: A_BITS+B_BITS];
 
     MULT18X18D #(
         .REG_INPUTA_CLK("CLK0"),
