@@ -7,11 +7,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft.hw.array import SystolicArray
+from weft.hw.bank import Bank
 from weft.hw.delay import delay
 from weft.hw.host import IMAGE_WRITE, Host
-from weft.hw.params import DATA, READ_LATENCY, EngineParams
-from weft.hw.ram import Ram
-from weft.hw.spram import Spram
+from weft.hw.params import BANK_LATENCY, DATA, EngineParams
 from weft.hw.vector import VectorUnit
 
 
@@ -71,14 +70,13 @@ class EngineBase(wiring.Component):
         m.submodules.vector = DomainRenamer(DATA)(vector)
         return array, vector
 
-    def add_banks(self, m: Module, host: Host, busy: Signal) -> list[Any]:
+    def add_banks(self, m: Module, host: Host, busy: Signal) -> list[Bank]:
         """The banks of activation memory, the host's while the engine is not busy."""
         p = self.params
-        memory = Spram if p.single_port else Ram
-        banks = [memory(width=8 * p.lanes, depth=p.act_words[b], grain=8) for b in (0, 1)]
+        banks = [Bank(p, index) for index in (0, 1)]
         m.submodules.acts_0, m.submodules.acts_1 = banks
         top = p.act_address_bits
-        read_bank = delay(m, host.read_address[top], READ_LATENCY, "host_bank")
+        read_bank = delay(m, host.read_address[top], BANK_LATENCY, "host_bank")
         m.d.comb += host.read_data.eq(Array(bank.r_data for bank in banks)[read_bank])
         for b, bank in enumerate(banks):
             chosen = host.write_en & (host.write_address[top] == b)

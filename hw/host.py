@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, READ_LATENCY, EngineParams
+from weft.hw.params import BANK_LATENCY, CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams
 
 
 class Image(enum.Enum, shape=3):
@@ -35,7 +35,7 @@ class Host(wiring.Component):
     """Takes a network's inputs, starts the engine, hands back its outputs, and so on.
 
     Exactly INPUT_WORDS words are taken on ``i``; then ``start`` is accepted; after the run exactly
-    OUTPUT_WORDS words leave on ``o``, one every ``READ_LATENCY + 2`` cycles at most.
+    OUTPUT_WORDS words leave on ``o``, one every ``BANK_LATENCY + 2`` cycles at most.
 
     Parameters: initial values of the four registers, which image writes change while idle.
 
@@ -101,7 +101,7 @@ class Host(wiring.Component):
         input_base, input_words, output_base, output_words = registers
 
         index = Signal(input_words.shape())
-        wait = Signal(range(READ_LATENCY + 1))
+        wait = Signal(range(BANK_LATENCY + 1))
         m.d.comb += [
             self.write_address.eq(input_base + index),
             self.write_data.eq(self.i.payload),
@@ -121,7 +121,7 @@ class Host(wiring.Component):
                     m.d.sync += self.cycles.eq(0)
                     m.next = "RUN"
             with m.State("RUN"):
-                m.d.sync += [self.cycles.eq(self.cycles + self.busy), wait.eq(READ_LATENCY)]
+                m.d.sync += [self.cycles.eq(self.cycles + self.busy), wait.eq(BANK_LATENCY)]
                 with m.If(~self.busy):
                     m.next = "READ"
             with m.State("READ"):
@@ -130,7 +130,7 @@ class Host(wiring.Component):
                     m.d.sync += [self.o.payload.eq(self.read_data), self.o.valid.eq(1)]
                     m.next = "SEND"
             with m.State("SEND"):
-                m.d.sync += wait.eq(READ_LATENCY)
+                m.d.sync += wait.eq(BANK_LATENCY)
                 with m.If(self.o.ready):
                     m.d.sync += [self.o.valid.eq(0), index.eq(index + 1)]
                     m.next = "READ"

@@ -19,8 +19,11 @@ far. What stays after a reset is flushed: no flag says that it is valid."""
 READ_LATENCY = 2
 """Cycles from a memory's address to its data."""
 
-ROW_LATENCY = 4
-"""Cycles from an issued address to lane data at row 0 (read, output register, bank, padding)."""
+BANK_LATENCY = 1 + READ_LATENCY
+"""The same of a bank of activations, with the registers at its ports."""
+
+ROW_LATENCY = BANK_LATENCY + 2
+"""Cycles from an issued address to lane data at row 0 (the bank, its choice, padding)."""
 
 WEIGHT_ISSUE = ROW_LATENCY - READ_LATENCY
 """Cycles from the issue of a tap to that of its weights' address: the data meet at row 0."""

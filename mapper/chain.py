@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from weft.mapper.cost import GAP_BITS, ISSUE_LATENCY, drain_cycles, unit_latency
 from weft.mapper.plan import Axis, Engine, Step, Unit
 
-MIN_GAP = 1
+MIN_GAP = 2
 """The last tap's activation must have been read before its step's front part is replaced."""
 FIRST_TAP = 1 + ISSUE_LATENCY
 """First tap of a step that begins after a gap of 0."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from weft.mapper.plan import Engine, Plan, Step, Style, Unit
 
-# Issue to lane data: memory read, its output register, the bank, the padding multiplexer.
-ROW_LATENCY = 4
+# Issue to lane data: the bank's port, memory read, its output register, choice of bank, padding.
+ROW_LATENCY = 5
 # From a step's begin to its first tap: registers loaded, start, counters, addresses.
 ISSUE_LATENCY = 4
 # A fetch's own pipeline, beside one cycle per chunk.

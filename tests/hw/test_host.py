@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 
 from tests.hw.support import simulate, small_params
 from weft.hw.host import Host, Image, Register
-from weft.hw.params import READ_LATENCY, EngineParams
+from weft.hw.params import BANK_LATENCY, EngineParams
 from weft.hw.ram import Ram
 
 LANES = 2
@@ -38,8 +38,8 @@ class Bench(wiring.Component):
             ram.w_addr.eq(host.write_address),
             ram.w_data.eq(host.write_data),
             ram.r_addr.eq(host.read_address),
-            host.read_data.eq(ram.r_data),
         ]
+        m.d.sync += host.read_data.eq(ram.r_data)  # a bank's latency
         return m
 
 
@@ -191,7 +191,7 @@ def test_registers_can_be_rewritten(often: float) -> None:
 
 
 def test_output_rate() -> None:
-    """A ready sink gets a word every ``READ_LATENCY + 2`` cycles."""
+    """A ready sink gets a word every ``BANK_LATENCY + 2`` cycles."""
     dut = Bench(small_params(lanes=LANES, act_words=DEPTHS), (0, 1, 0, 9))
     host = dut.host
     valid: list[int] = []
@@ -208,7 +208,7 @@ def test_output_rate() -> None:
 
     simulate(dut, bench)
     assert len(valid) == 9
-    assert {b - a for a, b in pairwise(valid)} == {READ_LATENCY + 2}
+    assert {b - a for a, b in pairwise(valid)} == {BANK_LATENCY + 2}
 
 
 def test_memory_map() -> None:

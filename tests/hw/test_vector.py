@@ -246,8 +246,8 @@ def test_rolling_uses_the_first_weights_only_where_it_does_not_roll(taps: int) -
 
 
 def test_latency() -> None:
-    """Four cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
-    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [7, 8, 7, 8, 7, 7]
+    """Five cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
+    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [8, 9, 8, 9, 8, 8]
 
 
 def test_pairs_meet_in_the_middle_of_the_requantiser() -> None:

@@ -17,7 +17,7 @@ from weft.mapper.plan import Plan, Unit
 NEVER, AT_START = -2, 0
 """Times of words that were never written, and of the inputs."""
 
-FRONT_USED = 3
+FRONT_USED = 4
 """Cycles after the last tap in which the unit still takes from its front registers."""
 
 LOADED = 2
