@@ -1,15 +1,20 @@
 """The semi-systolic array: K x N multipliers, a new weight tile every cycle."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.hw.delay import delay
 from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
+from weft.hw.own import own
 from weft.hw.packed import PackedMultiplier
 from weft.hw.params import EngineParams, Unit
 from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
+
+LOAD_ROWS = 4
+"""Rows whose weight banks share registers for writes."""
 
 
 class SystolicArray(wiring.Component):
@@ -22,7 +27,7 @@ class SystolicArray(wiring.Component):
     -------
     lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
     weight tile, ``WEIGHT_ISSUE`` cycles after its issue. first: marks a tile's first tap, at its
-    issue. load_*: writes chunks of one row's weight bank.
+    issue. load_*: writes chunks of one row's weight bank, ``row // LOAD_ROWS`` cycles later.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
@@ -55,8 +60,11 @@ class SystolicArray(wiring.Component):
         p = self.params
         partial: list[Signal] = []
         address = self.address
+        load = Cat(self.load_en, self.load_row, self.load_address, self.load_data)
         for k in range(p.lanes):
-            weights = self._bank(m, k, address)
+            if k and k % LOAD_ROWS == 0:  # across the chip in several cycles
+                load = delay(m, load, 1, f"load_{k}")
+            weights = self._bank(m, k, address, load)
             act = self.lanes[k]
             for stage in range(k):
                 delayed = Signal(signed(8), name=f"act_{k}_{stage}")
@@ -71,16 +79,13 @@ class SystolicArray(wiring.Component):
             m.d.sync += next_address.eq(address)
             address = next_address
 
-        first = self.first
-        for stage in range(p.unit_latency(Unit.ARRAY) - 1):
-            delayed = Signal(name=f"first_{stage}")
-            m.d.sync += delayed.eq(first)
-            first = delayed
+        first = delay(m, self.first, p.unit_latency(Unit.ARRAY) - 2, "first")
         for n in range(p.columns):
-            m.d.sync += self.sums[n].eq(partial[n] + Mux(first, 0, self.sums[n]))
+            begins = own(m, first, f"first_{n}")
+            m.d.sync += self.sums[n].eq(partial[n] + Mux(begins, 0, self.sums[n]))
         return m
 
-    def _bank(self, m: Module, k: int, address: Signal) -> data.View:
+    def _bank(self, m: Module, k: int, address: Signal, load: Value) -> data.View:
         p = self.params
         fields, bits = p.weight_fields
         ram = Ram(
@@ -90,11 +95,11 @@ class SystolicArray(wiring.Component):
             init_file=f"{self.image_dir}/weights_{k}.hex" if self.image_dir else "",
         )
         m.submodules[f"bank_{k}"] = ram
+        enable, row = Signal.like(self.load_en), Signal.like(self.load_row)
         m.d.comb += [
+            Cat(enable, row, ram.w_addr, ram.w_data).eq(load),
+            ram.w_en.eq(Mux(row == k, enable, 0)),
             ram.r_addr.eq(address),
-            ram.w_en.eq(Mux(self.load_row == k, self.load_en, 0)),
-            ram.w_addr.eq(self.load_address),
-            ram.w_data.eq(self.load_data),
         ]
         return data.View(data.ArrayLayout(signed(bits), fields), ram.r_data)
 

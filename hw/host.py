@@ -44,7 +44,7 @@ class Host(wiring.Component):
     start_valid, start_ready: the start handshake. go, busy: to and from the step controller.
     write_*, read_*: the activation memory's ports while the engine does not run.
     register_en, register_index, register_data: image writes to the registers.
-    cycles: cycles that ``busy`` was high in the current or last run.
+    cycles: cycles that ``busy`` was high in the current or last run, but for the latest one.
     """
 
     def __init__(self, params: EngineParams, registers: tuple[int, int, int, int] = (0, 1, 0, 1)):
@@ -100,6 +100,8 @@ class Host(wiring.Component):
                         m.d.sync += signal.eq(self.register_data)
         input_base, input_words, output_base, output_words = registers
 
+        counting = Signal()  # a cycle late, and from a register: the counter is long
+        m.d.sync += [counting.eq(self.busy), self.cycles.eq(self.cycles + counting)]
         index = Signal(input_words.shape())
         wait = Signal(range(BANK_LATENCY + 1))
         m.d.comb += [
@@ -121,7 +123,7 @@ class Host(wiring.Component):
                     m.d.sync += self.cycles.eq(0)
                     m.next = "RUN"
             with m.State("RUN"):
-                m.d.sync += [self.cycles.eq(self.cycles + self.busy), wait.eq(BANK_LATENCY)]
+                m.d.sync += wait.eq(BANK_LATENCY)
                 with m.If(~self.busy):
                     m.next = "READ"
             with m.State("READ"):

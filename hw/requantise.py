@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
 from weft.hw.multiplier import Multiplier
+from weft.hw.own import own
 from weft.hw.params import EngineParams
 from weft.hw.step import param_layout
 
@@ -142,7 +143,8 @@ class RequantiseLane(Lane):
         """The scaled sum of both halves, and its latency."""
         style = self.params.requant_multiplier
         lower, upper = operands(total)
-        upper_factor = Mux(self.pair, self.multiplier, factor)
+        pair, second = own(m, self.pair, "pair"), own(m, self.multiplier, "multiplier")
+        upper_factor = Mux(pair, second, factor)
         halves = []
         for name, operand, scale in (("upper", upper, upper_factor), ("lower", lower, factor)):
             parts = []
@@ -157,7 +159,7 @@ class RequantiseLane(Lane):
             halves.append(half)
         # The lowest sum is -2**(bits - 1) - 2**15, the bias's offset taken out: one bit more.
         product = Signal(signed(self.params.accumulator_bits + 1 + 32))
-        upper_product = Mux(self.pair, halves[0], halves[0] << LOW_BITS)
+        upper_product = Mux(pair, halves[0], halves[0] << LOW_BITS)
         m.d.sync += product.eq(upper_product + halves[1])
         return product, latency + 2
 
@@ -187,7 +189,7 @@ class RequantiseLane(Lane):
         aligned = delay(m, aligned, 1, "aligned")
         # What is constant during a step goes to all lanes: each has its own registers for it.
         low, high, zero_point, odd = (
-            delay(m, signal, 1, f"own_{signal.name}")
+            own(m, signal, signal.name)
             for signal in (self.low, self.high, self.zero_point, self.odd)
         )
         within, edge, half_up, up = (Signal(name=n) for n in ("within", "edge", "half_up", "up"))

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from weft.hw.delay import delay
 from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
+from weft.hw.own import own
 from weft.hw.params import EngineParams, Unit, multiplier_latency
 from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
@@ -84,7 +85,7 @@ class VectorUnit(wiring.Component):
         row = data.ArrayLayout(signed(p.weight_bits), p.lanes)
         weights = data.View(data.ArrayLayout(row, p.vector_taps), ram.r_data)
 
-        cycles = p.unit_latency(Unit.VECTOR) - 1
+        cycles = p.unit_latency(Unit.VECTOR) - 2  # each lane has the last register for itself
         roll = Signal()
         clear = Signal()
         m.d.comb += [
@@ -121,13 +122,20 @@ class VectorUnit(wiring.Component):
         self, m: Module, k: int, products: list, active: Signal, roll: Signal, clear: Signal
     ) -> None:
         p = self.params
+        op, active, roll, clear = (
+            own(m, signal, f"{name}_{k}")
+            for name, signal in (
+                *(("op", self.op), ("active", active)),
+                *(("roll", roll), ("clear", clear)),
+            )
+        )
         latency = multiplier_latency(p.vector_multiplier, 8)
         act = delay(m, self.lanes[k], latency, f"act_{k}")
         totals = [self.sums[k]]
         totals += [Signal.like(totals[0], name=f"sum_{k}_{t}") for t in range(1, len(products))]
         first, later = totals[0], [*totals[1:], 0]
         # Sums that roll outlive their tile: the idle cycles behind it must not touch them.
-        with m.If(active), m.Switch(self.op):
+        with m.If(active), m.Switch(op):
             with m.Case(VectorOp.MAC):
                 for total, after, product in zip(totals, later, products, strict=True):
                     kept = Mux(clear, 0, Mux(roll, after, total))

@@ -62,7 +62,7 @@ class Master:
             await RisingEdge(dut.clk)
             cycles += 1
         assert ack + err == 1
-        assert cycles == 2 or (cycles <= 6 and address == BY_NAME["OUTPUT_DATA"].offset)
+        assert cycles == 2 or (cycles <= 7 and address == BY_NAME["OUTPUT_DATA"].offset)
         dut.wb_cyc.value = dut.wb_stb.value = 0
         dut.wb_adr.value = dut.wb_we.value = dut.wb_dat_w.value = dut.wb_sel.value = 0
         if err:

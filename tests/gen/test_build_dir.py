@@ -71,6 +71,7 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
         "rtl/cells/weft_mul.v",
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
+        "rtl/cells/weft_reg.v",
         "rtl/cells/weft_spram.v",
         "rtl/weft_soc.v",
         "rtl/weft_top.v",
@@ -85,6 +86,7 @@ def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
         "rtl/cells/weft_mul.v",
         "rtl/cells/weft_pair_add.v",
         "rtl/cells/weft_ram.v",
+        "rtl/cells/weft_reg.v",
         "rtl/cells/weft_spram.v",
     ]
     assert written.stat().st_mode & 0o777 == 0o755

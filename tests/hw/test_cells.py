@@ -139,7 +139,11 @@ def test_the_comparison_sees_a_wrong_cell(tmp_path: Path, text: str, mutant: str
 
 
 @pytest.mark.parametrize(
-    "cell", ["generic/weft_mul.v", "generic/weft_ram.v", "ecp5/weft_mul.v", "gowin/weft_mul.v"]
+    "cell",
+    [
+        *("generic/weft_mul.v", "generic/weft_ram.v", "generic/weft_reg.v"),
+        *("ecp5/weft_mul.v", "gowin/weft_mul.v"),
+    ],
 )
 def test_cells_are_lint_clean(tmp_path: Path, cell: str) -> None:
     names = [MULTIPLIER_MODELS.get(Path(cell).parent.name)]
@@ -280,6 +284,24 @@ def test_ecp5_multiplier_is_one_cell(tmp_path: Path) -> None:
     stat = json.loads((tmp_path / "stat.json").read_text())
     cells = stat["design"]["num_cells_by_type"]
     assert {k: v for k, v in cells.items() if not k.startswith("$")} == {"MULT18X18D": 1}
+
+
+def test_ecp5_keeps_registers_of_ones_own(tmp_path: Path) -> None:
+    """yosys makes one of equal registers, but not of these."""
+    kept = {}
+    for family in ("generic", "ecp5"):
+        (tmp_path / "weft_reg.v").write_text((CELLS / family / "weft_reg.v").read_text())
+        (tmp_path / "top.v").write_text(
+            "module top(input clk, input [2:0] d, output [2:0] q, output [2:0] r);\n"
+            "  weft_reg #(.WIDTH(3)) one (.clk(clk), .d(d), .q(q));\n"
+            "  weft_reg #(.WIDTH(3)) other (.clk(clk), .d(d), .q(r));\n"
+            "endmodule\n"
+        )
+        script = "read_verilog top.v weft_reg.v\nsynth_ecp5 -top top\n"
+        yosys(tmp_path, script + "tee -q -o stat.json stat -json\n")
+        stat = json.loads((tmp_path / "stat.json").read_text())
+        kept[family] = stat["design"]["num_cells_by_type"]["TRELLIS_FF"]
+    assert kept == {"generic": 3, "ecp5": 6}
 
 
 @pytest.mark.parametrize(("a", "b", "b_signed"), [(19, 8, 1), (8, 19, 1), (18, 18, 0)])
