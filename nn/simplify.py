@@ -121,7 +121,7 @@ def _is_elementwise(operator: Operator) -> bool:
     match operator:
         case Rescale():
             return True
-        case Concat():
+        case Concat() if operator.axis == 0:
             return len(operator.parts) == 1
         case MaxPool() | AveragePool():
             return operator.window == Window(kernel=(1, 1))
@@ -252,7 +252,7 @@ def _keep_together(operator: Operator, kept: Kept) -> None:
             target = output.reshape(operator.groups, -1)
             source |= target.any(axis=1, keepdims=True)
             target |= source.any(axis=1, keepdims=True)
-        case Concat():
+        case Concat() if operator.axis == 0:
             first = 0
             for part in operator.parts:
                 _tie(kept[part], output[first : first + kept[part].size])
