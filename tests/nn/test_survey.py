@@ -133,7 +133,7 @@ def test_the_network_as_a_whole(tmp_path: Path) -> None:
 
 def test_advice_is_for_what_is_not_supported() -> None:
     assert not set(ADVICE) & set(BY_NAME)
-    assert advice("PRelu") == "use LeakyRelu, with one slope for all channels"
+    assert advice("Upsample") == "export with opset 11 or later, which has Resize"
     assert list(ADVICE) == sorted(ADVICE)
 
 
