@@ -28,14 +28,15 @@ from weft.nn.quantise.calibration import tensor_ranges
 from weft.nn.quantise.plain import constants_apart, sums_as_additions
 
 OPERATORS = (
-    "Add", "AveragePool", "Clip", "Concat", "Conv", "Elu", "Flatten", "Gelu", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
-    "MatMul", "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice",
-    "Split", "Squeeze", "Tanh", "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Elu",
+    "Flatten", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish",
+    "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "ReduceMean", "Relu",
+    "Reshape", "Resize", "Sigmoid", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tanh",
+    "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators around which activations are quantised. Softmax stays float: the host computes it."""
 
-WEIGHTED = ("Conv", "Gemm", "MatMul", "BatchNormalization")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
 CLAMPS = ("Relu", "Clip")  # quantised with what is in front of them only
 GATES = ("Sigmoid", "HardSigmoid", "Tanh", "Add", "Clip", "Div")  # inside x * f(x)
 MIN_OPSET = 13  # the first whose DequantizeLinear has one scale per channel

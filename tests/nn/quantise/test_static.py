@@ -112,7 +112,37 @@ def clamped_input(net: Net, rng: np.random.Generator, x: str) -> str:
     return head(net, rng, net.node("Relu", x), 3)
 
 
+def upwards(net: Net, rng: np.random.Generator, x: str) -> str:
+    """Smaller and larger again, in all ways that there are, and slopes per channel."""
+    y = net.node("PRelu", conv(net, rng, x, 8, 3, 3, 3, strides=[2, 2]), slopes(net, rng, 8))
+    kernel = net.constant(rng.normal(0, 0.3, (8, 6, 2, 2)), "float32")
+    z = net.node("ConvTranspose", y, kernel, vector(net, rng, 6, -0.5, 0.5), strides=[2, 2])
+    z = net.node("Relu", batch_norm(net, rng, z, 6))
+    up = net.node("Resize", y, "", net.constant([1, 1, 2, 2], "float32"), mode="nearest")
+    both = net.node("Concat", z, up, axis=1)
+    part = net.node(
+        "Slice", both, *(net.constant(v, "int64") for v in ([1, 7], [7, 1], [2, 3], [1, -1]))
+    )
+    part = net.node("DepthToSpace", conv(net, rng, part, 12, 14, 1, 1), blocksize=2)
+    part = net.node(
+        "SpaceToDepth",
+        net.node(
+            "Pad",
+            part,
+            net.constant([0, 0, 1, 2, 0, 0, 1, 0], "int64"),
+            net.constant(0.3, "float32"),
+        ),
+        blocksize=2,
+    )
+    return head(net, rng, conv(net, rng, part, 8, 12, 1, 1), 8)
+
+
+def slopes(net: Net, rng: np.random.Generator, size: int) -> str:
+    return net.constant(rng.uniform(-0.2, 0.4, (size, 1, 1)), "float32")
+
+
 NETWORKS: list[Build] = [
+    upwards,
     normalised,
     clamped_input,
     conv_bn_relu,
