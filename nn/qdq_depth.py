@@ -17,9 +17,6 @@ MODES = ("DCR", "CRD")
 
 def depth_to_space(node: Node, builder: Builder) -> Symbol:
     """Channels become rows and columns: each block of an image out of b * b channels."""
-    mode = node.text("mode", "DCR")
-    if mode not in MODES:
-        raise ModelError(f"{node}: attribute 'mode' is {mode!r}; DCR and CRD are supported")
     symbol = builder.symbol(node, 0)
     channels, height, width, block = _sizes(node, symbol)
     if channels % (block * block):
@@ -28,12 +25,7 @@ def depth_to_space(node: Node, builder: Builder) -> Symbol:
             "squared"
         )
     depth = channels // (block * block)
-    # Which channel each element of a block is: [block, block, depth].
-    source = np.arange(channels)
-    if mode == "DCR":
-        source = source.reshape(block, block, depth)
-    else:
-        source = source.reshape(depth, block, block).transpose(1, 2, 0)
+    source = _channels_of_block(node, block, depth)
     if isinstance(symbol, Constant):
         blocks = symbol.array[:, source].transpose(0, 3, 4, 1, 5, 2)
         shape = (symbol.shape[0], depth, height * block, width * block)
@@ -56,17 +48,29 @@ def space_to_depth(node: Node, builder: Builder) -> Symbol:
             f"{node}: an image of {height} x {width} is no multiple of attribute 'blocksize' = "
             f"{block}"
         )
+    target = _channels_of_block(node, block, channels)
     if isinstance(symbol, Constant):
         shape = (symbol.shape[0], channels, height // block, block, width // block, block)
         blocks = symbol.array.reshape(shape).transpose(0, 3, 5, 1, 2, 4)
-        return Constant(array=blocks.reshape(shape[0], -1, *shape[2:5:2]))
+        blocks = blocks.reshape(shape[0], target.size, *shape[2:5:2])
+        return Constant(array=blocks[:, np.argsort(target.reshape(-1))])
     _check_size(node, channels * channels * block * block)
-    weight = np.zeros((block, block, channels, channels, block, block), np.int16)
-    y, x, c = np.indices((block, block, channels))
-    weight[y, x, c, c, y, x] = 1
+    weight = np.zeros((target.size, channels, block, block), np.int16)
+    y, x, c = np.indices(target.shape)
+    weight[target, c, y, x] = 1
     window = Window(kernel=(block, block), stride=(block, block))
-    weight = weight.reshape(-1, channels, block, block)
     return _copied(node, builder, symbol, weight, window)
+
+
+def _channels_of_block(node: Node, block: int, depth: int) -> np.ndarray:
+    """Which of the many channels each element of a block is: [block, block, depth]."""
+    mode = node.text("mode", "DCR")
+    if mode not in MODES:
+        raise ModelError(f"{node}: attribute 'mode' is {mode!r}; DCR and CRD are supported")
+    channels = np.arange(block * block * depth)
+    if mode == "DCR":
+        return channels.reshape(block, block, depth)
+    return channels.reshape(depth, block, block).transpose(1, 2, 0)
 
 
 def _sizes(node: Node, symbol: Symbol) -> tuple[int, int, int, int]:

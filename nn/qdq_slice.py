@@ -28,7 +28,9 @@ def split(node: Node, builder: Builder) -> Symbol:
         raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
     axis %= rank
     begin, parts = 0, []
-    for size, name in zip(_sizes(node, builder, value.shape[axis]), node.outputs, strict=True):
+    least = 0 if isinstance(value, Constant) else 1
+    sizes = _sizes(node, builder, value.shape[axis], least)
+    for size, name in zip(sizes, node.outputs, strict=True):
         picks = tuple(slice(begin, begin + size) if i == axis else slice(None) for i in range(rank))
         if name in builder.wanted:
             builder.symbols[name] = _picked(node, builder, value, picks, name)
@@ -39,7 +41,7 @@ def split(node: Node, builder: Builder) -> Symbol:
     return builder.symbols.get(first) or _picked(node, builder, value, parts[0], first)
 
 
-def _sizes(node: Node, builder: Builder, length: int) -> list[int]:
+def _sizes(node: Node, builder: Builder, length: int, least: int) -> list[int]:
     """How long each part is, as the attribute of old opsets, the input or the number has it."""
     count = len(node.outputs)
     given = node.integers("split")
@@ -48,7 +50,7 @@ def _sizes(node: Node, builder: Builder, length: int) -> list[int]:
     if given is None:  # the last part is the smaller one where they cannot be equal
         each = -(-length // count)
         given = (*[each] * (count - 1), length - each * (count - 1))
-    if len(given) != count or min(given, default=0) < 1 or sum(given) != length:
+    if len(given) != count or min(given, default=0) < least or sum(given) != length:
         raise ModelError(
             f"{node}: parts of {list(given)} do not make {length} with {count} outputs; every part "
             "needs at least one"

@@ -11,6 +11,23 @@ from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 
 
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_there_and_back(block: int, mode: str, tmp_path: Path) -> None:
+    """SpaceToDepth in either order, which ONNX Runtime does not know yet."""
+    net, shape = Net(), (1, 3, 2 * block, 3 * block)
+    x = net.dq(net.input("x", shape), 0.1, 3)
+    y = net.node("SpaceToDepth", x, blocksize=block, mode=mode)
+    net.output(net.q(net.node("DepthToSpace", y, blocksize=block, mode=mode), 0.1, 3), 4)
+    net.output(net.q(y, 0.1, 3), 4)
+    x = np.random.default_rng(0).integers(-128, 128, (3, *shape[1:])).astype(np.int8)
+    back, deep = reference_model(import_model(net.save(tmp_path)), {"x": x}).values()
+    np.testing.assert_array_equal(back, x)
+    blocks = x.reshape(3, 3, 2, block, 3, block)
+    order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    np.testing.assert_array_equal(deep, blocks.transpose(order).reshape(3, -1, 2, 3))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 @pytest.mark.parametrize("depth", [1, 3, 5])
 @pytest.mark.parametrize("block", [1, 2, 3])
