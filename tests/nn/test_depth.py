@@ -15,7 +15,7 @@ from weft.nn.importer import import_model
 @pytest.mark.parametrize("block", [1, 2, 3])
 def test_there_and_back(block: int, mode: str, tmp_path: Path) -> None:
     """SpaceToDepth in either order, which ONNX Runtime does not know yet."""
-    net, shape = Net(), (1, 3, 2 * block, 3 * block)
+    net, shape = Net(opset=28), (1, 3, 2 * block, 3 * block)
     x = net.dq(net.input("x", shape), 0.1, 3)
     y = net.node("SpaceToDepth", x, blocksize=block, mode=mode)
     net.output(net.q(net.node("DepthToSpace", y, blocksize=block, mode=mode), 0.1, 3), 4)
