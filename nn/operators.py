@@ -86,11 +86,11 @@ _QDQ: tuple[Support, ...] = (
     _row("HardSigmoid", "array", qdq_table.unary(qdq_table.hard_sigmoid), _TABLE),
     _row("HardSwish", "array", qdq_table.unary(qdq_table.hard_swish), _TABLE),
     _row("Identity", "none", qdq_shape.identity, ""),
-    _row("LeakyRelu", "array", qdq_table.unary(qdq_table.leaky_relu), _TABLE),
+    _row("LeakyRelu", "vector", qdq_table.unary(qdq_table.leaky_relu), _TABLE),
     _row("MatMul", "array", qdq_array.matmul, f"one vector times a matrix; {_BIAS}"),
     _row("MaxPool", "vector", qdq_pool.max_pool, "1-D and 2-D, any pads, strides, dilations"),
     _row("Mul", "array", qdq_table.multiply, f"{_AFFINE}; x * Sigmoid(x)"),
-    _row("PRelu", "array", qdq_table.prelu, f"constant slopes, one or one per channel; {_TABLE}"),
+    _row("PRelu", "vector", qdq_table.prelu, f"constant slopes, one or one per channel; {_TABLE}"),
     _row(
         "Pad",
         "vector",
@@ -124,6 +124,7 @@ _RUNS = {
     "com.microsoft.QLinearAveragePool": "vector",
     "com.microsoft.QLinearConcat": "vector",
     "com.microsoft.QLinearGlobalAveragePool": "vector",
+    "com.microsoft.QLinearLeakyRelu": "vector",
     "com.microsoft.QLinearReduceMean": "vector",
     "com.microsoft.QLinearSoftmax": "host",
 }

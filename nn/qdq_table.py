@@ -15,6 +15,7 @@ from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_affine import CONSTANTS, multiply_constant
 from weft.nn.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
+from weft.nn.two_lines import two_lines
 from weft.nn.views import per_channel
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -34,11 +35,15 @@ class PendingTable(Pending):
         clamp = self.codes_range(result)
         codes = quantize(self.values, result.scale, result.zero_point, result.dtype)
         codes = np.clip(codes.astype(np.int64) - result.offset, clamp["low"], clamp["high"])
+        source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
+        straight = two_lines(builder, self.node, source, codes, output, result, bounds)
+        if straight is not None:
+            return straight
         zero_point = result.code_zero_point
-        low, high = clamp["low"] - zero_point, clamp["high"] - zero_point
+        low, high = (bound - zero_point for bound in bounds)
         kinds, of = np.unique(codes - zero_point, axis=0, return_inverse=True)
         drawn = [hinges(kind, low, high) for kind in kinds]
-        channels = builder.tensors[self.source].shape[0]
+        channels = source.shape[0]
         of = np.broadcast_to(of.reshape(-1), channels)
         hidden = self._hinges(builder, [drawn[kind] for kind in of], output.name)
         count = max(len(item.knots) for item in drawn)

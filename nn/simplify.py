@@ -46,11 +46,16 @@ def simplify(graph: Graph) -> Graph:
 
 
 def macs_of(graph: Graph) -> int:
-    """Multiply-accumulates of all Convs, positions in the padding included (as importers count)."""
+    """Multiply-accumulates of all Convs, positions in the padding included (as importers count).
+
+    Of a stretched image, each element's with all weights.
+    """
     total = 0
     for operator in graph.operators:
         if isinstance(operator, Conv):
-            _, height, width = graph.tensor(operator.output).shape
+            stretched = operator.window.stretch != (1, 1)
+            counted = operator.input if stretched else operator.output
+            _, height, width = graph.tensor(counted).shape
             total += operator.weight.size * height * width
     return total
 

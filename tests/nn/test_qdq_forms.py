@@ -151,7 +151,7 @@ def test_functions_of_every_code(tmp_path: Path, op: str, scale: float) -> None:
     assert np.count_nonzero(ours != theirs) <= 1  # the last bit of exp at a tie
 
 
-@pytest.mark.parametrize("slopes", [(0.1,), (0.25, -0.3), (0.0, 1.7)], ids=str)
+@pytest.mark.parametrize("slopes", [(0.1,), (0.25, -0.3), (0.0, 1.7), (-1.0,), (0.0,)], ids=str)
 @pytest.mark.parametrize("quantised", [False, True])
 def test_prelu_of_every_code(quantised: bool, slopes: tuple[float, ...], tmp_path: Path) -> None:
     net = Net()
@@ -167,6 +167,7 @@ def test_prelu_of_every_code(quantised: bool, slopes: tuple[float, ...], tmp_pat
     path = net.save(tmp_path)
     graph = import_model(path)
     assert graph.notes == ()
+    assert max(tensor.shape[0] for tensor in graph.tensors) == 2  # no hinges
     found = reference_model(graph, {"x": every}).values()
     for ours, theirs in zip(found, run_onnx(path, {"x": every}, int8=True), strict=True):
         assert np.array_equal(ours, theirs)
