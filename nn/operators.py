@@ -100,7 +100,12 @@ _QDQ: tuple[Support, ...] = (
     _row("QuantizeLinear", "none", qdq.quantize_linear, "int8, uint8; activations per tensor"),
     _row("ReduceMean", "vector", qdq_pool.reduce_mean, "over spatial axes"),
     _row("Relu", "none", qdq_clamp.relu, "before QuantizeLinear"),
-    _row("Resize", "vector", qdq_resize.resize, "mode nearest, by any constant factors"),
+    _row(
+        "Resize",
+        "vector",
+        qdq_resize.resize,
+        "nearest by any constant factors; linear by whole ones",
+    ),
     _row("Reshape", "none", qdq_shape.reshape, f"constant shape; {_VIEW}"),
     _row("Sigmoid", "array", qdq_table.unary(qdq_table.sigmoid), _TABLE),
     _row("Slice", "vector", qdq_slice.slice_, "behind the batch, any steps; channels on the array"),

@@ -11,6 +11,7 @@ import numpy as np
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
+from weft.nn.qdq_linear import linear
 from weft.nn.qdq_move import moved
 from weft.nn.symbols import Constant, Symbol
 
@@ -72,19 +73,24 @@ NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def resize(node: Node, builder: Builder) -> Symbol:
-    """Resize in mode nearest, by any factors."""
+    """Resize in mode nearest by any factors, in mode linear by whole ones."""
     value = builder.symbol(node, 0)
     mode = node.text("mode", "nearest")
-    if mode != "nearest" or node.integer("antialias", 0):
-        what = "antialias = 1" if mode == "nearest" else f"mode {mode!r}"
+    constant = isinstance(value, Constant) and mode == "linear"
+    if mode not in ("nearest", "linear") or node.integer("antialias", 0) or constant:
+        what = f"mode {mode!r}" if mode != "nearest" else "antialias = 1"
         raise ModelError(
-            f"{node}: {what} is not supported; mode 'nearest' is, and a ConvTranspose with "
-            "constant weights, which can do the same as 'linear' by a whole factor"
+            f"{node}: {what}{' of a constant' if constant else ''} is not supported; modes "
+            "'nearest' and 'linear' without antialias are"
         )
     axes = _axes(node, builder, value.shape)
-    crops = node.text("coordinate_transformation_mode", "") == EXTRAPOLATED
-    if not crops and all(axis.before == axis.after for axis in axes):
+    coordinates = node.text("coordinate_transformation_mode", "half_pixel")
+    coordinates = coordinates if builder.opset >= 11 else "asymmetric"
+    if coordinates != EXTRAPOLATED and all(axis.before == axis.after for axis in axes):
         return value  # whatever the scale, ONNX Runtime only copies
+    if mode == "linear":
+        sizes = [(axis.before, axis.after, axis.scale) for axis in axes]
+        return linear(node, builder, coordinates, sizes)
     places = [_places(node, builder, axis) for axis in axes]
     fill = node.number("extrapolation_value", 0.0)
     return moved(node, builder, value, places, node.outputs[0], fill)

@@ -47,26 +47,30 @@ def _transpose_conv(converter: "Converter", operator: TfOperator) -> None:
     converter.write(operator, converter.image(operator, y))
 
 
-def _resize_nearest(converter: "Converter", operator: TfOperator) -> None:
-    corners, half = (bool(operator.options.get(k)) for k in ("AlignCorners", "HalfPixelCenters"))
-    if corners and half:
-        raise ModelError(f"{operator}: both align_corners and half_pixel_centers; one is supported")
-    ways = {
-        (False, False): ("asymmetric", "floor"),
-        (False, True): ("tf_half_pixel_for_nn", "floor"),
-        (True, False): ("align_corners", "round_prefer_ceil"),
-    }
-    coordinates, nearest = ways[corners, half]
-    size = converter.stored(f"{operator.name}/size", _integers(converter, operator, 1))
-    y = converter.node(
-        operator,
-        "Resize",
-        *(converter.read(operator, 0), "", "", size),
-        axes=[1, 2],
-        coordinate_transformation_mode=coordinates.encode(),
-        nearest_mode=nearest.encode(),
-    )
-    converter.write(operator, y)
+def _resize(linear: bool) -> Handler:
+    def handler(converter: "Converter", operator: TfOperator) -> None:
+        get = operator.options.get
+        corners, half = bool(get("AlignCorners")), bool(get("HalfPixelCenters"))
+        if corners and half:
+            raise ModelError(
+                f"{operator}: both align_corners and half_pixel_centers; one is supported"
+            )
+        coordinates = "half_pixel" if linear else "tf_half_pixel_for_nn"
+        coordinates = "align_corners" if corners else coordinates if half else "asymmetric"
+        size = converter.stored(f"{operator.name}/size", _integers(converter, operator, 1))
+        x = converter.node(operator, "Transpose", converter.read(operator, 0), perm=TO_NCHW)
+        y = converter.node(
+            operator,
+            "Resize",
+            *(x, "", "", size),
+            axes=[2, 3],
+            mode=b"linear" if linear else b"nearest",
+            coordinate_transformation_mode=coordinates.encode(),
+            nearest_mode=b"round_prefer_ceil" if corners else b"floor",
+        )
+        converter.write(operator, converter.image(operator, y))
+
+    return handler
 
 
 def _pad(converter: "Converter", operator: TfOperator) -> None:
@@ -189,7 +193,8 @@ MOVES: dict[str, Handler] = {
     "PAD": _pad,
     "PADV2": _pad,
     "PRELU": _prelu,
-    "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "RESIZE_BILINEAR": _resize(linear=True),
+    "RESIZE_NEAREST_NEIGHBOR": _resize(linear=False),
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _blocks("SpaceToDepth"),
     "SPLIT": _split(0, 1, None),

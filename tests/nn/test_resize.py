@@ -119,19 +119,84 @@ def test_codes_of_an_image_with_channels_last(tmp_path: Path) -> None:
     assert sum(isinstance(op, Move) for op in graph.operators) == 1
 
 
+BY_TWO = [
+    ((5, 6), (10, 12)),
+    ((4, 4), (16, 8)),
+    ((8, 6), (4, 3)),
+    ((2, 2), (16, 16)),
+    ((3,), (12,)),
+]
+BY_THREE = [((5, 6), (15, 6)), ((9, 4), (3, 4)), ((1, 3), (3, 9)), ((7, 2), (7, 6))]
+CORNERS = [((5, 4), (9, 7)), ((9, 5), (3, 3)), ((2, 9), (9, 9)), ((3,), (9,))]
+THIRDS = [((5, 4), (9, 10)), ((7, 4), (3, 4)), ((1, 4), (3, 10))]
+LINEAR = [
+    *(("align_corners", *sizes, True) for sizes in CORNERS),
+    *(("align_corners", *sizes, False) for sizes in THIRDS),
+    *((mode, *sizes, True) for sizes in BY_TWO for mode in ("half_pixel", "asymmetric")),
+    *((mode, *sizes, False) for sizes in BY_THREE for mode in ("pytorch_half_pixel", "asymmetric")),
+]
+
+
+@pytest.mark.parametrize(("coordinates", "before", "after", "exact"), LINEAR, ids=str)
+def test_linear(
+    coordinates: str,
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+    exact: bool,
+    tmp_path: Path,
+) -> None:
+    """ONNX Runtime computes in float: the same where that is exact, else but for (near) ties."""
+    for scale, most in ((0.125, 0.0 if exact else 0.05), (0.0731, 0.005)):
+        net, rank = Net(opset=19), 2 + len(before)
+        x = net.dq(net.input("x", (1, 3, *before)), 0.125, 3)
+        sizes = net.constant([1, 3, *after], "int64")
+        y = net.node(
+            "Resize", x, "", "", sizes, mode="linear", coordinate_transformation_mode=coordinates
+        )
+        net.output(net.q(net.node("Relu", y), scale, -7), rank)
+        path = net.save(tmp_path)
+        x = np.random.default_rng(0).integers(-128, 128, (9, 3, *before)).astype(np.int8)
+        (found,) = reference_model(import_model(path), {"x": x}).values()
+        apart = np.abs(found.astype(int) - run_onnx(path, {"x": x})[0])
+        assert apart.max() <= 1
+        assert np.count_nonzero(apart) <= most * apart.size
+
+
 SIZES = "constant scales or sizes, one for each of [0, 1, 2, 3], are needed"
 REFUSED: dict[str, tuple[dict[str, Any], list[Any], str]] = {
-    "linear": (
-        {"mode": "linear"},
+    "cubic": (
+        {"mode": "cubic"},
         [1, 1, 2, 2],
-        "mode 'linear' is not supported; mode 'nearest' is, and a ConvTranspose with constant "
-        "weights, which can do the same as 'linear' by a whole factor",
+        "mode 'cubic' is not supported; modes 'nearest' and 'linear' without antialias are",
     ),
     "antialias": (
         {"antialias": 1},
         [1, 1, 2, 2],
-        "antialias = 1 is not supported; mode 'nearest' is, and a ConvTranspose with constant "
-        "weights, which can do the same as 'linear' by a whole factor",
+        "antialias = 1 is not supported; modes 'nearest' and 'linear' without antialias are",
+    ),
+    "linear by no whole factor": (
+        {"mode": "linear"},
+        [1, 1, 1.75, 1],
+        "mode 'linear' from 4 to 7; whole factors are supported, or mode 'nearest'",
+    ),
+    "linear by too much": (
+        {"mode": "linear"},
+        [1, 1, 16, 16],
+        "mode 'linear' from [4, 5] to [64, 80]; by up to 8 in both directions, or down in both, "
+        "is supported",
+    ),
+    "linear up and down": (
+        {"mode": "linear"},
+        [1, 1, 0.5, 2],
+        "mode 'linear' from [4, 5] to [2, 10]; by up to 8 in both directions, or down in both, "
+        "is supported",
+    ),
+    "linear along the channels": (
+        {"mode": "linear"},
+        [1, 2, 1, 1],
+        "mode 'linear' of shape [1, 3, 4, 5] with coordinates 'half_pixel'; of height and width "
+        "with half_pixel, half_pixel_symmetric, pytorch_half_pixel, asymmetric, align_corners is "
+        "supported",
     ),
     "coordinates": (
         {"coordinate_transformation_mode": "odd"},

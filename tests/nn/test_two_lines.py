@@ -42,10 +42,10 @@ def test_any_slopes(seed: int) -> None:
     rng = np.random.default_rng(seed)
     slopes = rng.uniform(-2, 2, (int(rng.integers(1, 5)), 2)).astype(np.float32)
     slopes[rng.random(slopes.shape) < 0.2] = 0
-    zeros = [int(z) for z in rng.choice([-128, -100, -1, 0, 5, 127], 2)]
-    clamp = (int(rng.integers(-128, zeros[1] + 1)), int(rng.integers(zeros[1], 128)))
-    wanted = np.clip(lines(slopes, *zeros), *clamp)
-    operators, found = made(wanted, *zeros, clamp)
+    before, after = (int(z) for z in rng.choice([-128, -100, -1, 0, 5, 127], 2))
+    clamp = (int(rng.integers(-128, after + 1)), int(rng.integers(after, 128)))
+    wanted = np.clip(lines(slopes, before, after), *clamp)
+    operators, found = made(wanted, before, after, clamp)
     assert found is not None
     assert np.array_equal(found, wanted)
     assert len(operators) <= 7  # four lines at most, and their sums

@@ -260,6 +260,23 @@ def test_resize(monkeypatch: pytest.MonkeyPatch, way: str, size: tuple[int, int]
     moved(monkeypatch, "RESIZE_NEAREST_NEIGHBOR", [integers(*size)], wanted, {way: True})
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_resize_bilinear(monkeypatch: pytest.MonkeyPatch, half: bool) -> None:
+    """Twice as large: each is a mean of up to four, some of them ties."""
+    rows, cols = (np.arange(n * 2) / 2 - (0.25 if half else 0) for n in (4, 6))
+    wanted = CODES.astype(float)
+    for axis, places in ((1, rows), (2, cols)):
+        last = CODES.shape[axis] - 1
+        places = np.clip(places, 0, last)
+        first = np.floor(places).astype(int)
+        share = (places - first).reshape([-1 if i == axis else 1 for i in range(4)])
+        after = np.minimum(first + 1, last)
+        wanted = wanted.take(first, axis) * (1 - share) + wanted.take(after, axis) * share
+    wanted = np.rint(wanted - 3) + 3  # half to even, counted from the zero point
+    options = {"HalfPixelCenters": half}
+    moved(monkeypatch, "RESIZE_BILINEAR", [integers(8, 12)], wanted.astype(np.int8), options)
+
+
 def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = CODES.reshape(6, 2, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(6, 2, 3, 12)
     moved(monkeypatch, "SPACE_TO_DEPTH", [], blocks, {"BlockSize": 2})
