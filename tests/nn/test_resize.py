@@ -100,6 +100,22 @@ def test_older_opsets(scales: tuple[float, float], opset: int, tmp_path: Path) -
     compared(sampled(net, shape, lambda x: net.node("Resize", x, *region, wanted)), tmp_path, shape)
 
 
+def test_of_what_is_not_quantised_yet(tmp_path: Path) -> None:
+    """PyTorch 2 export quantises at the end of an island only."""
+    rng, net, shape = np.random.default_rng(0), Net(), (1, 3, 4, 5)
+    x = net.dq(net.input("x", shape), 0.1, 3)
+    weight = net.dq(net.constant(rng.integers(-99, 100, (4, 3, 3, 3)), "int8"), 0.0137, 0)
+    y = net.node("Relu", net.node("Conv", x, weight))
+    y = net.node("Resize", y, "", net.constant([1, 1, 3, 2], "float32"))
+    net.output(net.q(net.node("Clip", y, "", net.constant(3.0, "float32")), 0.0931, -9), 4)
+    path = net.save(tmp_path)
+    x = rng.integers(-128, 128, (3, *shape[1:])).astype(np.int8)
+    graph = import_model(path)
+    assert [op.type for op in graph.operators] == ["Conv", "Move"]
+    (found,) = reference_model(graph, {"x": x}).values()
+    np.testing.assert_array_equal(found, run_onnx(path, {"x": x})[0])
+
+
 def test_of_a_line(tmp_path: Path) -> None:
     net, shape = Net(), (1, 3, 7)
     scales = net.constant([1, 1, 2], "float32")

@@ -239,6 +239,20 @@ def test_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_upsample_of_opset_9(tmp_path: Path) -> None:
+    """It becomes a Resize."""
+    net, rng = Net(opset=9), np.random.default_rng(0)
+    y = net.node("Relu", conv(net, rng, net.input("x", (1, 3, 6, 5), "float32"), 4, 3, 3, 3))
+    y = net.node("Upsample", y, net.constant([1, 1, 2, 3], "float32"), mode="nearest")
+    net.output(conv(net, rng, y, 2, 4, 1, 1), 4, "float32")
+    target, samples = tmp_path / "int8.onnx", rng.normal(0, 1, (9, 3, 6, 5)).astype(np.float32)
+    quantise(net.save(tmp_path), {"x": samples}, target, "minmax")
+    graph = import_model(target)
+    assert [op.type for op in graph.operators] == ["Conv", "Move", "Conv"]
+    (found,) = reference_model(graph, {"x": samples}).values()
+    np.testing.assert_array_equal(found, run_onnx(target, {"x": samples}, int8=True)[0])
+
+
 @pytest.mark.parametrize("opset", [9, 10, 11, 13, 18, 21, 23])
 def test_opsets(opset: int, tmp_path: Path) -> None:
     model, inputs = made(residual, tmp_path, opset)
