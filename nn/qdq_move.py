@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weft.nn.builder import Builder
+from weft.nn.builder import MAX_CODES, Builder
 from weft.nn.errors import ModelError
 from weft.nn.graph import CODE_MAX, CODE_MIN, Operator, Rescale, Tensor
 from weft.nn.numerics import scaling_of
@@ -76,6 +76,12 @@ def moved(
     fill: a code of the model's own type for codes, else a real number.
     Raises ModelError where rows, columns and channels are mixed up.
     """
+    shape = tuple(len(line) for line in places)
+    if math.prod(shape) > MAX_CODES:
+        raise ModelError(
+            f"{node}: a result of {math.prod(shape):,} elements {list(shape)}; at most "
+            f"{MAX_CODES:,} are supported"
+        )
     if isinstance(symbol, Constant):
         return Constant(array=_filled(symbol.array, places, fill))
     value = symbol if isinstance(symbol, Codes | Real | Pending) else builder.real(node, 0)
@@ -91,7 +97,7 @@ def moved(
             f"{node}: takes {list(taken.shape)} out of {list(value.shape)}, which are not the same "
             "rows and columns of whole channels; only such parts are supported"
         )
-    shape, order = taken.shape, _order(image.shape, perm)
+    order = _order(image.shape, perm)
     if isinstance(value, Pending):
         return PendingMove(
             node=node.name,

@@ -307,6 +307,14 @@ def test_fixed_batch(batch: int, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], wanted[name])
 
 
+@pytest.mark.parametrize("batch", [0, 1 << 40])
+def test_absurd_batches_are_refused(batch: int, tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path, batch=batch)
+    with pytest.raises(ModelError) as error:
+        quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    assert str(error.value) == f"{model}: a batch of {batch}; 1 to 4096 is supported"
+
+
 def test_names_may_be_missing(tmp_path: Path) -> None:
     model, inputs = made(gated, tmp_path)
     proto = onnx.load(model)
