@@ -33,6 +33,7 @@ REASONS = (
     (r"\(Cast\): attribute 'to'", "Cast to a type that constants cannot have"),
     (r"type float[48]|type float16", "floats of 4, 8 and 16 bits"),
     (r"'block_size'", "scales per block"),
+    (r"\(Resize\): (mode|antialias)", "Resize of floats by more than the nearest element"),
     (r"\(Dropout\)", "Dropout in training, or its mask"),
     (r"\((Add|Sub|Mul|Div)\)", "integers added or multiplied without scales"),
 )

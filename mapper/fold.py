@@ -25,7 +25,8 @@ def foldable(graph: Graph, name: str) -> Conv | None:
     (conv,) = consumers
     if not isinstance(conv, Conv) or conv.groups != 1 or conv.window.kernel == (1, 1):
         return None
-    return conv
+    plain = conv.window.stretch == (1, 1) and min(conv.window.pads) >= 0
+    return conv if plain else None
 
 
 def options(graph: Graph, name: str, lanes: int) -> list[FoldedInput | None]:

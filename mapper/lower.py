@@ -1,11 +1,14 @@
 """Operators to steps: how each operator of the graph becomes loop nests of one engine."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from weft.mapper import pack, widths
-from weft.mapper.nest import Part, append, append_window, loops_of, window_read, write_of
+from weft.mapper.move import lower_move
+from weft.mapper.nest import append, append_window, loops_of, window_read, write_of
+from weft.mapper.phases import phases
 from weft.mapper.plan import Axis, Moves, Output, Params, Read, Unit, VectorOp
 from weft.mapper.program import Program, Span
 from weft.nn.errors import ModelError
@@ -16,6 +19,7 @@ from weft.nn.graph import (
     Conv,
     Graph,
     MaxPool,
+    Move,
     Operator,
     Rescale,
     Scaling,
@@ -30,10 +34,8 @@ def lower(program: Program, operator: Operator) -> None:
     """Append the steps of one operator."""
     span = Span(tensor=program.graph.tensor(operator.output))
     match operator:
-        case Conv() if _depthwise(program.graph, operator):
-            _lower_depthwise(program, operator, span)
         case Conv():
-            _lower_conv(program, operator, span)
+            _lower_phases(program, operator, span)
         case MaxPool():
             _lower_max_pool(program, operator, span)
         case AveragePool():
@@ -43,12 +45,14 @@ def lower(program: Program, operator: Operator) -> None:
         case Rescale():
             _lower_copy(program, operator, operator.input, operator.scaling, span)
         case Concat():
-            channel = 0
+            begin = 0
             for part, scaling in zip(operator.parts, operator.scalings, strict=True):
-                _lower_copy(
-                    program, operator, part, scaling, Span(tensor=span.tensor, channel=channel)
-                )
-                channel += program.graph.tensor(part).shape[0]
+                there = replace(span, **{("channel", "y0", "x0")[operator.axis]: begin})
+                _lower_copy(program, operator, part, scaling, there)
+                begin += program.graph.tensor(part).shape[operator.axis]
+        case Move():
+            zero_point = span.tensor.zero_point
+            lower_move(program, operator, _shared_params(program, -zero_point, _one()))
         case _:
             raise ModelError(
                 f"node {operator.name!r}: {operator.type} is not an operator of the engine"
@@ -58,6 +62,16 @@ def lower(program: Program, operator: Operator) -> None:
 def _depthwise(graph: Graph, conv: Conv) -> bool:
     channels = graph.tensor(conv.input).shape[0]
     return conv.groups == channels == conv.weight.shape[0] and channels > 1
+
+
+def _lower_phases(program: Program, conv: Conv, span: Span) -> None:
+    """One step, or as many as the image is stretched; each writes some rows and columns."""
+    lower_one = _lower_depthwise if _depthwise(program.graph, conv) else _lower_conv
+    _, height, width = program.graph.tensor(conv.input).shape
+    y_step, x_step = conv.window.stretch
+    for phase in phases(conv, height, width):
+        there = replace(span, y0=phase.y0, x0=phase.x0, y_step=y_step, x_step=x_step)
+        lower_one(program, phase.conv, there)
 
 
 def _lower_conv(program: Program, conv: Conv, span: Span) -> None:
@@ -141,26 +155,26 @@ def _lower_average_pool(program: Program, pool: AveragePool, span: Span) -> None
     }
     axes = (0, 1)
     runs = [list(_runs(window, axis, tensor.shape[1 + axis], pool.include_pad)) for axis in axes]
-    for y0, rows, y_count in runs[0]:
-        for x0, cols, x_count in runs[1]:
+    for y0, y_pads, y_count in runs[0]:
+        for x0, x_pads, x_count in runs[1]:
             append_window(
                 program,
                 pool,
-                span,
+                replace(span, y0=y0, x0=x0),
                 tensor=tensor,
                 vector_op=VectorOp.SUM,
-                window=window,
+                window=window.replace(pads=(y_pads[0], x_pads[0], y_pads[1], x_pads[1])),
                 pad_value=tensor.zero_point,
                 param_base=bases[y_count * x_count],
-                part=Part(y0=y0, x0=x0, rows=rows, cols=cols),
                 odd=pool.zero_point_inside and bool(span.tensor.zero_point % 2),
             )
 
 
 def _runs(
     window: Window, axis: int, size: int, include_pad: bool
-) -> Iterator[tuple[int, int, int]]:
-    """(first output, number of outputs, elements averaged) of equal neighbours on one axis."""
+) -> Iterator[tuple[int, tuple[int, int], int]]:
+    """(first output, pads of the window over all of them, elements averaged) of equal neighbours
+    on one axis."""
     kernel, stride = window.kernel[axis], window.stride[axis]
     before, dilation = window.pads[axis], window.dilation[axis]
     n_out = window.output_size(size, size)[axis]
@@ -172,7 +186,9 @@ def _runs(
     first = 0
     for out in range(1, n_out + 1):
         if out == n_out or counts[out] != counts[first]:
-            yield first, out - first, counts[first]
+            begin = before - first * stride
+            reach = (out - first - 1) * stride + dilation * (kernel - 1) + 1
+            yield first, (begin, reach - size - begin), counts[first]
             first = out
 
 

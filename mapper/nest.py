@@ -1,6 +1,5 @@
 """Loop nests: how a window over an image becomes the counts, moves and places of a step."""
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,16 +24,6 @@ MAX_COUNT = 4095
 """Largest loop count and image size of the engine's 12-bit counters."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A rectangle of a step's outputs."""
-
-    y0: int = 0
-    x0: int = 0
-    rows: int
-    cols: int
-
-
 def append_window(
     program: Program,
     operator: Operator,
@@ -46,7 +35,6 @@ def append_window(
     pad_value: int,
     param_base: int,
     weight: np.ndarray | None = None,
-    part: Part | None = None,
     odd: bool = False,
 ) -> None:
     """A step of the vector unit: every channel slides its own window over the image.
@@ -56,18 +44,10 @@ def append_window(
     engine = program.engine
     words = engine.words(tensor.shape[0])
     height, width = window.output_size(*tensor.shape[1:])
-    part = part or Part(rows=height, cols=width)
     write = write_of(program, span, tensor.shape[0], Unit.VECTOR)
-    write = write.replace(base=write.base + part.y0 * write.row + part.x0 * write.col)
     read = window_read(program, tensor, window, pad_value, Unit.VECTOR)
-    y_shift, x_shift = part.y0 * read.y.move, part.x0 * read.x.move
-    read = read.replace(
-        base=read.base + (y_shift * tensor.shape[2] + x_shift) * words,
-        y=read.y.replace(origin=read.y.origin + y_shift),
-        x=read.x.replace(origin=read.x.origin + x_shift),
-    )
     loops = loops_of(
-        program, write, rows=part.rows, cols=part.cols, tiles=words, kernel=window.kernel, words=1
+        program, write, rows=height, cols=width, tiles=words, kernel=window.kernel, words=1
     )
     lead = _rolls(window, width, engine.vector_taps) if weight is not None else None
     weight_base = 0
@@ -230,12 +210,13 @@ def write_of(program: Program, span: Span, channels: int, unit: Unit) -> Write:
     groups = -(-(first + channels) // lanes)
     place = program.place(span.tensor.name)
     per_tile = min(engine.tile_lanes(unit) // lanes, groups)
+    row = span.tensor.shape[2] * words
     return Write(
         bank=place.bank,
-        base=place.base + span.channel // engine.lanes,
+        base=place.base + span.y0 * row + span.x0 * words + span.channel // engine.lanes,
         group=span.channel % engine.lanes // lanes,
-        col=words,
-        row=span.tensor.shape[2] * words,
+        col=span.x_step * words,
+        row=span.y_step * row,
         groups_per_tile=per_tile,
         groups_last=(groups - 1) % per_tile + 1,
         first_lanes=(1 << lanes) - (1 << first),

@@ -23,10 +23,17 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """Where an operator writes: a tensor's buffer, from one of its channels on."""
+    """Where an operator writes: a tensor's buffer, from one of its channels on.
+
+    Results go to the rows ``y0, y0 + y_step, ...`` and the columns ``x0, x0 + x_step, ...``.
+    """
 
     tensor: Tensor
     channel: int = 0
+    y0: int = 0
+    x0: int = 0
+    y_step: int = 1
+    x_step: int = 1
 
 
 @dataclass

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.mapper import pack
+from weft.mapper.phases import phases
 from weft.nn.errors import ModelError
 from weft.nn.graph import AveragePool, Conv, Graph, Tensor
 
@@ -30,9 +31,10 @@ def widths_of(graph: Graph) -> Widths:
     wide = False
     for operator in graph.operators:
         if isinstance(operator, Conv):
-            weight = operator.weight
-            bias = bias_of(operator, graph.tensor(operator.input))
-            bits.append(pack.accumulator_range(weight, bias))
+            weight, tensor = operator.weight, graph.tensor(operator.input)
+            for phase in phases(operator, *tensor.shape[1:]):
+                bias = bias_of(phase.conv, tensor)
+                bits.append(pack.accumulator_range(phase.conv.weight, bias))
             wide |= weight.size > 0 and bool(weight.min() < -128 or weight.max() > 127)
         elif isinstance(operator, AveragePool):
             count = operator.window.kernel[0] * operator.window.kernel[1]

@@ -9,8 +9,6 @@ _NORM = "train with BatchNormalization instead, which folds into the convolution
 ADVICE: dict[str, str] = {
     "ArgMin": "leave it out: take the smallest of the scores on the host",
     "ConstantOfShape": _SIZES,
-    "ConvTranspose": "end the model in front of it, or use another way to enlarge",
-    "DepthToSpace": "end the model in front of it: it only moves elements, which the host can do",
     "Exp": "of one activation only HardSwish, Sigmoid, Tanh and the like are supported",
     "Expand": _SIZES,
     "GRU": _RECURRENT,
@@ -24,14 +22,12 @@ ADVICE: dict[str, str] = {
     "LpNormalization": "leave it out: normalise on the host",
     "Max": "between an activation and a constant, use Clip or Relu",
     "Min": "between an activation and a constant, use Clip",
-    "PRelu": "use LeakyRelu, with one slope for all channels",
     "Pow": "a square is a product of activations, which is not supported",
     "RNN": _RECURRENT,
     "ReduceMax": "over height and width, use GlobalMaxPool",
     "ReduceSum": "over height and width, use GlobalAveragePool and larger weights behind it",
-    "Resize": "end the model in front of it, or do without enlarging",
     "Shape": _SIZES,
-    "Upsample": "end the model in front of it, or do without enlarging",
+    "Upsample": "export with opset 11 or later, which has Resize",
 }
 """By ONNX operator."""
 

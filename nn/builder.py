@@ -14,6 +14,7 @@ from weft.nn.graph import (
     Graph,
     HostEdge,
     HostStep,
+    Move,
     Operator,
     Rescale,
     Reshape,
@@ -34,7 +35,7 @@ from weft.nn.symbols import (
     Symbol,
     chw,
 )
-from weft.nn.views import axes_of, channels_of
+from weft.nn.views import Picks, axes_of, channels_of, picks_of
 
 MAX_CODES = (1 << 23) - 1  # of one activation: beyond the memories of all devices
 
@@ -115,20 +116,59 @@ class Builder:
             self.add(operator, reshaped, self.quantisations[value.tensor])
         return name
 
-    def select(self, node: str, tensor: str, channels: tuple[int, ...], name: str) -> str:
-        """A tensor with some channels of another, in that order: a 1x1 convolution by 1."""
+    def pick(self, node: str, tensor: str, picks: Picks, name: str, fill: int = 0) -> str:
+        """A tensor with some channels, rows and columns of another; ``fill`` is a code."""
         if name in self.tensors:
             return name
         source = self.tensors[tensor]
-        weight = np.zeros((len(channels), source.shape[0], 1, 1), np.int16)
-        weight[range(len(channels)), channels] = 1
+        _, height, width = source.shape
+        size = (width, height) if picks.swap else (height, width)
+        still = not picks.swap and (picks.rows, picks.cols) == tuple(tuple(range(n)) for n in size)
+        if picks.channels != tuple(range(source.shape[0])):
+            tensor = self.select(
+                node, tensor, picks.channels, name if still else f"{name}_channels", fill
+            )
+        if still:
+            return tensor
         low, high = self.ranges[tensor]
+        inside = min(*picks.rows, *picks.cols) >= 0
+        operator = Move(
+            name=node,
+            output=name,
+            input=tensor,
+            rows=picks.rows,
+            cols=picks.cols,
+            swap=picks.swap,
+            fill=fill,
+            low=low if inside else min(low, fill),
+            high=high if inside else max(high, fill),
+        )
+        shape = (len(picks.channels), len(picks.rows), len(picks.cols))
+        self.add(operator, source.replace(name=name, shape=shape), self.quantisations[tensor])
+        return name
+
+    def select(
+        self, node: str, tensor: str, channels: tuple[int, ...], name: str, fill: int = 0
+    ) -> str:
+        """A tensor with some channels of another, in that order: a 1x1 convolution by 1.
+
+        A channel of -1 holds the code ``fill``.
+        """
+        if name in self.tensors:
+            return name
+        source = self.tensors[tensor]
+        there = np.array(channels)
+        weight = np.zeros((len(channels), source.shape[0], 1, 1), np.int16)
+        weight[there >= 0, there[there >= 0]] = 1
+        low, high = self.ranges[tensor]
+        if there.min() < 0:
+            low, high = min(low, fill), max(high, fill)
         operator = Conv(
             name=node,
             output=name,
             input=tensor,
             weight=weight,
-            bias=np.zeros(len(channels), np.int64),
+            bias=np.where(there < 0, fill - source.zero_point, 0).astype(np.int64),
             scaling=scaling_of(1.0),
             window=Window(kernel=(1, 1)),
             low=low,
@@ -167,12 +207,16 @@ class Builder:
             order = value.order if host.order is None else host.order[value.order]
             moved = replace(host, shape=value.shape, order=order)
             return self.add_input(moved, self.quantisations[tensor], name)
+        picks = picks_of(value.order.reshape(shape), own)
+        if picks is not None:
+            return self.pick(node.name, tensor, picks, name)
         producer = next((op for op in self.operators if op.output == tensor), None)
         if not isinstance(producer, Rescale):
             raise ModelError(
                 f"{node}: its input is a Transpose that moves elements of tensor {tensor!r}; "
                 "supported are Transposes that meet their inverse, the model's inputs and "
-                "outputs, or a Flatten in front of Gemm or MatMul: export in NCHW order"
+                "outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height "
+                "and width: export in NCHW order"
             )
         before = self._in_order(
             node, Codes(tensor=producer.input, shape=value.shape, order=value.order)

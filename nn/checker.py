@@ -11,6 +11,7 @@ from weft.nn.graph import (
     Conv,
     Graph,
     MaxPool,
+    Move,
     Operator,
     Rescale,
     Reshape,
@@ -72,7 +73,7 @@ def _check_operator(operator: Operator, tensors: Tensors) -> None:
             source = tensors[operator.input]
             same = (source.scale, source.zero_point) == (output.scale, output.zero_point)
             _need(same, f"{name!r}: a MaxPool keeps scale and zero point")
-            _check_window(name, operator.window, source, output)
+            _check_pool(name, operator.window, source, output)
         case AveragePool():
             _check_average(operator, tensors)
         case Rescale():
@@ -80,6 +81,8 @@ def _check_operator(operator: Operator, tensors: Tensors) -> None:
             _check_scaling(name, operator.scaling, 1)
         case Concat():
             _check_concat(operator, tensors)
+        case Move():
+            _check_move(operator, tensors)
         case Reshape():
             source = tensors[operator.input]
             _need(
@@ -106,6 +109,8 @@ def _check_conv(operator: Conv, tensors: Tensors) -> None:
     )
     _need(operator.window.kernel == (kh, kw), f"{name!r}: kernel and weights differ")
     _need(output.shape[0] == c_out, f"{name!r}: output channels")
+    plain = operator.window.stretch == (1, 1) or operator.window.stride == (1, 1)
+    _need(plain, f"{name!r}: a window both stretched and with strides")
     _check_window(
         name, operator.window, source.replace(shape=output.shape[:1] + source.shape[1:]), output
     )
@@ -114,7 +119,7 @@ def _check_conv(operator: Conv, tensors: Tensors) -> None:
 
 def _check_average(operator: AveragePool, tensors: Tensors) -> None:
     name, source, output = operator.name, tensors[operator.input], tensors[operator.output]
-    _check_window(name, operator.window, source, output)
+    _check_pool(name, operator.window, source, output)
     _need(len(operator.counts) == len(operator.scalings) > 0, f"{name!r}: one scaling per count")
     for scaling in operator.scalings:
         _check_scaling(name, scaling, 1)
@@ -128,8 +133,33 @@ def _check_concat(operator: Concat, tensors: Tensors) -> None:
     _need(len(parts) == len(operator.scalings) > 0, f"{name!r}: one scaling per part")
     for scaling in operator.scalings:
         _check_scaling(name, scaling, 1)
-    _need(all(part.shape[1:] == output.shape[1:] for part in parts), f"{name!r}: image sizes")
-    _need(sum(part.shape[0] for part in parts) == output.shape[0], f"{name!r}: channels")
+    axis = operator.axis
+    _need(axis in (0, 1, 2), f"{name!r}: axis {axis}")
+    others = {part.shape[:axis] + part.shape[axis + 1 :] for part in (*parts, output)}
+    _need(len(others) == 1, f"{name!r}: sizes beside the axis")
+    total = sum(part.shape[axis] for part in parts)
+    _need(total == output.shape[axis], f"{name!r}: sizes along the axis")
+
+
+def _check_move(operator: Move, tensors: Tensors) -> None:
+    name, source, output = operator.name, tensors[operator.input], tensors[operator.output]
+    size = source.shape[:0:-1] if operator.swap else source.shape[1:]
+    same = (source.scale, source.zero_point) == (output.scale, output.zero_point)
+    _need(same, f"{name!r}: a Move keeps scale and zero point")
+    shape = (source.shape[0], len(operator.rows), len(operator.cols))
+    _need(output.shape == shape, f"{name!r}: shape {output.shape}, rows and columns give {shape}")
+    for places, length in zip((operator.rows, operator.cols), size, strict=True):
+        inside = all(-1 <= place < length for place in places)
+        _need(inside, f"{name!r}: rows or columns outside the image")
+    _need(CODE_MIN <= operator.fill <= CODE_MAX, f"{name!r}: fill {operator.fill}")
+    filled = min(*operator.rows, *operator.cols) < 0
+    _need(not (operator.swap and filled), f"{name!r}: both swaps and fills")
+
+
+def _check_pool(name: str, window: Window, source: Tensor, output: Tensor) -> None:
+    plain = window.stretch == (1, 1) and min(window.pads) >= 0
+    _need(plain, f"{name!r}: a pool neither stretches nor cuts")
+    _check_window(name, window, source, output)
 
 
 def _check_window(name: str, window: Window, source: Tensor, output: Tensor) -> None:

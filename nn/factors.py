@@ -34,7 +34,7 @@ def rescale_scaling(x: Quantisation, y: Quantisation, low: int, high: int) -> tu
     centred = (codes - x.code_zero_point).reshape(1, 1, 1, -1)
     factor = np.float32(x.scale) / np.float32(y.scale)
     best: tuple[int, Scaling] | None = None
-    for candidate in _neighbours(factor):
+    for candidate in neighbours(factor):
         scaling = scaling_of(candidate)
         got = requantise(centred, scaling, y.code_zero_point, low, high)
         wrong = int(np.count_nonzero(got.reshape(-1) != wanted))
@@ -46,7 +46,7 @@ def rescale_scaling(x: Quantisation, y: Quantisation, low: int, high: int) -> tu
     return best[1], best[0]
 
 
-def _neighbours(factor: np.float32) -> list[np.float32]:
+def neighbours(factor: np.float32) -> list[np.float32]:
     """The factor, then the nearest float32 numbers around it."""
     result, below, above = [factor], factor, factor
     for _ in range(4):

@@ -53,15 +53,20 @@ class Scaling(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Window(Value):
-    """A sliding window: (height, width) pairs; pads are (top, left, bottom, right)."""
+    """A sliding window: (height, width) pairs; pads are (top, left, bottom, right).
+
+    stretch: the image's rows and columns lie that far apart, with padding between them (a
+    transposed convolution). Pads are those of the stretched image; negative ones cut it.
+    """
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
+    stretch: tuple[int, int] = (1, 1)
 
     def _check(self) -> None:
-        if min(*self.kernel, *self.stride, *self.dilation) < 1 or min(self.pads) < 0:
+        if min(*self.kernel, *self.stride, *self.dilation, *self.stretch) < 1:
             raise ValueError(f"window out of range: {self}")
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
@@ -69,9 +74,11 @@ class Window(Value):
         t, left, b, r = self.pads
         reach_y = self.dilation[0] * (self.kernel[0] - 1) + 1
         reach_x = self.dilation[1] * (self.kernel[1] - 1) + 1
+        size_y = (height - 1) * self.stretch[0] + 1 + t + b
+        size_x = (width - 1) * self.stretch[1] + 1 + left + r
         return (
-            (height + t + b - reach_y) // self.stride[0] + 1,
-            (width + left + r - reach_x) // self.stride[1] + 1,
+            (size_y - reach_y) // self.stride[0] + 1,
+            (size_x - reach_x) // self.stride[1] + 1,
         )
 
 
@@ -181,15 +188,36 @@ class Rescale(Operator):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Concat(Operator):
-    """Tensors side by side along the channels, each rescaled to the output's scale."""
+    """Tensors side by side along an axis of [C, H, W], each rescaled to the output's scale."""
 
     type: ClassVar[str] = "Concat"
     parts: tuple[str, ...]
     scalings: tuple[Scaling, ...]  # one of length 1 per part
+    axis: int = 0
 
     @property
     def inputs(self) -> tuple[str, ...]:
         return self.parts
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Move(Operator):
+    """Rows and columns of a tensor, in any order and number, at the same scale.
+
+    rows: for each output row the input's, or -1 for one that holds ``fill``; cols likewise.
+    swap: the input's height and width change places first.
+    """
+
+    type: ClassVar[str] = "Move"
+    input: str
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    fill: int = 0
+    swap: bool = False
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -249,7 +277,7 @@ class Graph(Value):
 
     name: str
     tensors: tuple[Tensor, ...]
-    operators: tuple[Conv | Add | MaxPool | AveragePool | Rescale | Concat | Reshape, ...]
+    operators: tuple[Conv | Add | MaxPool | AveragePool | Rescale | Concat | Move | Reshape, ...]
     inputs: tuple[HostEdge, ...]
     outputs: tuple[HostEdge, ...]
     macs: int = 0  # multiply-accumulates of the original network

@@ -17,6 +17,7 @@ from weft.nn.graph import (
     Graph,
     HostEdge,
     HostStep,
+    Move,
     Operator,
     Rescale,
     Reshape,
@@ -142,6 +143,25 @@ def reshape_into_dense(graph: Graph) -> Graph:
     return with_operators(graph, operators)
 
 
+def reshape_as_move(graph: Graph) -> Graph:
+    """A Reshape of a row to a column, or back, exchanges height and width."""
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        if isinstance(operator, Reshape):
+            before, after = graph.tensor(operator.input).shape, graph.tensor(operator.output).shape
+            if before == (after[0], after[2], after[1]) and 1 in before[1:]:
+                operator = Move(
+                    name=operator.name,
+                    output=operator.output,
+                    input=operator.input,
+                    rows=tuple(range(after[1])),
+                    cols=tuple(range(after[2])),
+                    swap=True,
+                )
+        operators.append(operator)
+    return with_operators(graph, operators)
+
+
 def drop_dead(graph: Graph) -> Graph:
     """Operators whose results nobody needs, with their tensors and inputs."""
     needed = {edge.tensor for edge in graph.outputs}
@@ -167,6 +187,8 @@ PASSES: tuple[Pass, ...] = (
     reshape_to_head,
     reshape_to_tail,
     reshape_into_dense,
+    # After all that do without: what is left has to be done.
+    reshape_as_move,
     # Last: the passes above leave operators behind that nobody reads any more.
     drop_dead,
 )

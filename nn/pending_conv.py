@@ -175,7 +175,7 @@ def accumulator_range(conv: PendingConv, builder: Builder) -> tuple[np.ndarray, 
     """Smallest and largest accumulator [C_out] over all inputs that can occur."""
     zero_point = builder.tensors[conv.source].zero_point
     low, high = (code - zero_point for code in builder.ranges[conv.source])
-    if any(conv.window.pads):
+    if any(conv.window.pads) or conv.window.stretch != (1, 1):
         low, high = min(low, 0), max(high, 0)
     weight = conv.weight.reshape(conv.weight.shape[0], -1).astype(np.int64)
     top = np.maximum(weight * low, weight * high).sum(axis=1) + conv.bias

@@ -23,7 +23,7 @@ def conv(node: Node, builder: Builder) -> PendingConv:
     height, width = builder.tensors[source].shape[1:]
     window = window_of(node, weight.shape[2:], (height, width))
     out = window.output_size(height, width)
-    codes = _centred(node, weight)
+    codes = centred_weights(node, weight)
     codes = codes.reshape(c_out, per_group, *window.kernel)
     builder.macs += codes.size * out[0] * out[1]
     shape = (1, c_out, *out) if rank == 4 else (1, c_out, out[1])
@@ -104,7 +104,7 @@ def _dense(
 ) -> PendingConv:
     """A fully connected layer as a 1x1 convolution on a 1x1 image."""
     x = builder.real(node, 0)
-    codes = _centred(node, weight)
+    codes = centred_weights(node, weight)
     if codes.ndim != 2 or len(x.shape) < 2 or any(size != 1 for size in x.shape[1:-1]):
         raise ModelError(
             f"{node}: input of shape {list(x.shape)} and weights of shape {list(weight.shape)}; "
@@ -138,13 +138,19 @@ def _dense(
 
 
 def add_bias(
-    node: Node, builder: Builder, conv: PendingConv, index: int, times: float = 1.0
+    node: Node,
+    builder: Builder,
+    conv: PendingConv,
+    index: int,
+    times: float = 1.0,
+    rounds: bool = True,
 ) -> PendingConv:
     """The convolution plus a node's input: one constant per output channel, or none.
 
     ``times`` is a power of two. An int32 bias at the scale s_x * s_w becomes part of the
-    accumulator. So does a float one, rounded, since ONNX Runtime does that; in QONNX, which is
-    computed in float, and behind a gain it stays real.
+    accumulator. So does a float one, rounded, since ONNX Runtime does that; it stays real in QONNX,
+    which is computed in float, behind a gain, and for operators that ONNX Runtime computes in float
+    (not ``rounds``).
     """
     name = node.input(index)
     if not name:
@@ -170,7 +176,8 @@ def add_bias(
             )
     if not np.all(np.isfinite(real)):
         raise ModelError(f"{node}: bias {name!r} must hold finite numbers")
-    return _add_real(node, builder, conv, real, scale, times)
+    rounds &= not builder.float_runtime
+    return _add_real(node, builder, conv, real, scale, times, rounds)
 
 
 def _add_real(
@@ -180,6 +187,7 @@ def _add_real(
     real: np.ndarray,
     scale: np.ndarray,
     times: float,
+    rounds: bool,
 ) -> PendingConv:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exact = np.where(real == 0, 0.0, real / scale.astype(np.float64))
@@ -187,7 +195,7 @@ def _add_real(
         # Relative to what float32 can tell apart, the bias is exact or it is rounded.
         rounded = np.any(~(np.abs(exact - codes) <= 1e-6 * np.maximum(np.abs(exact), 1)))
     fits = np.all(np.abs(exact) < 1 << 31)
-    if conv.behind is not None or not fits or (rounded and builder.float_runtime):
+    if conv.behind is not None or not fits or (rounded and not rounds):
         return conv.then(1.0, real * times)
     if rounded:
         builder.notes.append(
@@ -199,14 +207,7 @@ def _add_real(
 
 def _weights(node: Node, builder: Builder, axis: int) -> QuantisedConstant:
     """The second input, per tensor or per channel along ``axis``."""
-    value, name = builder.symbol(node, 1), node.input(1)
-    if isinstance(value, Constant):
-        raise ModelError(
-            f"{node}: weight {name!r} is not quantised: store it as int8 or uint8 with "
-            "DequantizeLinear behind it"
-        )
-    if not isinstance(value, QuantisedConstant):
-        raise ModelError(f"{node}: weight {name!r} is not a constant; only constants are supported")
+    value, name = constant_weights(node, builder), node.input(1)
     size = value.scale.size
     if size > 1 and (value.scale.ndim != value.codes.ndim or value.scale.shape[axis] != size):
         raise ModelError(
@@ -216,7 +217,21 @@ def _weights(node: Node, builder: Builder, axis: int) -> QuantisedConstant:
     return value
 
 
-def _centred(node: Node, weight: QuantisedConstant) -> np.ndarray:
+def constant_weights(node: Node, builder: Builder) -> QuantisedConstant:
+    """The second input, which has to be a quantised constant."""
+    value, name = builder.symbol(node, 1), node.input(1)
+    if isinstance(value, Constant):
+        raise ModelError(
+            f"{node}: weight {name!r} is not quantised: store it as int8 or uint8 with "
+            "DequantizeLinear behind it"
+        )
+    if not isinstance(value, QuantisedConstant):
+        raise ModelError(f"{node}: weight {name!r} is not a constant; only constants are supported")
+    return value
+
+
+def centred_weights(node: Node, weight: QuantisedConstant) -> np.ndarray:
+    """Codes with their zero point subtracted, int16."""
     centred = weight.centred
     if np.abs(centred).max(initial=0) > 255:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Concat along the channels."""
+"""Concat along any axis but the batch."""
 
 from dataclasses import dataclass, replace
 
@@ -26,9 +26,13 @@ from weft.nn.views import axes_of, transposed
 
 @dataclass(frozen=True, kw_only=True)
 class PendingConcat(Pending):
-    """Tensors side by side along the channels; parts that are not quantised yet become so here."""
+    """Tensors side by side along an axis of [C, H, W].
+
+    Parts that are not quantised yet become so here.
+    """
 
     parts: tuple[str | Pending, ...]
+    axis: int
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
         clamp = self.codes_range(result)
@@ -49,6 +53,7 @@ class PendingConcat(Pending):
             output=output.name,
             parts=tuple(names),
             scalings=tuple(scalings),
+            axis=self.axis,
             **clamp,
         )
 
@@ -73,7 +78,7 @@ class PendingConcat(Pending):
 
 
 def concat(node: Node, builder: Builder) -> Symbol:
-    """Concat along the channels."""
+    """Concat along any axis but the batch."""
     symbols = [builder.symbol(node, index) for index in range(len(node.inputs))]
     constants = [symbol.array for symbol in symbols if isinstance(symbol, Constant)]
     if len(constants) == len(symbols):
@@ -84,19 +89,30 @@ def concat(node: Node, builder: Builder) -> Symbol:
     first = values[0].shape
     axis = node.integer("axis", 1)
     perm = _common_axes(builder, values)
-    if perm is None or not -len(first) <= axis < len(first) or perm[axis % len(first)] != 1:
-        raise ModelError(f"{node}: attribute 'axis' = {axis} is not supported; 1 (the channels) is")
-    axis %= len(first)
+    rank = len(first)
+    if perm is None or not -rank <= axis < rank or axis % rank == 0 or rank > 4:
+        raise ModelError(
+            f"{node}: attribute 'axis' = {axis} of inputs like {list(first)} is not supported; the "
+            "channels, height and width of images are, if all are transposed in one way"
+        )
+    axis %= rank
     if any(_rest(value.shape, axis) != _rest(first, axis) for value in values):
         shapes = ", ".join(str(list(value.shape)) for value in values)
-        raise ModelError(f"{node}: inputs of shapes {shapes}; only the channels may differ")
+        raise ModelError(f"{node}: inputs of shapes {shapes}; only axis {axis} may differ")
     total = sum(value.shape[axis] for value in values)
     shape = (*first[:axis], total, *first[axis + 1 :])
     own = tuple(shape[perm.index(i)] for i in range(len(shape)))
     parts = tuple(_name(node, builder, value, perm) for value in values)
     order = transposed(None, own, perm)
+    along = perm[axis] - 1
     return PendingConcat(
-        node=node.name, op=node.op, own_shape=own, shape=shape, order=order, parts=parts
+        node=node.name,
+        op=node.op,
+        own_shape=own,
+        shape=shape,
+        order=order,
+        parts=parts,
+        axis=2 if rank == 3 and along == 1 else along,  # a line's length is the width
     )
 
 

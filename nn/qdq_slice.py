@@ -1,4 +1,4 @@
-"""Slice and Split along the channels: each part a 1x1 convolution that picks its channels."""
+"""Slice and Split: channels picked by a 1x1 convolution, rows and columns by a Move."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import numpy as np
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
+from weft.nn.qdq_move import moved
 from weft.nn.symbols import Codes, Constant, QuantisedConstant, Real, Symbol
 from weft.nn.views import channels_of
 
@@ -14,20 +15,22 @@ Picks = tuple[slice, ...]
 
 
 def slice_(node: Node, builder: Builder) -> Symbol:
-    """Slice of whole channels, in any order that a step gives."""
+    """Slice behind the batch, in any order that a step gives."""
     value = builder.symbol(node, 0)
     return _picked(node, builder, value, _ranges(node, builder, value.shape), node.outputs[0])
 
 
 def split(node: Node, builder: Builder) -> Symbol:
-    """Split along the channels. All of its outputs become known to the builder."""
+    """Split behind the batch. All of its outputs become known to the builder."""
     value = builder.symbol(node, 0)
     rank, axis = len(value.shape), node.integer("axis", 0)
     if not -rank <= axis < rank:
         raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
     axis %= rank
     begin, parts = 0, []
-    for size, name in zip(_sizes(node, builder, value.shape[axis]), node.outputs, strict=True):
+    least = 0 if isinstance(value, Constant) else 1
+    sizes = _sizes(node, builder, value.shape[axis], least)
+    for size, name in zip(sizes, node.outputs, strict=True):
         picks = tuple(slice(begin, begin + size) if i == axis else slice(None) for i in range(rank))
         if name in builder.wanted:
             builder.symbols[name] = _picked(node, builder, value, picks, name)
@@ -38,7 +41,7 @@ def split(node: Node, builder: Builder) -> Symbol:
     return builder.symbols.get(first) or _picked(node, builder, value, parts[0], first)
 
 
-def _sizes(node: Node, builder: Builder, length: int) -> list[int]:
+def _sizes(node: Node, builder: Builder, length: int, least: int) -> list[int]:
     """How long each part is, as the attribute of old opsets, the input or the number has it."""
     count = len(node.outputs)
     given = node.integers("split")
@@ -47,7 +50,7 @@ def _sizes(node: Node, builder: Builder, length: int) -> list[int]:
     if given is None:  # the last part is the smaller one where they cannot be equal
         each = -(-length // count)
         given = (*[each] * (count - 1), length - each * (count - 1))
-    if len(given) != count or min(given, default=0) < 1 or sum(given) != length:
+    if len(given) != count or min(given, default=0) < least or sum(given) != length:
         raise ModelError(
             f"{node}: parts of {list(given)} do not make {length} with {count} outputs; every part "
             "needs at least one"
@@ -105,12 +108,15 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
     if part.size == count and np.array_equal(part.reshape(-1), places):
         return value
     own = builder.tensors[value.tensor].shape
-    found = channels_of(part.reshape(-1), own)
-    if found is None or not part.size or part.shape[0] != 1:
+    if not part.size or part.shape[0] != 1:
         raise ModelError(
-            f"{node}: takes {list(part.shape)} out of {list(value.shape)}; only whole channels are "
-            "supported"
+            f"{node}: takes {list(part.shape)} out of {list(value.shape)}; the batch stays, and "
+            "something of all dimensions"
         )
+    found = channels_of(part.reshape(-1), own)
+    if found is None:
+        lines = [range(size)[pick] for size, pick in zip(value.shape, picks, strict=True)]
+        return moved(node, builder, value, [list(line) for line in lines], name)
     channels, order = found
     tensor = builder.select(node.name, value.tensor, channels, f"{name}_codes")
     return replace(value, tensor=tensor, shape=part.shape, order=order)

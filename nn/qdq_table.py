@@ -14,14 +14,19 @@ from weft.nn.host import dequantize, quantize
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_affine import CONSTANTS, multiply_constant
-from weft.nn.symbols import Pending, Quantisation, Real, Symbol
+from weft.nn.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
+from weft.nn.two_lines import two_lines
+from weft.nn.views import per_channel
 
 Function = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingTable(Pending):
-    """A function of each code of a tensor. values: float32 [256], for the codes -128..127."""
+    """A function of each code of a tensor.
+
+    values: float32 [1, 256], for the codes -128..127, or a row of them for each channel.
+    """
 
     source: str
     values: np.ndarray
@@ -30,29 +35,43 @@ class PendingTable(Pending):
         clamp = self.codes_range(result)
         codes = quantize(self.values, result.scale, result.zero_point, result.dtype)
         codes = np.clip(codes.astype(np.int64) - result.offset, clamp["low"], clamp["high"])
+        source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
+        straight = two_lines(builder, self.node, source, codes, output, result, bounds)
+        if straight is not None:
+            return straight
         zero_point = result.code_zero_point
-        drawn = hinges(codes - zero_point, clamp["low"] - zero_point, clamp["high"] - zero_point)
-        hidden = self._hinges(builder, drawn, output.name)
-        channels = builder.tensors[self.source].shape[0]
-        weight = np.broadcast_to(
-            drawn.weights[None, :, None, None], (channels, len(drawn.weights), 1, 1)
-        )
+        low, high = (bound - zero_point for bound in bounds)
+        kinds, of = np.unique(codes - zero_point, axis=0, return_inverse=True)
+        drawn = [hinges(kind, low, high) for kind in kinds]
+        channels = source.shape[0]
+        of = np.broadcast_to(of.reshape(-1), channels)
+        hidden = self._hinges(builder, [drawn[kind] for kind in of], output.name)
+        count = max(len(item.knots) for item in drawn)
+        weight = np.zeros((channels, count, 1, 1), np.int16)
+        for channel, kind in enumerate(of):
+            weight[channel, : len(drawn[kind].weights), 0, 0] = drawn[kind].weights
+        points = np.array([item.point for item in drawn])
+        factors = 2.0 ** -(points if len(drawn) == 1 else points[of])
         return Conv(
             name=self.node,
             output=output.name,
             input=hidden,
-            weight=weight.astype(np.int16),
-            bias=np.full(channels, drawn.start, np.int64),
-            scaling=scaling_of(2.0**-drawn.point),
+            weight=weight,
+            bias=np.array([drawn[kind].start for kind in of], np.int64),
+            scaling=scaling_of(factors),
             window=Window(kernel=(1, 1)),
             groups=channels,
             **clamp,
         )
 
-    def _hinges(self, builder: Builder, drawn: Hinges, output: str) -> str:
-        """The tensor [C * n, H, W] of max(code - knot, 0), a channel's n side by side."""
+    def _hinges(self, builder: Builder, drawn: list[Hinges], output: str) -> str:
+        """The tensor [C * n, H, W] of max(code - knot, 0), a channel's n side by side.
+
+        Channels with fewer repeat their last one, which counts nothing there.
+        """
         source = builder.tensors[self.source]
-        channels, count = source.shape[0], len(drawn.knots)
+        channels, count = source.shape[0], max(len(item.knots) for item in drawn)
+        knots = [np.pad(item.knots, (0, count - len(item.knots)), mode="edge") for item in drawn]
         quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
         tensor = Tensor(
             name=f"{output}_hinges",
@@ -65,7 +84,7 @@ class PendingTable(Pending):
             output=tensor.name,
             input=self.source,
             weight=np.ones((channels * count, 1, 1, 1), np.int16),
-            bias=np.tile(source.zero_point - drawn.knots, channels),
+            bias=source.zero_point - np.concatenate(knots),
             scaling=scaling_of(1.0),
             window=Window(kernel=(1, 1)),
             groups=channels,
@@ -122,8 +141,34 @@ def _table(node: Node, builder: Builder, index: int) -> PendingTable:
         shape=value.shape,
         order=value.order,
         source=value.tensor,
-        values=np.clip(values, np.float32(value.clip.low), np.float32(value.clip.high)),
+        values=np.clip(values, np.float32(value.clip.low), np.float32(value.clip.high))[None],
     )
+
+
+def prelu(node: Node, builder: Builder) -> Symbol:
+    """PRelu with constant slopes, one for all or one per channel."""
+    pending = _table(node, builder, 0)
+    match builder.symbol(node, 1):
+        case QuantisedConstant() as constant:
+            slope = constant.centred.astype(np.float32) * constant.scale
+        case Constant(array=array) if array.dtype == np.float32:
+            slope = array
+        case _:
+            raise ModelError(
+                f"{node}: slope {node.input(1)!r} is not a constant of finite floats; only those "
+                "are supported"
+            )
+    own = builder.tensors[pending.source].shape
+    slopes = per_channel(slope, pending.shape, (1, *own), pending.order)
+    if slopes is None:
+        raise ModelError(
+            f"{node}: slopes of shape {list(slope.shape)} and activation of shape "
+            f"{list(pending.shape)}; one value, or one per channel, is supported"
+        )
+    x = pending.values
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.where(x >= 0, x, slopes[:, None] * x).astype(np.float32)
+    return _checked(node, replace(pending, values=values, node=node.name, op=node.op))
 
 
 def _checked(node: Node, pending: PendingTable) -> PendingTable:

@@ -15,8 +15,8 @@ def window_of(
     ceil: with ceil_mode, incomplete windows at the end count; they become more padding.
     """
     rank = len(kernel)
-    strides = _pair(node, "strides", rank)
-    dilation = _pair(node, "dilations", rank)
+    strides = pair(node, "strides", rank)
+    dilation = pair(node, "dilations", rank)
     if rank not in (1, 2) or not all(1 <= k <= MAX_SIDE for k in kernel):
         raise ModelError(
             f"{node}: kernel {list(kernel)}; one or two sizes of 1 or more are supported"
@@ -38,13 +38,15 @@ def window_of(
     return window
 
 
-def _pair(node: Node, name: str, rank: int) -> tuple[int, int]:
-    values = node.integers(name) or (1,) * rank
-    if len(values) != rank or not all(1 <= value <= MAX_SIDE for value in values):
+def pair(node: Node, name: str, rank: int, least: int = 1) -> tuple[int, int]:
+    """An attribute of one number per spatial dimension, ``least`` where it is not there."""
+    values = node.integers(name) or (least,) * rank
+    if len(values) != rank or not all(least <= value <= MAX_SIDE for value in values):
         raise ModelError(
-            f"{node}: attribute {name!r} is {list(values)}; {rank} numbers of 1 or more are needed"
+            f"{node}: attribute {name!r} is {list(values)}; {rank} numbers of {least} or more are "
+            "needed"
         )
-    return (1, values[0]) if rank == 1 else (values[0], values[1])
+    return (least, values[0]) if rank == 1 else (values[0], values[1])
 
 
 def _pads(

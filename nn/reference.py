@@ -19,6 +19,7 @@ from weft.nn.graph import (
     Conv,
     Graph,
     MaxPool,
+    Move,
     Operator,
     Rescale,
     Reshape,
@@ -75,16 +76,37 @@ def compute(operator: Operator, tensors: Mapping[str, Tensor], codes: Codes) -> 
             return rescale(operator, tensors, codes)
         case Concat():
             return concat(operator, tensors, codes)
+        case Move():
+            return move(operator, codes)
         case Reshape():
             return reshape(operator, tensors, codes)
         case _:
             raise TypeError(f"no reference for operator {operator.type}")
 
 
+def framed(values: np.ndarray, window: Window, fill: int) -> np.ndarray:
+    """The image [N, C, H, W] that a window slides over: stretched, padded with ``fill``, cut."""
+    top, left, bottom, right = window.pads
+    if window.stretch == (1, 1) and min(window.pads) >= 0:
+        pads = ((0, 0), (0, 0), (top, bottom), (left, right))
+        return np.pad(values, pads, constant_values=fill)
+    sizes = [s * (n - 1) + 1 for n, s in zip(values.shape[2:], window.stretch, strict=True)]
+    pad_y, pad_x = ([max(p, 0) for p in window.pads[i::2]] for i in (0, 1))
+    height, width = (n + sum(p) for n, p in zip(sizes, (pad_y, pad_x), strict=True))
+    image = np.full((*values.shape[:2], height, width), fill, values.dtype)
+    rows, cols = (
+        slice(p[0], p[0] + n, s)
+        for p, n, s in zip((pad_y, pad_x), sizes, window.stretch, strict=True)
+    )
+    image[:, :, rows, cols] = values
+    return image[
+        :, :, max(-top, 0) : height - max(-bottom, 0), max(-left, 0) : width - max(-right, 0)
+    ]
+
+
 def windows(values: np.ndarray, window: Window, fill: int) -> np.ndarray:
     """View [N, C, OH, OW, kh, kw] of an array [N, C, H, W] padded with ``fill``."""
-    top, left, bottom, right = window.pads
-    padded = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    padded = framed(values, window, fill)
     (kh, kw), (dy, dx), (sy, sx) = window.kernel, window.dilation, window.stride
     view = sliding_window_view(padded, (dy * (kh - 1) + 1, dx * (kw - 1) + 1), axis=(2, 3))
     return view[:, :, ::sy, ::sx, ::dy, ::dx]
@@ -116,10 +138,11 @@ def _positions(operator: Conv, source: np.ndarray) -> int:
 
 def _depthwise(centred: np.ndarray, weight: np.ndarray, operator: Conv) -> np.ndarray:
     """Sums [N, C_out, OH, OW] where each output channel reads one input channel."""
-    window, (top, left, bottom, right) = operator.window, operator.window.pads
+    window = operator.window
     out_h, out_w = window.output_size(*centred.shape[2:])
-    image = centred.transpose(0, 2, 3, 1)  # channels last: the innermost loops are long
-    image = np.pad(image, ((0, 0), (top, bottom), (left, right), (0, 0)))  # C11
+    image = framed(centred, window, 0)  # C11
+    # Channels last: the innermost loops are long.
+    image = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
     image = image.repeat(weight.shape[0] // centred.shape[1], axis=3)
     sums = np.zeros((len(image), out_h, out_w, weight.shape[0]), dtype=centred.dtype)
     (dy, dx), (sy, sx) = window.dilation, window.stride
@@ -193,13 +216,24 @@ def rescale(operator: Rescale, tensors: Mapping[str, Tensor], codes: Codes) -> n
 
 
 def concat(operator: Concat, tensors: Mapping[str, Tensor], codes: Codes) -> np.ndarray:
-    """C60: each part as ``rescale`` does it, then side by side along the channels."""
+    """C60: each part as ``rescale`` does it, then side by side along the axis."""
     zy = tensors[operator.output].zero_point
     legs = []
     for part, scaling in zip(operator.parts, operator.scalings, strict=True):
         centred = codes[part].astype(np.int64) - tensors[part].zero_point
         legs.append(requantise(centred, scaling, zy, operator.low, operator.high))
-    return np.concatenate(legs, axis=1)
+    return np.concatenate(legs, axis=1 + operator.axis)
+
+
+def move(operator: Move, codes: Codes) -> np.ndarray:
+    """C65: each output row and column is one of the input's, or the fill."""
+    source = codes[operator.input]
+    if operator.swap:
+        source = source.swapaxes(2, 3)
+    rows, cols = np.array(operator.rows), np.array(operator.cols)
+    outside = (rows < 0)[:, None] | (cols < 0)
+    moved = np.where(outside, np.int8(operator.fill), source[:, :, rows[:, None], cols])
+    return np.clip(moved, operator.low, operator.high).astype(np.int8)
 
 
 def reshape(operator: Reshape, tensors: Mapping[str, Tensor], codes: Codes) -> np.ndarray:

@@ -46,11 +46,16 @@ def simplify(graph: Graph) -> Graph:
 
 
 def macs_of(graph: Graph) -> int:
-    """Multiply-accumulates of all Convs, positions in the padding included (as importers count)."""
+    """Multiply-accumulates of all Convs, positions in the padding included (as importers count).
+
+    Of a stretched image, each element's with all weights.
+    """
     total = 0
     for operator in graph.operators:
         if isinstance(operator, Conv):
-            _, height, width = graph.tensor(operator.output).shape
+            stretched = operator.window.stretch != (1, 1)
+            counted = operator.input if stretched else operator.output
+            _, height, width = graph.tensor(counted).shape
             total += operator.weight.size * height * width
     return total
 
@@ -121,7 +126,7 @@ def _is_elementwise(operator: Operator) -> bool:
     match operator:
         case Rescale():
             return True
-        case Concat():
+        case Concat() if operator.axis == 0:
             return len(operator.parts) == 1
         case MaxPool() | AveragePool():
             return operator.window == Window(kernel=(1, 1))
@@ -252,7 +257,7 @@ def _keep_together(operator: Operator, kept: Kept) -> None:
             target = output.reshape(operator.groups, -1)
             source |= target.any(axis=1, keepdims=True)
             target |= source.any(axis=1, keepdims=True)
-        case Concat():
+        case Concat() if operator.axis == 0:
             first = 0
             for part in operator.parts:
                 _tie(kept[part], output[first : first + kept[part].size])

@@ -6,6 +6,7 @@
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,6 +58,49 @@ def channels_of(
     order = seat[places // size] * size + places % size
     natural = np.array_equal(order, np.arange(len(order)))
     return tuple(int(c) for c in channels), None if natural else order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picks:
+    """Channels, rows and columns of a tensor in any order and number; -1 is one that is filled.
+
+    swap: height and width change places first.
+    """
+
+    channels: tuple[int, ...]
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    swap: bool = False
+
+    @property
+    def filled(self) -> bool:
+        """Whether any of them is."""
+        return min(*self.channels, *self.rows, *self.cols) < 0
+
+
+def picks_of(places: np.ndarray, own_shape: tuple[int, int, int]) -> Picks | None:
+    """Places [C', H', W'] of a tensor (or -1) as channels, rows and columns of it.
+
+    None where they are not the same channels all over the image, and the same rows and columns of
+    all of them.
+    """
+    places = places.astype(np.int64)
+    filled = places < 0
+    parts = np.unravel_index(np.where(filled, 0, places), own_shape)
+    channel, row, col = (np.where(filled, -1, part) for part in parts)
+    for swap in (False, True):
+        y, x = (col, row) if swap else (row, col)
+        picked = channel.max(axis=(1, 2)), y.max(axis=(0, 2)), x.max(axis=(0, 1))
+        found = np.meshgrid(*picked, indexing="ij")
+        outside = np.minimum.reduce(found) < 0
+        index = (found[0], found[2], found[1]) if swap else tuple(found)
+        flat = np.ravel_multi_index(
+            tuple(np.where(outside, 0, item) for item in index), own_shape, mode="clip"
+        )
+        if np.array_equal(np.where(outside, -1, flat), places) and not (swap and filled.any()):
+            lists = [tuple(int(i) for i in item) for item in picked]
+            return Picks(channels=lists[0], rows=lists[1], cols=lists[2], swap=swap)
+    return None
 
 
 def per_channel(values: np.ndarray, shape: Shape, own_shape: Shape, order: Order) -> Order:

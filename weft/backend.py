@@ -34,7 +34,9 @@ from weft.nn.simplify import simplify
 
 Arrays = dict[str, np.ndarray]
 
-MOVES = ("Concat", "Softmax")
+MOVES = (
+    "Concat", "DepthToSpace", "Pad", "Resize", "Slice", "Softmax", "SpaceToDepth", "Split",
+)  # fmt: skip
 """What can be folded beside the operators that nothing is left of."""
 
 SCALES = {"QuantizeLinear", "DequantizeLinear"}

@@ -5,7 +5,7 @@ through a Transpose, which costs nothing (``weft.nn.views``). The arithmetic is 
 ONNX Runtime's; TFLite's own reference kernels round twice and may differ by one code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from weft.nn.errors import ModelError
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
+from weft.nn.forms.tflite_moves import MOVES
 from weft.nn.onnx_model import Node, OnnxModel, Port
 
 OPSET = 21
@@ -31,11 +32,11 @@ def load(path: Path) -> OnnxModel:
     model = read(path)
     if not model.operators or not model.inputs or not model.outputs:
         raise ModelError(f"{path}: holds no operators, inputs or outputs")
-    return _Converter(model=model).convert(path.stem)
+    return Converter(model=model).convert(path.stem)
 
 
 @dataclass(kw_only=True)
-class _Converter:
+class Converter:
     """The nodes so far. A tensor's name is TFLite's, with its index where that is not unique."""
 
     model: TfModel
@@ -142,12 +143,14 @@ class _Converter:
         """An image as TFLite sees it."""
         return self.node(operator, "Transpose", value, perm=TO_NHWC)
 
-    def write(self, operator: TfOperator, value: str, activation: bool = True) -> None:
+    def write(
+        self, operator: TfOperator, value: str, activation: bool = True, place: int = 0
+    ) -> None:
         """An operator's output: its fused activation, then its quantisation."""
         kind = int(operator.options.get("FusedActivationFunction", 0)) if activation else 0
         if kind:
             value = self.clamp(operator, value, kind)
-        index = operator.outputs[0]
+        index = operator.outputs[place]
         tensor, name = self.model.tensors[index], self.name(index)
         if tensor.dtype == "float32":
             self.nodes.append(_node(operator.name, "Identity", (value,), name, {}))
@@ -193,13 +196,13 @@ class _Converter:
         scale, zero, _ = self.parameters(operator.inputs[place])
         return scale, zero
 
-    def bias(self, operator: TfOperator) -> str:
-        """The third input at the scale s_x * s_w, '' where there is none."""
-        tensor = self.tensor(operator, 2)
+    def bias(self, operator: TfOperator, place: int = 2) -> str:
+        """An input at the scale s_x * s_w, '' where there is none."""
+        tensor = self.tensor(operator, place)
         if tensor is None:
             return ""
-        self.stored(self.name(operator.inputs[2]), self.constant(operator, 2))
-        return self.read(operator, 2)
+        self.stored(self.name(operator.inputs[place]), self.constant(operator, place))
+        return self.read(operator, place)
 
 
 def _node(name: str, op: str, inputs: tuple[str, ...], output: str, attributes: Any) -> Node:
@@ -227,7 +230,7 @@ def _last(operator: TfOperator, shape: tuple[int | None, ...]) -> Any:
 
 
 def _conv(depthwise: bool) -> "Handler":
-    def handler(converter: _Converter, operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         channels = _last(operator, converter.needed(operator, 0).shape)
         perm, groups = ([3, 0, 1, 2], channels) if depthwise else ([0, 3, 1, 2], 1)
         x = converter.node(operator, "Transpose", converter.read(operator, 0), perm=TO_NCHW)
@@ -240,7 +243,7 @@ def _conv(depthwise: bool) -> "Handler":
 
 
 def _pool(op: str) -> "Handler":
-    def handler(converter: _Converter, operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         size = list(converter.needed(operator, 0).shape[1:3])
         get = operator.options.get
         kernel = [int(get("FilterHeight", 1)), int(get("FilterWidth", 1))]
@@ -254,7 +257,7 @@ def _pool(op: str) -> "Handler":
     return handler
 
 
-def _fully_connected(converter: _Converter, operator: TfOperator) -> None:
+def _fully_connected(converter: Converter, operator: TfOperator) -> None:
     if operator.options.get("WeightsFormat", 0):
         raise ModelError(f"{operator}: shuffled weights are not supported; the default format is")
     columns = _last(operator, converter.constant(operator, 1).shape)
@@ -270,33 +273,33 @@ def _fully_connected(converter: _Converter, operator: TfOperator) -> None:
 
 
 def _elementwise(op: str, count: int) -> "Handler":
-    def handler(converter: _Converter, operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         inputs = [converter.read(operator, place) for place in range(count)]
         converter.write(operator, converter.node(operator, op, *inputs))
 
     return handler
 
 
-def _concatenation(converter: _Converter, operator: TfOperator) -> None:
+def _concatenation(converter: Converter, operator: TfOperator) -> None:
     inputs = [converter.read(operator, place) for place in range(len(operator.inputs))]
     axis = int(operator.options.get("Axis", 0))
     converter.write(operator, converter.node(operator, "Concat", *inputs, axis=axis))
 
 
-def _leaky_relu(converter: _Converter, operator: TfOperator) -> None:
+def _leaky_relu(converter: Converter, operator: TfOperator) -> None:
     alpha = float(operator.options.get("Alpha", 0.0))
     x = converter.read(operator, 0)
     converter.write(operator, converter.node(operator, "LeakyRelu", x, alpha=alpha))
 
 
 def _relu(kind: int) -> "Handler":
-    def handler(converter: _Converter, operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         converter.write(operator, converter.clamp(operator, converter.read(operator, 0), kind))
 
     return handler
 
 
-def _mean(converter: _Converter, operator: TfOperator) -> None:
+def _mean(converter: Converter, operator: TfOperator) -> None:
     axes = [int(axis) for axis in converter.constant(operator, 1).reshape(-1)]
     keep = int(bool(operator.options.get("KeepDims", False)))
     x = converter.read(operator, 0)
@@ -304,7 +307,7 @@ def _mean(converter: _Converter, operator: TfOperator) -> None:
     converter.write(operator, y)
 
 
-def _softmax(converter: _Converter, operator: TfOperator) -> None:
+def _softmax(converter: Converter, operator: TfOperator) -> None:
     if operator.options.get("Beta", 1.0) != 1.0:
         raise ModelError(f"{operator}: beta {operator.options['Beta']:g} is not supported; 1 is")
     converter.write(
@@ -312,7 +315,7 @@ def _softmax(converter: _Converter, operator: TfOperator) -> None:
     )
 
 
-def _moved(converter: _Converter, operator: TfOperator) -> None:
+def _moved(converter: Converter, operator: TfOperator) -> None:
     """RESHAPE, SQUEEZE, EXPAND_DIMS: the output's own shape says all."""
     shape = np.array(converter.model.tensors[operator.outputs[0]].shape, np.int64)
     target = converter.stored(f"{operator.name}/shape", shape)
@@ -321,20 +324,20 @@ def _moved(converter: _Converter, operator: TfOperator) -> None:
     )
 
 
-def _transpose(converter: _Converter, operator: TfOperator) -> None:
+def _transpose(converter: Converter, operator: TfOperator) -> None:
     perm = [int(axis) for axis in converter.constant(operator, 1).reshape(-1)]
     x = converter.read(operator, 0)
     converter.write(operator, converter.node(operator, "Transpose", x, perm=perm))
 
 
-def _copied(converter: _Converter, operator: TfOperator) -> None:
+def _copied(converter: Converter, operator: TfOperator) -> None:
     """QUANTIZE and DEQUANTIZE: what reading and writing do anyway."""
     converter.write(operator, converter.read(operator, 0), activation=False)
 
 
-Handler = Callable[[_Converter, TfOperator], None]
+Handler = Callable[[Converter, TfOperator], None]
 
-HANDLERS: dict[str, Handler] = {
+_HANDLERS: dict[str, Handler] = {
     "ADD": _elementwise("Add", 2),
     "AVERAGE_POOL_2D": _pool("AveragePool"),
     "CONCATENATION": _concatenation,
@@ -361,3 +364,4 @@ HANDLERS: dict[str, Handler] = {
     "TANH": _elementwise("Tanh", 1),
     "TRANSPOSE": _transpose,
 }
+HANDLERS: Mapping[str, Handler] = dict(sorted((_HANDLERS | MOVES).items()))

@@ -28,16 +28,18 @@ from weft.nn.quantise.calibration import tensor_ranges
 from weft.nn.quantise.plain import constants_apart, sums_as_additions
 
 OPERATORS = (
-    "Add", "AveragePool", "Clip", "Concat", "Conv", "Elu", "Flatten", "Gelu", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu",
-    "MatMul", "MaxPool", "Mul", "Pad", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Slice",
-    "Split", "Squeeze", "Tanh", "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Elu",
+    "Flatten", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish",
+    "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "ReduceMean", "Relu",
+    "Reshape", "Resize", "Sigmoid", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tanh",
+    "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators around which activations are quantised. Softmax stays float: the host computes it."""
 
-WEIGHTED = ("Conv", "Gemm", "MatMul", "BatchNormalization")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
 CLAMPS = ("Relu", "Clip")  # quantised with what is in front of them only
 GATES = ("Sigmoid", "HardSigmoid", "Tanh", "Add", "Clip", "Div")  # inside x * f(x)
+MAX_BATCH = 1 << 12
 MIN_OPSET = 13  # the first whose DequantizeLinear has one scale per channel
 REFUSALS = (
     runtime.EPFail,
@@ -143,7 +145,10 @@ def _prepare(model: Path, target: Path) -> int:
     # Symbolic shapes need another package, and sizes are fixed here but for the batch.
     quant_pre_process(target, target, skip_symbolic_shape=True)
     onnx.save(_named(onnx.load(target)), target)
-    return next((size for size in sizes if isinstance(size, int)), 1)
+    batch = next((size for size in sizes if isinstance(size, int)), 1)
+    if not 1 <= batch <= MAX_BATCH:
+        raise ModelError(f"{model}: a batch of {batch}; 1 to {MAX_BATCH} is supported")
+    return batch
 
 
 def _check_weights(model: Path, proto: onnx.ModelProto) -> None:

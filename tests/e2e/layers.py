@@ -13,6 +13,7 @@ from weft.nn.graph import (
     Graph,
     HostEdge,
     MaxPool,
+    Move,
     Rescale,
     Scaling,
     Tensor,
@@ -42,6 +43,9 @@ KINDS = (
     "stack",
     "branches",
     "mixture",
+    "move",
+    "transposed",
+    "rows_together",
 )
 
 
@@ -109,6 +113,59 @@ class Layers:
         if self.rng.random() < 0.2:
             return scaling_of(2.0 ** -self.rng.integers(0, 16, count))  # ties
         return scaling_of(self.rng.uniform(0.2, 3, count) * 100 / max(1.0, spread))
+
+    def stretched(self, source: Tensor, max_kernel: int = 4) -> Window:
+        """A window over the stretched image, pads beyond its kernel or negative at times."""
+        while True:
+            kh, kw = (int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
+            stretch = int(self.rng.integers(1, 5)), int(self.rng.integers(1, 5))
+            top, left, bottom, right = pads = [int(p) for p in self.rng.integers(-3, 5, 4)]
+            window = Window(
+                kernel=(kh, kw),
+                pads=(top, left, bottom, right),
+                dilation=(int(self.pick((1, 1, 2, 3))), int(self.pick((1, 1, 2, 3)))),
+                stretch=stretch,
+            )
+            size = [(n - 1) * s for n, s in zip(source.shape[1:], stretch, strict=True)]
+            cut = [max(-pads[i], 0) + max(-pads[i + 2], 0) for i in (0, 1)]
+            inside = all(c <= n for c, n in zip(cut, size, strict=True))
+            if inside and min(window.output_size(*source.shape[1:])) >= 1:
+                return window
+
+    def places(self, size: int) -> tuple[int, ...]:
+        """Rows or columns: a part, repeated, spread, backwards, filled, or any."""
+        count = int(self.rng.integers(1, 9))
+        first, step = int(self.rng.integers(-2, size)), int(self.rng.integers(-2, 4))
+        match self.pick(("line", "line", "repeat", "any")):
+            case "line":
+                line = [first + step * i for i in range(count)]
+                return tuple(p if 0 <= p < size else -1 for p in line)
+            case "repeat":
+                return tuple(np.arange(size).repeat(int(self.rng.integers(1, 4))).tolist())
+            case _:
+                return tuple(self.rng.integers(-1, size, count).tolist())
+
+    def move(self, source: Tensor) -> Tensor:
+        """Rows and columns of a tensor in another order."""
+        swap = bool(self.rng.random() < 0.2)
+        size = source.shape[:0:-1] if swap else source.shape[1:]
+        rows, cols = (self.places(n) for n in size)
+        if swap:
+            rows, cols = (tuple(max(p, 0) for p in places) for places in (rows, cols))
+        output = self.tensor((source.shape[0], len(rows), len(cols)), source.zero_point)
+        self.operators.append(
+            Move(
+                name=f"move{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                rows=rows,
+                cols=cols,
+                fill=int(self.rng.integers(-128, 128)),
+                swap=swap,
+                **self.clamp(),
+            )
+        )
+        return output
 
     def conv(self, source: Tensor, n_out: int, groups: int, window: Window) -> Tensor:
         """A convolution with random weights, some of its channels all zero."""
@@ -215,15 +272,18 @@ class Layers:
         )
         return output
 
-    def concat(self, parts: list[Tensor]) -> Tensor:
+    def concat(self, parts: list[Tensor], axis: int = 0) -> Tensor:
         """Tensors side by side, at a scale each."""
-        output = self.tensor((sum(part.shape[0] for part in parts), *parts[0].shape[1:]))
+        shape = list(parts[0].shape)
+        shape[axis] = sum(part.shape[axis] for part in parts)
+        output = self.tensor((shape[0], shape[1], shape[2]))
         self.operators.append(
             Concat(
                 name=f"concat{len(self.operators)}",
                 output=output.name,
                 parts=tuple(part.name for part in parts),
                 scalings=tuple(self.scaling(1, 100.0) for _ in parts),
+                axis=axis,
                 **self.clamp(),
             )
         )
@@ -365,3 +425,44 @@ def _mixture(layers: Layers) -> Tensor:
             case _:
                 tensor = layers.rescale(tensor)
     return tensor
+
+
+def _move(layers: Layers) -> Tensor:
+    """Moves before, behind and between operators of both units."""
+    tensor = layers.image()
+    for _ in range(2):
+        tensor = layers.move(tensor)
+        if layers.rng.random() < 0.5:
+            window = layers.window(tensor, 2)
+            tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, window)
+    return tensor
+
+
+def _transposed(layers: Layers) -> Tensor:
+    """Transposed convolutions: of all channels, of groups and of single ones."""
+    kind = layers.pick(("all", "groups", "single"))
+    groups, per_group, outs = (int(n) for n in layers.rng.integers(1, 4, 3))
+    source = layers.image(groups * per_group if kind == "groups" else None)
+    window = layers.stretched(source)
+    match kind:
+        case "all":
+            tensor = layers.conv(source, int(layers.pick(CHANNELS)), 1, window)
+        case "groups":
+            tensor = layers.conv(source, groups * outs, groups, window)
+        case _:
+            tensor = layers.conv(source, source.shape[0], source.shape[0], window)
+    if layers.rng.random() < 0.5:
+        tensor = layers.conv(tensor, int(layers.pick(CHANNELS)), 1, layers.window(tensor, 2))
+    return tensor
+
+
+def _rows_together(layers: Layers) -> Tensor:
+    """Images one below the other, or one beside the other."""
+    first = layers.image()
+    axis, count = int(layers.pick((1, 2))), int(layers.rng.integers(1, 3))
+    parts = [first]
+    for _ in range(count):
+        shape = list(first.shape)
+        shape[axis] = int(layers.rng.integers(1, 6))
+        parts.append(layers.input((shape[0], shape[1], shape[2])))
+    return layers.concat(parts, axis)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.nn.quantise.test_static import made, upwards
 from weft.gen.cli import main
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
@@ -65,6 +66,16 @@ def test_digits_reference_is_accurate(tmp_path: Path, capsys: pytest.CaptureFixt
     with np.load(scores) as made, np.load(data) as given:
         right = np.argmax(made["y"], axis=1) == given["labels"]
     assert right.mean() >= 0.975
+
+
+@pytest.mark.parametrize("board", ["ulx3s-25f", "icebreaker"])
+def test_up_and_down_again(board: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ConvTranspose, Resize, DepthToSpace, SpaceToDepth, Pad, Slice, PRelu: from a float model."""
+    model, samples = made(upwards, tmp_path)
+    data, build = tmp_path / "data.npz", tmp_path / "up"
+    np.savez(data, **samples)  # pyright: ignore
+    weft(capsys, "compile", model, "--calibrate", data, "--board", board, "-o", build)
+    check(capsys, build, 5, data)
 
 
 # Cycles at most, with the engine pinned to (lanes, columns).

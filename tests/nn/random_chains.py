@@ -7,7 +7,10 @@ from weft.nn.graph import AveragePool, Conv, Graph, Scaling, Tensor, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.reference import window_counts
 
-KINDS = ("conv", "conv", "depthwise", "grouped", "max", "mean", "rescale", "clamp", "add", "concat")
+KINDS = (
+    "conv", "conv", "depthwise", "depthwise", "grouped", "max", "mean", "rescale", "clamp", "clamp",
+    "add", "concat", "move", "stretch", "below",
+)  # fmt: skip
 
 
 class Chain(Layers):
@@ -52,6 +55,12 @@ class Chain(Layers):
                 return self.same_scale(source)
             case "add":
                 return self.add(source, self.pick(alike))
+            case "move":
+                return self.move(source)
+            case "stretch":
+                return self.conv(source, int(self.rng.integers(1, 6)), 1, self.stretched(source, 2))
+            case "below" if source.shape[1] < 8:
+                return self.concat([source, source], axis=1)
             case "concat" if n < 20:
                 return self.concat([source, *alike[: int(self.rng.integers(0, 3))]])
             case _:

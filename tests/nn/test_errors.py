@@ -126,8 +126,9 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "supported, equal shapes are",
     ),
     "concat": (
-        lambda net, x: net.node("Concat", x, x, axis=2),
-        "node 'concat1' (Concat): attribute 'axis' = 2 is not supported; 1 (the channels) is",
+        lambda net, x: net.node("Concat", x, x, axis=0),
+        "node 'concat1' (Concat): attribute 'axis' = 0 of inputs like [1, 4, 6, 6] is not "
+        "supported; the channels, height and width of images are, if all are transposed in one way",
     ),
     "mean over channels": (
         lambda net, x: net.node(
@@ -146,7 +147,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
                                           perm=[0, 2, 3, 1])),
         "node 'conv7' (Conv): its input is a Transpose that moves elements of tensor "
         "'quantizelinear3'; supported are Transposes that meet their inverse, the model's inputs "
-        "and outputs, or a Flatten in front of Gemm or MatMul: export in NCHW order",
+        "and outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height and "
+        "width: export in NCHW order",
     ),
     "scale": (
         lambda net, x: net.q(x, -0.1, 0),

@@ -1,4 +1,4 @@
-"""Pads by 0, folded or not: equal to ONNX Runtime, bit for bit."""
+"""Pads, folded or not: equal to ONNX Runtime, bit for bit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from tests.nn.qdq_builder import Net, run_onnx
 from weft.nn.errors import ModelError
-from weft.nn.graph import AveragePool, Conv, Graph
+from weft.nn.graph import AveragePool, Graph, Move
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 
@@ -99,8 +99,7 @@ def test_equals_onnx_runtime(
     reach = limits.get(behind, (0, 0))
     kept = sides[0] >= reach[0] or sides[1] >= reach[1]
     pools = [op for op in graph.operators if isinstance(op, AveragePool)]
-    depthwise = [op for op in graph.operators if isinstance(op, Conv) and op.groups == 4]
-    assert len(depthwise) == kept
+    assert sum(isinstance(op, Move) for op in graph.operators) == kept
     assert all(pool.include_pad for pool in pools) or kept
 
 
@@ -123,34 +122,69 @@ def test_another_reader_keeps_it(tmp_path: Path) -> None:
     y = net.dq(net.q(y, 0.093, 5), 0.093, 5)
     net.output(net.q(net.node("Add", x, y), 0.17, 1), 4)
     graph = compared(net, tmp_path)
-    assert [op.type for op in graph.operators] == ["Conv", "Conv", "Add"]
+    assert [op.type for op in graph.operators] == ["Move", "Conv", "Add"]
 
 
-SIDES = "up to 1024 at each side of the height and the width are supported"
+PADS = ((0, 0, 1, 2, 0, 0, 3, 0), (0, 2, 0, 0, 0, 1, 0, 1), (0, 0, -1, 2, 0, 0, -2, -1))
+
+
+@pytest.mark.parametrize("pads", PADS, ids=str)
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+def test_any_number_in_any_dimension(mode: str, pads: tuple[int, ...], tmp_path: Path) -> None:
+    """Codes and real numbers, those that have a code and those that have none."""
+    net = Net(opset=19)
+    given, sizes = net.input("x", SHAPE), net.constant(pads, "int64")
+    if mode == "constant":
+        real = net.dq(given, 0.1, -3)
+        codes = net.node("Pad", net.q(real, 0.05, 7), sizes, net.constant(-77, "int8"))
+        net.output(codes, 4)
+        for value in (0.7, 0.333, -100.0, 0.0):
+            y = net.node("Pad", real, sizes, net.constant(value, "float32"))
+            net.output(net.q(y, 0.1, -3), 4)
+            net.output(net.q(net.node("Relu", y), 0.07, 5), 4)
+            clipped = net.node("Pad", net.node("Relu", real), sizes, net.constant(value, "float32"))
+            net.output(net.q(clipped, 0.1, -3), 4)
+    else:
+        y = net.node("Pad", net.dq(given, 0.1, -3), sizes, mode=mode)
+        net.output(net.q(y, 0.1, -3), 4)
+    path = net.save(tmp_path)
+    x = np.random.default_rng(0).integers(-128, 128, (3, *SHAPE[1:])).astype(np.int8)
+    found = reference_model(import_model(path), {"x": x})
+    for a, b in zip(found.values(), run_onnx(path, {"x": x}), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+SIDES = "up to 1024 at each side behind the batch are supported"
 REFUSED: dict[str, tuple[tuple[int, ...], float, dict[str, str], str]] = {
     "value": (
         (0, 0, 1, 1, 0, 0, 1, 1),
-        1.5,
+        np.inf,
         {},
-        "pads with 1.5; 0, which is 0 in real numbers, is supported",
+        "pads with inf; one finite number is supported",
     ),
     "mode": (
         (0, 0, 1, 1, 0, 0, 1, 1),
         0.0,
-        {"mode": "edge"},
-        "attribute 'mode' is 'edge'; 'constant' is supported",
+        {"mode": "mirror"},
+        "attribute 'mode' is 'mirror'; constant, edge, reflect, wrap are supported",
     ),
-    "channels": (
-        (0, 1, 0, 0, 0, 0, 0, 0),
+    "reflect": (
+        (0, 0, 0, 6, 0, 0, 0, 0),
+        0.0,
+        {"mode": "reflect"},
+        "reflects 6 of 6; less than all is supported",
+    ),
+    "batch": (
+        (1, 0, 0, 0, 0, 0, 0, 0),
         0.0,
         {},
-        f"pads [0, 1, 0, 0, 0, 0, 0, 0] of axes [0, 1, 2, 3]; {SIDES}",
+        f"pads [1, 0, 0, 0, 0, 0, 0, 0] of axes [0, 1, 2, 3]; {SIDES}",
     ),
     "crop": (
-        (0, 0, -1, 0, 0, 0, 0, 0),
+        (0, 0, -7, 0, 0, 0, 0, 0),
         0.0,
         {},
-        f"pads [0, 0, -1, 0, 0, 0, 0, 0] of axes [0, 1, 2, 3]; {SIDES}",
+        f"pads [0, 0, -7, 0, 0, 0, 0, 0] of axes [0, 1, 2, 3]; {SIDES}",
     ),
 }
 

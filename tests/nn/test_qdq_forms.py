@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.nn.qdq_builder import Net, run_onnx
+from weft.nn.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
@@ -148,6 +149,41 @@ def test_functions_of_every_code(tmp_path: Path, op: str, scale: float) -> None:
     graph, ours, theirs = outputs(net, tmp_path, x=every)
     assert graph.notes == ()
     assert np.count_nonzero(ours != theirs) <= 1  # the last bit of exp at a tie
+
+
+@pytest.mark.parametrize("slopes", [(0.1,), (0.25, -0.3), (0.0, 1.7), (-1.0,), (0.0,)], ids=str)
+@pytest.mark.parametrize("quantised", [False, True])
+def test_prelu_of_every_code(quantised: bool, slopes: tuple[float, ...], tmp_path: Path) -> None:
+    net = Net()
+    x = net.dq(net.input("x", ("n", 2, 16, 16)), 0.05, 10)
+    slope = net.constant(np.reshape(slopes, (-1, 1, 1)), "float32")
+    if quantised:
+        slope = net.constant(np.rint(np.reshape(slopes, (-1, 1, 1)) / 0.0137), "int8")
+        slope = net.dq(slope, 0.0137, 0)
+    y = net.node("PRelu", x, slope)
+    net.output(net.q(net.node("Relu", y), 0.0613, -20), 4)
+    net.output(net.q(y, 0.0613, -20), 4)
+    every = np.tile(np.arange(-128, 128).reshape(1, 1, 16, 16), (1, 2, 1, 1)).astype("int8")
+    path = net.save(tmp_path)
+    graph = import_model(path)
+    assert graph.notes == ()
+    assert max(tensor.shape[0] for tensor in graph.tensors) == 2  # no hinges
+    found = reference_model(graph, {"x": every}).values()
+    for ours, theirs in zip(found, run_onnx(path, {"x": every}, int8=True), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_prelu_of_slopes_per_pixel_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    x = net.dq(net.input("x", ("n", 2, 3, 1)), 0.05, 10)
+    slope = net.constant(np.arange(6).reshape(2, 3, 1), "float32")
+    net.output(net.q(net.node("PRelu", x, slope), 0.06, 0), 4)
+    with pytest.raises(ModelError) as error:
+        import_model(net.save(tmp_path))
+    assert str(error.value) == (
+        "node 'prelu1' (PRelu): slopes of shape [2, 3, 1] and activation of shape [1, 2, 3, 1]; "
+        "one value, or one per channel, is supported"
+    )
 
 
 def test_silu_from_sigmoid_and_mul(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from weft.nn.graph import (
     Graph,
     HostEdge,
     MaxPool,
+    Move,
     Rescale,
     Reshape,
     Tensor,
@@ -42,6 +43,9 @@ def positions(window: Window) -> list[tuple[int, int, list[tuple[int, int, int, 
                 for kx in range(window.kernel[1]):
                     y = oy * window.stride[0] + ky * window.dilation[0] - window.pads[0]
                     x = ox * window.stride[1] + kx * window.dilation[1] - window.pads[1]
+                    if y % window.stretch[0] or x % window.stretch[1]:
+                        continue
+                    y, x = y // window.stretch[0], x // window.stretch[1]
                     if 0 <= y < X.shape[1] and 0 <= x < X.shape[2]:
                         taps.append((ky, kx, y, x))
             result.append((oy, ox, taps))
@@ -57,9 +61,17 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+STRETCHED = [
+    Window(kernel=(2, 2), stretch=(2, 2), pads=(1, 1, 1, 1)),
+    Window(kernel=(3, 4), stretch=(3, 2), pads=(5, 0, -2, 4), dilation=(1, 2)),
+    Window(kernel=(2, 3), stretch=(1, 4), pads=(-2, -3, 0, 2), dilation=(3, 2)),
+    Window(kernel=(1, 1), stretch=(3, 3), pads=(1, 2, 3, 0)),  # most outputs are the bias alone
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS + STRETCHED)
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_conv_c10_to_c13(window: Window, groups: int) -> None:
+def test_conv_c10_to_c13_and_c23(window: Window, groups: int) -> None:
     rng = np.random.default_rng(groups)
     weight = rng.integers(-255, 256, (8, 4 // groups, *window.kernel)).astype(np.int16)
     bias = rng.integers(-5000, 5000, 8)
@@ -142,6 +154,33 @@ def test_rescale_c50_concat_c60_reshape_c70() -> None:
     reshape = Reshape(name="n", output="y", input="x")
     got = compute(reshape, tensors((120, 1, 1)), {"x": x})
     assert np.array_equal(got[:, :, 0, 0], x.reshape(2, -1))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_concat_c60(axis: int) -> None:
+    shape = list(X.shape)
+    shape[axis] *= 2
+    one, half = scaling_of(1.0), scaling_of(0.5)
+    concat = Concat(name="n", output="y", parts=("x", "x"), scalings=(one, half), axis=axis)
+    acc = codes().astype(np.int64) + 7
+    parts = [requantise(acc, scaling, 3, -128, 127) for scaling in (one, half)]
+    got = compute(concat, tensors((shape[0], shape[1], shape[2])), {"x": codes()})
+    assert np.array_equal(got, np.concatenate(parts, axis=1 + axis))
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_move_c65(swap: bool) -> None:
+    rows, cols = (4, 0, 0, 3), (1, 4, 2, 2, 0)
+    if not swap:
+        rows, cols = (-1, *rows), (*cols, -1)
+    move = Move(name="n", output="y", input="x", rows=rows, cols=cols, fill=99, swap=swap, high=80)
+    x, wanted = codes(), np.zeros((2, 4, len(rows), len(cols)), np.int8)
+    for y, row in enumerate(rows):
+        for i, col in enumerate(cols):
+            place = (col, row) if swap else (row, col)
+            wanted[:, :, y, i] = np.minimum(x[:, :, *place] if min(place) >= 0 else 99, 80)
+    got = compute(move, tensors(wanted.shape[1:], -7), {"x": x})  # pyright: ignore
+    assert np.array_equal(got, wanted)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parts of the channels, and channels in another order: equal to ONNX Runtime, bit for bit."""
+"""Parts of tensors, and channels in another order: equal to ONNX Runtime, bit for bit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,12 +37,16 @@ def check(net: Net, folder: Path, shape: tuple[int, ...], dtype: str = "int8") -
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(40))
 def test_random_slices(seed: int, tmp_path: Path) -> None:
-    """Any range that ONNX can describe, of any number of channels; a later scale may differ."""
+    """Any range that ONNX can describe, of any dimension; a later scale may differ."""
     rng = np.random.default_rng(seed)
-    rank, channels = int(rng.integers(3, 5)), int(rng.integers(2, 12))
-    shape = (1, channels, *rng.integers(1, 6, rank - 2).tolist())
+    rank = int(rng.integers(3, 5))
+    axis = int(rng.integers(1, rank))
+    channels = int(rng.integers(2, 12))
+    shape = [1, *rng.integers(1, 6, rank - 1).tolist()]
+    shape[axis] = channels
+    shape = tuple(shape)
     while True:
         step = int(rng.choice([1, 1, 2, 3, -1, -2]))
         first, end = (int(rng.integers(-channels - 3, channels + 4)) for _ in range(2))
@@ -53,7 +57,7 @@ def test_random_slices(seed: int, tmp_path: Path) -> None:
     dtype = str(rng.choice(["int8", "uint8"]))
     net = Net()
     x = start(net, shape, dtype)
-    axis = int(rng.choice([1, 1 - rank]))
+    axis = int(rng.choice([axis, axis - rank]))
     parts = (ints(net, first), ints(net, beyond), ints(net, axis), ints(net, step))
     y = net.node("Slice", x, *parts)
     y = net.node("Relu", y) if rng.random() < 0.3 else y
@@ -70,25 +74,28 @@ def _numpy_slice(start: int, end: int, step: int, length: int) -> slice:
     return slice(min(max(start, 0), length - 1), None if end < 0 else end, step)
 
 
+@pytest.mark.parametrize("axis", [1, 2, 3])
 @pytest.mark.parametrize("opset", [11, 13, 18])
 @pytest.mark.parametrize("sizes", [(3, 4), (1, 5, 1), (2, 2, 2, 1)])
-def test_split(opset: int, sizes: tuple[int, ...], tmp_path: Path) -> None:
+def test_split(opset: int, sizes: tuple[int, ...], axis: int, tmp_path: Path) -> None:
     """All parts into outputs and back together, by each opset's way to give the sizes."""
-    net, total = Net(opset=opset), sum(sizes)
-    x = start(net, (1, total, 3, 2))
+    net = Net(opset=opset)
+    shape = [1, 3, 3, 2]
+    shape[axis] = sum(sizes)
+    x = start(net, tuple(shape))
     extra, attributes = [ints(net, *sizes)], {}
     if opset == 11:
         extra, attributes = [], {"split": list(sizes)}
     elif sizes == (2, 2, 2, 1) and opset == 18:
         extra, attributes = [], {"num_outputs": 4}
-    first = net.node("Split", x, *extra, axis=1, **attributes)
+    first = net.node("Split", x, *extra, axis=axis, **attributes)
     names = [first, *(f"{first}_{i}" for i in range(1, len(sizes)))]
     net.nodes[-1].output.extend(names[1:])
     for name in names:
         net.output(requantised(net, name), 4)
-    joined = net.node("Concat", *names[::-1], axis=1)
+    joined = net.node("Concat", *names[::-1], axis=axis)
     net.output(requantised(net, joined), 4)
-    check(net, tmp_path, (1, total, 3, 2))
+    check(net, tmp_path, tuple(shape))
 
 
 def test_only_some_parts_are_read(tmp_path: Path) -> None:
@@ -119,24 +126,48 @@ def test_channel_shuffle(groups: int, tmp_path: Path) -> None:
     check(net, tmp_path, shape)
 
 
-def test_channels_last(tmp_path: Path) -> None:
-    net = Net()
-    y = net.node("Transpose", start(net, (1, 7, 3, 2)), perm=[0, 2, 3, 1])
-    y = net.node("Slice", y, ints(net, 2), ints(net, 6), ints(net, 3))
+@pytest.mark.parametrize("axes", [(3,), (1,), (1, 2), (1, 2, 3)])
+def test_channels_last(axes: tuple[int, ...], tmp_path: Path) -> None:
+    net, steps = Net(), (1, -1, 2)
+    y = net.node("Transpose", start(net, (1, 7, 6, 5)), perm=[0, 2, 3, 1])
+    firsts = [(1, 4, 2)[axis - 1] for axis in axes]
+    ends = [(5, -9, 6)[axis - 1] for axis in axes]
+    parts = (firsts, ends, axes, [steps[axis - 1] for axis in axes])
+    y = net.node("Slice", y, *(ints(net, *part) for part in parts))
     net.output(requantised(net, y), 4)
-    check(net, tmp_path, (1, 7, 3, 2))
+    check(net, tmp_path, (1, 7, 6, 5))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (1, 1, 7, 2), (1, 9, 1, 6)])
+def test_height_and_width_change_places(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Also turned by 90 degrees: the part behind the Transpose goes backwards."""
+    net = Net()
+    y = net.node("MaxPool", start(net, shape), kernel_shape=[1, 1])
+    y = net.node("Transpose", net.dq(requantised(net, y), SCALE, ZERO), perm=[0, 1, 3, 2])
+    pooled = net.node("MaxPool", y, kernel_shape=[1, 1])
+    net.output(requantised(net, pooled), 4)
+    end = -(1 << 62)
+    turned = net.node("Slice", y, ints(net, -1), ints(net, end), ints(net, 2), ints(net, -1))
+    net.output(requantised(net, net.node("MaxPool", turned, kernel_shape=[1, 1])), 4)
+    check(net, tmp_path, shape)
 
 
 REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
-    "rows": (
-        lambda net, x: net.node("Slice", x, ints(net, 0), ints(net, 2), ints(net, 2)),
-        "node 'slice1' (Slice): takes [1, 6, 2, 4] out of [1, 6, 4, 4]; only whole channels are "
-        "supported",
-    ),
     "nothing": (
         lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 3), ints(net, 1)),
-        "node 'slice1' (Slice): takes [1, 0, 4, 4] out of [1, 6, 4, 4]; only whole channels are "
-        "supported",
+        "node 'slice1' (Slice): takes [1, 0, 4, 4] out of [1, 6, 4, 4]; the batch stays, and "
+        "something of all dimensions",
+    ),
+    "mixed up": (
+        lambda net, x: net.node(
+            "Slice",
+            net.node("Reshape", x, ints(net, 1, 8, 12)),
+            ints(net, 1),
+            ints(net, 3),
+            ints(net, 2),
+        ),
+        "node 'slice2' (Slice): takes [1, 8, 2] out of [1, 8, 12], which are not the same rows and "
+        "columns of whole channels; only such parts are supported",
     ),
     "no such axis": (
         lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 4), ints(net, 4)),

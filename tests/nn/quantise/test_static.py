@@ -112,7 +112,37 @@ def clamped_input(net: Net, rng: np.random.Generator, x: str) -> str:
     return head(net, rng, net.node("Relu", x), 3)
 
 
+def upwards(net: Net, rng: np.random.Generator, x: str) -> str:
+    """Smaller and larger again, in all ways that there are, and slopes per channel."""
+    y = net.node("PRelu", conv(net, rng, x, 8, 3, 3, 3, strides=[2, 2]), slopes(net, rng, 8))
+    kernel = net.constant(rng.normal(0, 0.3, (8, 6, 2, 2)), "float32")
+    z = net.node("ConvTranspose", y, kernel, vector(net, rng, 6, -0.5, 0.5), strides=[2, 2])
+    z = net.node("Relu", batch_norm(net, rng, z, 6))
+    up = net.node("Resize", y, "", net.constant([1, 1, 2, 2], "float32"), mode="nearest")
+    both = net.node("Concat", z, up, axis=1)
+    part = net.node(
+        "Slice", both, *(net.constant(v, "int64") for v in ([1, 7], [7, 1], [2, 3], [1, -1]))
+    )
+    part = net.node("DepthToSpace", conv(net, rng, part, 12, 14, 1, 1), blocksize=2)
+    part = net.node(
+        "SpaceToDepth",
+        net.node(
+            "Pad",
+            part,
+            net.constant([0, 0, 1, 2, 0, 0, 1, 0], "int64"),
+            net.constant(0.3, "float32"),
+        ),
+        blocksize=2,
+    )
+    return head(net, rng, conv(net, rng, part, 8, 12, 1, 1), 8)
+
+
+def slopes(net: Net, rng: np.random.Generator, size: int) -> str:
+    return net.constant(rng.uniform(-0.2, 0.4, (size, 1, 1)), "float32")
+
+
 NETWORKS: list[Build] = [
+    upwards,
     normalised,
     clamped_input,
     conv_bn_relu,
@@ -155,7 +185,7 @@ def test_outputs_stay_close(build: Build, tmp_path: Path) -> None:
     quantise(model, half, target, "minmax")
     graph = import_model(target)
     rescales = any(op.type == "Rescale" for op in graph.operators)
-    assert rescales == (build in (pools, clamped_input))
+    assert rescales == (build in (pools, clamped_input, gated, upwards))  # slopes, too
     assert noise_db(model, target, {"x": inputs["x"][24:]}) > 25
 
 
@@ -207,6 +237,20 @@ def test_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         quantise(model, inputs, tmp_path / name, "mse")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_upsample_of_opset_9(tmp_path: Path) -> None:
+    """It becomes a Resize."""
+    net, rng = Net(opset=9), np.random.default_rng(0)
+    y = net.node("Relu", conv(net, rng, net.input("x", (1, 3, 6, 5), "float32"), 4, 3, 3, 3))
+    y = net.node("Upsample", y, net.constant([1, 1, 2, 3], "float32"), mode="nearest")
+    net.output(conv(net, rng, y, 2, 4, 1, 1), 4, "float32")
+    target, samples = tmp_path / "int8.onnx", rng.normal(0, 1, (9, 3, 6, 5)).astype(np.float32)
+    quantise(net.save(tmp_path), {"x": samples}, target, "minmax")
+    graph = import_model(target)
+    assert [op.type for op in graph.operators] == ["Conv", "Move", "Conv"]
+    (found,) = reference_model(graph, {"x": samples}).values()
+    np.testing.assert_array_equal(found, run_onnx(target, {"x": samples}, int8=True)[0])
 
 
 @pytest.mark.parametrize("opset", [9, 10, 11, 13, 18, 21, 23])
@@ -261,6 +305,14 @@ def test_fixed_batch(batch: int, tmp_path: Path) -> None:
     )
     for name in wanted:
         np.testing.assert_array_equal(found[name], wanted[name])
+
+
+@pytest.mark.parametrize("batch", [0, 1 << 40])
+def test_absurd_batches_are_refused(batch: int, tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path, batch=batch)
+    with pytest.raises(ModelError) as error:
+        quantise(model, inputs, tmp_path / "int8.onnx", "minmax")
+    assert str(error.value) == f"{model}: a batch of {batch}; 1 to 4096 is supported"
 
 
 def test_names_may_be_missing(tmp_path: Path) -> None:
