@@ -3,7 +3,7 @@
 Ref: IEEE 802.3, in the reflected form of zlib.
 """
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +30,7 @@ CRC must be. ``good``: all of the CRC's bytes so far were right."""
 
 
 class Crc32(wiring.Component):
-    """CRC-32 of a message that its own CRC follows; a byte is taken in its ninth cycle.
+    """CRC-32 of a message that its own CRC follows; a byte is taken in its tenth cycle.
 
     Members: ``byte``, the message's next one, until it is taken; all others as in ``CrcPort``.
     """
@@ -45,7 +45,9 @@ class Crc32(wiring.Component):
         n_bits = Signal(range(8))
         n_bytes = Signal(range(CRC_BYTES))  # of the CRC
         bad = Signal()
-        differs = Array(self.byte)[n_bits] ^ register[0]
+        bits = Signal(8)  # of the byte, from a register: it comes from far
+        held = Signal()
+        differs = bits[0] ^ register[0]
         m.d.comb += [
             port.last.eq(n_bytes == CRC_BYTES - 1),
             port.next_byte.eq(~register[:8]),
@@ -53,13 +55,15 @@ class Crc32(wiring.Component):
         ]
         m.d.sync += port.ready.eq(0)
         with m.If(port.ready):
-            m.d.sync += n_bytes.eq(n_bytes + port.at_end)
+            m.d.sync += [n_bytes.eq(n_bytes + port.at_end), held.eq(0)]
+        with m.Elif(~held):
+            m.d.sync += [bits.eq(self.byte), held.eq(port.valid)]
         with m.Elif(port.valid):
-            m.d.sync += [n_bits.eq(n_bits + 1), port.ready.eq(n_bits == 7)]
+            m.d.sync += [bits.eq(bits >> 1), n_bits.eq(n_bits + 1), port.ready.eq(n_bits == 7)]
             # During its own bytes the register only moves out.
             m.d.sync += register.eq((register >> 1) ^ Mux(differs & ~port.at_end, POLYNOMIAL, 0))
             m.d.sync += bad.eq(bad | (port.at_end & ~differs))
         with m.If(port.clear):
             m.d.sync += [register.eq(INITIAL), n_bits.eq(0), n_bytes.eq(0), bad.eq(0)]
-            m.d.sync += port.ready.eq(0)
+            m.d.sync += [port.ready.eq(0), held.eq(0)]
         return m

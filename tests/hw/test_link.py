@@ -324,7 +324,7 @@ def test_crc_is_that_of_zlib() -> None:
     async def take(ctx, byte):
         ctx.set(dut.byte, byte)
         ctx.set(dut.port.valid, 1)
-        await ctx.tick().repeat(8)
+        await ctx.tick().repeat(9)
         assert ctx.get(dut.port.ready)
         await ctx.tick()
         ctx.set(dut.port.valid, 0)
