@@ -152,6 +152,17 @@ def test_height_and_width_change_places(shape: tuple[int, ...], tmp_path: Path) 
     check(net, tmp_path, shape)
 
 
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_gather_and_tile(axis: int, tmp_path: Path) -> None:
+    net, shape = Net(), (1, 3, 4, 5)
+    y = net.node("Gather", start(net, shape), ints(net, 2, 0, -1, 2, 1), axis=axis)
+    net.output(requantised(net, y), 4)
+    repeats = np.ones(4, int)
+    repeats[axis] = 3
+    net.output(requantised(net, net.node("Tile", y, ints(net, *repeats))), 4)
+    check(net, tmp_path, shape)
+
+
 REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
     "nothing": (
         lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 3), ints(net, 1)),
@@ -168,6 +179,20 @@ REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
         ),
         "node 'slice2' (Slice): takes [1, 8, 2] out of [1, 8, 12], which are not the same rows and "
         "columns of whole channels; only such parts are supported",
+    ),
+    "gather of one": (
+        lambda net, x: net.node("Gather", x, net.constant(2, "int64"), axis=1),
+        "node 'gather1' (Gather): indices of shape [] along dimension 1; a list of them, along a "
+        "dimension behind the batch, is supported",
+    ),
+    "gather beyond": (
+        lambda net, x: net.node("Gather", x, ints(net, 0, 6), axis=1),
+        "node 'gather1' (Gather): indices 0 to 6 of 6",
+    ),
+    "tile of the batch": (
+        lambda net, x: net.node("Tile", x, ints(net, 2, 1, 1, 1)),
+        "node 'tile1' (Tile): repeats [2, 1, 1, 1] of [1, 6, 4, 4]; one of 1 or more for each "
+        "dimension, 1 for the batch, is supported",
     ),
     "no such axis": (
         lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 4), ints(net, 4)),
