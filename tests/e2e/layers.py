@@ -167,6 +167,31 @@ class Layers:
         )
         return output
 
+    def picked(self, source: Tensor) -> Tensor:
+        """Channels of a tensor as they are: some that follow each other, or any."""
+        n = source.shape[0]
+        first, count = int(self.rng.integers(0, n)), int(self.rng.integers(1, 20))
+        channels = self.rng.integers(0, n, count)
+        if self.rng.random() < 0.7:
+            first = first // 8 * 8 if self.rng.random() < 0.5 else first
+            channels = np.arange(first, min(first + count, n))
+        weight = np.zeros((len(channels), n, 1, 1), np.int16)
+        weight[np.arange(len(channels)), channels] = 1
+        output = self.tensor((len(channels), *source.shape[1:]), source.zero_point)
+        self.operators.append(
+            Conv(
+                name=f"pick{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                weight=weight,
+                bias=np.zeros(len(channels), np.int64),
+                scaling=scaling_of(1.0),
+                window=Window(kernel=(1, 1)),
+                **self.clamp(),
+            )
+        )
+        return output
+
     def conv(self, source: Tensor, n_out: int, groups: int, window: Window) -> Tensor:
         """A convolution with random weights, some of its channels all zero."""
         n_in = source.shape[0]
@@ -431,6 +456,7 @@ def _move(layers: Layers) -> Tensor:
     """Moves before, behind and between operators of both units."""
     tensor = layers.image()
     for _ in range(2):
+        tensor = layers.picked(tensor) if layers.rng.random() < 0.3 else tensor
         tensor = layers.move(tensor)
         if layers.rng.random() < 0.5:
             window = layers.window(tensor, 2)
