@@ -98,7 +98,7 @@ def _sides(converter: "Converter", operator: TfOperator) -> str:
 
 
 def _slice(converter: "Converter", operator: TfOperator) -> None:
-    begins, sizes = (_integers(converter, operator, place).reshape(-1) for place in (1, 2))
+    begins, sizes = _lists(converter, operator, (1, 2))
     ends = np.where(sizes < 0, LAST, begins + sizes)
     x = converter.read(operator, 0)
     converter.write(operator, _sliced(converter, operator, x, begins, ends, np.ones_like(begins)))
@@ -109,7 +109,7 @@ def _strided_slice(converter: "Converter", operator: TfOperator) -> None:
     for name in ("EllipsisMask", "NewAxisMask"):
         if get(name, 0):
             raise ModelError(f"{operator}: {name} is not supported; name all dimensions")
-    begins, ends, steps = (_integers(converter, operator, i).reshape(-1) for i in (1, 2, 3))
+    begins, ends, steps = _lists(converter, operator, (1, 2, 3))
     bits = 1 << np.arange(len(begins))
     single = (int(get("ShrinkAxisMask", 0)) & bits) > 0
     forward = steps > 0
@@ -139,12 +139,13 @@ def _sliced(converter: "Converter", operator: TfOperator, x: str, *parts: np.nda
 
 def _split(axis_place: int, x_place: int, sizes_place: int | None) -> Handler:
     def handler(converter: "Converter", operator: TfOperator) -> None:
-        axis = int(_integers(converter, operator, axis_place).reshape(-1)[0])
+        (axes,) = _lists(converter, operator, (axis_place,), 1)
+        axis = int(axes[0])
         sizes: Any = np.array(
             [_length(converter, operator, index, axis) for index in operator.outputs], np.int64
         )
         if sizes_place is not None:
-            sizes = _integers(converter, operator, sizes_place).reshape(-1)
+            (sizes,) = _lists(converter, operator, (sizes_place,), len(operator.outputs))
         begins = np.concatenate([[0], np.cumsum(sizes)])
         x = converter.read(operator, x_place)
         for place in range(len(operator.outputs)):
@@ -181,6 +182,19 @@ def _prelu(converter: "Converter", operator: TfOperator) -> None:
     converter.constant(operator, 1)
     x, slope = converter.read(operator, 0), converter.read(operator, 1)
     converter.write(operator, converter.node(operator, "PRelu", x, slope))
+
+
+def _lists(
+    converter: "Converter", operator: TfOperator, places: tuple[int, ...], count: int | None = None
+) -> list[np.ndarray]:
+    """Constant inputs of one length, ``count`` or the input's number of dimensions."""
+    if count is None:
+        count = len(converter.needed(operator, 0).shape)
+    lists = [_integers(converter, operator, place).reshape(-1) for place in places]
+    if any(len(item) != count for item in lists):
+        lengths = ", ".join(str(len(item)) for item in lists)
+        raise ModelError(f"{operator}: constants of {lengths} numbers; {count} are needed")
+    return lists
 
 
 def _integers(converter: "Converter", operator: TfOperator, place: int) -> np.ndarray:

@@ -260,6 +260,17 @@ def test_resize(monkeypatch: pytest.MonkeyPatch, way: str, size: tuple[int, int]
     moved(monkeypatch, "RESIZE_NEAREST_NEIGHBOR", [integers(*size)], wanted, {way: True})
 
 
+def test_lists_of_other_lengths_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for op, given, text in (
+        ("SLICE", [integers(0, 1, 2), integers(1, 1, 1, 1)], "3, 4 numbers; 4 are needed"),
+        ("STRIDED_SLICE", [integers(0), integers(1), integers(1)], "1, 1, 1 numbers; 4 are needed"),
+        ("SPLIT_V", [integers(1, 2), integers(1)], "2 numbers; 1 are needed"),
+    ):
+        with pytest.raises(ModelError) as error:
+            moved(monkeypatch, op, given, CODES)
+        assert str(error.value) == f"node 'y' ({op}): constants of {text}"
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_resize_bilinear(monkeypatch: pytest.MonkeyPatch, half: bool) -> None:
     """Twice as large: each is a mean of up to four, some of them ties."""
