@@ -21,7 +21,7 @@ def pad(node: Node, builder: Builder) -> Symbol:
     if node.outputs[0] not in builder.wanted:  # it is part of its readers by now
         return value
     mode = node.text("mode", "constant")
-    if mode not in MODES:
+    if mode not in (*MODES, "symmetric"):  # the last one in TFLite only
         raise ModelError(f"{node}: attribute 'mode' is {mode!r}; {', '.join(MODES)} are supported")
     places = [
         _places(node, mode, size, sides)

@@ -9,7 +9,7 @@ from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_move import moved
 from weft.nn.symbols import Codes, Constant, QuantisedConstant, Real, Symbol
-from weft.nn.views import channels_of
+from weft.nn.views import axes_of, channels_of
 
 Picks = tuple[slice, ...]
 
@@ -114,7 +114,8 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
             "something of all dimensions"
         )
     found = channels_of(part.reshape(-1), own)
-    if found is None:
+    turned = found is not None and axes_of(found[1], (1, len(found[0]), *own[1:])) is None
+    if found is None or (turned and part.ndim <= 4):
         lines = [range(size)[pick] for size, pick in zip(value.shape, picks, strict=True)]
         return moved(node, builder, value, [list(line) for line in lines], name)
     channels, order = found

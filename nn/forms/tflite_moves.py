@@ -83,10 +83,9 @@ def _pad(converter: "Converter", operator: TfOperator) -> None:
 
 
 def _mirror_pad(converter: "Converter", operator: TfOperator) -> None:
-    if int(operator.options.get("Mode", REFLECT)) != REFLECT:
-        raise ModelError(f"{operator}: mode SYMMETRIC is not supported; REFLECT is")
+    mode = b"reflect" if int(operator.options.get("Mode", REFLECT)) == REFLECT else b"symmetric"
     x, sides = converter.read(operator, 0), _sides(converter, operator)
-    converter.write(operator, converter.node(operator, "Pad", x, sides, mode=b"reflect"))
+    converter.write(operator, converter.node(operator, "Pad", x, sides, mode=mode))
 
 
 def _sides(converter: "Converter", operator: TfOperator) -> str:
@@ -95,6 +94,32 @@ def _sides(converter: "Converter", operator: TfOperator) -> str:
     if sides.ndim != 2 or sides.shape[1] != 2:
         raise ModelError(f"{operator}: paddings of shape {list(sides.shape)}; [n, 2] is needed")
     return converter.stored(f"{operator.name}/pads", sides.T.reshape(-1))
+
+
+def _reverse(converter: "Converter", operator: TfOperator) -> None:
+    axes = _integers(converter, operator, 1).reshape(-1)
+    ends = [
+        converter.stored(f"{operator.name}/{name}", np.full(len(axes), value, np.int64))
+        for name, value in (("begins", -1), ("ends", -LAST))
+    ]
+    steps = converter.stored(f"{operator.name}/steps", np.full(len(axes), -1, np.int64))
+    along = converter.stored(f"{operator.name}/axes", axes)
+    x = converter.read(operator, 0)
+    converter.write(operator, converter.node(operator, "Slice", x, *ends, along, steps))
+
+
+def _gather(converter: "Converter", operator: TfOperator) -> None:
+    if operator.options.get("BatchDims", 0):
+        raise ModelError(f"{operator}: batch_dims is not supported; 0 is")
+    indices = converter.stored(f"{operator.name}/indices", _integers(converter, operator, 1))
+    axis, x = int(operator.options.get("Axis", 0)), converter.read(operator, 0)
+    converter.write(operator, converter.node(operator, "Gather", x, indices, axis=axis))
+
+
+def _tile(converter: "Converter", operator: TfOperator) -> None:
+    repeats = converter.stored(f"{operator.name}/repeats", _integers(converter, operator, 1))
+    x = converter.read(operator, 0)
+    converter.write(operator, converter.node(operator, "Tile", x, repeats))
 
 
 def _slice(converter: "Converter", operator: TfOperator) -> None:
@@ -203,16 +228,19 @@ def _integers(converter: "Converter", operator: TfOperator, place: int) -> np.nd
 
 MOVES: dict[str, Handler] = {
     "DEPTH_TO_SPACE": _blocks("DepthToSpace"),
+    "GATHER": _gather,
     "MIRROR_PAD": _mirror_pad,
     "PAD": _pad,
     "PADV2": _pad,
     "PRELU": _prelu,
     "RESIZE_BILINEAR": _resize(linear=True),
     "RESIZE_NEAREST_NEIGHBOR": _resize(linear=False),
+    "REVERSE_V2": _reverse,
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _blocks("SpaceToDepth"),
     "SPLIT": _split(0, 1, None),
     "SPLIT_V": _split(2, 0, 1),
     "STRIDED_SLICE": _strided_slice,
+    "TILE": _tile,
     "TRANSPOSE_CONV": _transpose_conv,
 }

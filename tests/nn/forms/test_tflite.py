@@ -238,7 +238,15 @@ def test_pads(monkeypatch: pytest.MonkeyPatch) -> None:
     moved(monkeypatch, "PAD", pads, np.pad(CODES, sides, constant_values=3))
     value = np.array([-50], np.int8)
     moved(monkeypatch, "PADV2", [*pads, value], np.pad(CODES, sides, constant_values=-50))
-    moved(monkeypatch, "MIRROR_PAD", pads, np.pad(CODES, sides, mode="reflect"), {"Mode": 0})
+    for number, mode in enumerate(("reflect", "symmetric")):
+        wanted = np.pad(CODES, sides, mode=mode)  # pyright: ignore
+        moved(monkeypatch, "MIRROR_PAD", pads, wanted, {"Mode": number})
+
+
+def test_turned_picked_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved(monkeypatch, "REVERSE_V2", [integers(1, -1)], CODES[:, ::-1, :, ::-1])
+    moved(monkeypatch, "GATHER", [integers(3, 0, 0)], CODES[:, :, [3, 0, 0]], {"Axis": 2})
+    moved(monkeypatch, "TILE", [integers(1, 2, 1, 3)], np.tile(CODES, (1, 2, 1, 3)))
 
 
 @pytest.mark.parametrize("size", [(8, 12), (2, 3), (4, 6), (7, 1), (1, 11)], ids=str)
@@ -352,9 +360,9 @@ REFUSED = {
         [("STRIDED_SLICE", (0,), 1, {"NewAxisMask": 1})],
         "node 'y' (STRIDED_SLICE): NewAxisMask is not supported; name all dimensions",
     ),
-    "mirror": (
-        [("MIRROR_PAD", (0,), 1, {"Mode": 1})],
-        "node 'y' (MIRROR_PAD): mode SYMMETRIC is not supported; REFLECT is",
+    "batch_dims": (
+        [("GATHER", (0,), 1, {"BatchDims": 1})],
+        "node 'y' (GATHER): batch_dims is not supported; 0 is",
     ),
     "centres": (
         [("RESIZE_NEAREST_NEIGHBOR", (0,), 1, {"AlignCorners": True, "HalfPixelCenters": True})],
@@ -362,8 +370,8 @@ REFUSED = {
         "supported",
     ),
     "operator": (
-        [("GATHER", (0,), 1, {})],
-        "node 'y' (GATHER): operator GATHER is not supported in TFLite files; supported are "
+        [("UNPACK", (0,), 1, {})],
+        "node 'y' (UNPACK): operator UNPACK is not supported in TFLite files; supported are "
         + ", ".join(tflite.HANDLERS),
     ),
     "activation": (
