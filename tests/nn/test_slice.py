@@ -8,6 +8,7 @@ import pytest
 
 from tests.nn.qdq_builder import Net, run_onnx
 from weft.nn.errors import ModelError
+from weft.nn.graph import Conv
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 
@@ -161,6 +162,28 @@ def test_gather_and_tile(axis: int, tmp_path: Path) -> None:
     repeats[axis] = 3
     net.output(requantised(net, net.node("Tile", y, ints(net, *repeats))), 4)
     check(net, tmp_path, shape)
+
+
+def test_of_what_is_not_quantised_yet(tmp_path: Path) -> None:
+    """PyTorch 2 export quantises at the end of an island only; no channel is computed twice."""
+    rng, net, shape = np.random.default_rng(0), Net(opset=13), (1, 3, 4, 5)
+    weight = net.dq(net.constant(rng.integers(-99, 100, (8, 3, 1, 1)), "int8"), 0.0137, 0)
+    y = net.node("Relu", net.node("Conv", start(net, shape), weight))
+    first = net.node("Split", y, ints(net, 3, 5), axis=1)
+    net.nodes[-1].output.append(f"{first}_1")
+    net.output(net.q(first, 0.0931, -9), 4)
+    rows = net.node("Slice", f"{first}_1", ints(net, 3), ints(net, -9), ints(net, 2), ints(net, -2))
+    net.output(net.q(rows, 0.05, -128), 4)
+    path = net.save(tmp_path)
+    x = rng.integers(-128, 128, (3, *shape[1:])).astype(np.int8)
+    graph = import_model(path)
+    found = reference_model(graph, {"x": x}).values()
+    for a, b in zip(found, run_onnx(path, {"x": x}), strict=True):
+        np.testing.assert_array_equal(a, b)
+    convs = [
+        op for op in graph.operators if op.type == "Conv" and op.inputs == (graph.inputs[0].tensor,)
+    ]
+    assert sum(len(conv.bias) for conv in convs if isinstance(conv, Conv)) == 8
 
 
 REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
