@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from weft.mapper.cost import MIN_FOLLOW_CYCLES, issue_cycles
 from weft.mapper.plan import Follow, Step
-from weft.nn.errors import ModelError
 from weft.nn.graph import Add, Graph, Operator
 
 
@@ -38,26 +37,20 @@ class Parity:
 
 def demands(graph: Graph, region_of: dict[str, str], single_port: bool) -> Parity:
     """What the operators demand of the banks; with single-ported memories, also that each reads one
-    bank and writes the other.
-
-    Raises ModelError where that cannot be.
+    bank and writes the other, which ``copies.with_copies`` has made possible.
     """
     parity = Parity()
 
-    def link(a: str, b: str, differ: bool, operator: Operator) -> None:
-        if not parity.link(region_of.get(a, a), region_of.get(b, b), differ):
-            raise ModelError(
-                f"node {operator.name!r} ({operator.type}): it would have to read and write one "
-                "bank of activations, which have a single port on this device; a board whose block "
-                "RAMs hold the activations would do"
-            )
+    def link(a: str, b: str, differ: bool) -> None:
+        possible = parity.link(region_of.get(a, a), region_of.get(b, b), differ)
+        assert possible, f"{a!r} and {b!r} cannot lie in banks as they should"
 
     for operator in graph.operators:
         if isinstance(operator, Add):
-            link(operator.a, operator.b, False, operator)
+            link(operator.a, operator.b, differ=False)
         if single_port:
             for name in operator.inputs:
-                link(name, operator.output, True, operator)
+                link(name, operator.output, differ=True)
     return parity
 
 

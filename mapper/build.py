@@ -10,6 +10,7 @@ from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate, peak_live
 from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.chain import gaps
+from weft.mapper.copies import with_copies
 from weft.mapper.loads import loads_of
 from weft.mapper.lower import lower
 from weft.mapper.memory_layout import port_words
@@ -133,9 +134,11 @@ def build(graph: Graph, target: Target, engine: Engine, level: int) -> Plan:
 
 def draft(stored: Stored, engine: Engine, widths: Widths) -> Draft:
     """Steps, banks, buffers and memory depths. Raises ModelError as ``build`` does."""
-    program, spans = _lower_all(stored.graph, engine, lambda name: Place())
     region_of = {port.edge.tensor: INPUTS for port in stored.inputs}
     region_of |= {port.edge.tensor: OUTPUTS for port in stored.outputs}
+    if engine.single_port:
+        stored = replace(stored, graph=with_copies(stored.graph, region_of))
+    program, spans = _lower_all(stored.graph, engine, lambda name: Place())
     parity = demands(stored.graph, region_of, engine.single_port)
     following: dict[int, Follow] = {}
     if not engine.compact:

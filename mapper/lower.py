@@ -66,12 +66,50 @@ def _depthwise(graph: Graph, conv: Conv) -> bool:
 
 def _lower_phases(program: Program, conv: Conv, span: Span) -> None:
     """One step, or as many as the image is stretched; each writes some rows and columns."""
-    lower_one = _lower_depthwise if _depthwise(program.graph, conv) else _lower_conv
     _, height, width = program.graph.tensor(conv.input).shape
     y_step, x_step = conv.window.stretch
     for phase in phases(conv, height, width):
         there = replace(span, y0=phase.y0, x0=phase.x0, y_step=y_step, x_step=x_step)
-        lower_one(program, phase.conv, there)
+        channels = _copied(program, phase.conv)
+        if channels is not None:
+            _lower_channels(program, phase.conv, there, channels)
+        elif _depthwise(program.graph, conv):
+            _lower_depthwise(program, phase.conv, there)
+        else:
+            _lower_conv(program, phase.conv, there)
+
+
+def _copied(program: Program, conv: Conv) -> range | None:
+    """The channels that a convolution only copies; None where the vector unit could not, since they
+    do not follow each other from the start of a word on."""
+    tensor = program.graph.tensor(conv.input)
+    same = tensor.zero_point == program.graph.tensor(conv.output).zero_point
+    if not same or conv.groups != 1 or conv.window.kernel != (1, 1) or conv.window.stride != (1, 1):
+        return None
+    channels, weight = len(conv.weight), conv.weight[:, :, 0, 0]
+    first = int(weight[0].argmax())
+    plain = np.eye(channels, weight.shape[1], first, np.int16)
+    one = conv.scaling.mantissa == 1 << 23, conv.scaling.shift == 23
+    exact = all(np.all(part) for part in one) and not conv.bias.any()
+    if first % program.engine.lanes or not exact or not np.array_equal(weight, plain):
+        return None
+    return range(first, first + channels)
+
+
+def _lower_channels(program: Program, conv: Conv, span: Span, channels: range) -> None:
+    """Some channels of a tensor, as they are."""
+    tensor = program.graph.tensor(conv.input)
+    append_window(
+        program,
+        conv,
+        span,
+        tensor=tensor,
+        vector_op=VectorOp.SUM,
+        window=conv.window,
+        pad_value=tensor.zero_point,
+        param_base=_shared_params(program, -tensor.zero_point, _one()),
+        channels=channels,
+    )
 
 
 def _lower_conv(program: Program, conv: Conv, span: Span) -> None:

@@ -36,18 +36,28 @@ def append_window(
     param_base: int,
     weight: np.ndarray | None = None,
     odd: bool = False,
+    channels: range | None = None,
 ) -> None:
     """A step of the vector unit: every channel slides its own window over the image.
 
-    Without ``weight`` (depthwise [C, 1, kh, kw]) all channels share their parameters.
+    Without ``weight`` (depthwise [C, 1, kh, kw]) all channels share their parameters. channels: of
+    the tensor, from the start of a word on; all by default.
     """
     engine = program.engine
     words = engine.words(tensor.shape[0])
+    channels = channels or range(tensor.shape[0])
     height, width = window.output_size(*tensor.shape[1:])
-    write = write_of(program, span, tensor.shape[0], Unit.VECTOR)
+    write = write_of(program, span, len(channels), Unit.VECTOR)
     read = window_read(program, tensor, window, pad_value, Unit.VECTOR)
+    read = read.replace(base=read.base + channels.start // engine.lanes)
     loops = loops_of(
-        program, write, rows=height, cols=width, tiles=words, kernel=window.kernel, words=1
+        program,
+        write,
+        rows=height,
+        cols=width,
+        tiles=engine.words(len(channels)),
+        kernel=window.kernel,
+        words=1,
     )
     lead = _rolls(window, width, engine.vector_taps) if weight is not None else None
     weight_base = 0

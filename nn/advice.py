@@ -12,7 +12,6 @@ ADVICE: dict[str, str] = {
     "Exp": "of one activation only HardSwish, Sigmoid, Tanh and the like are supported",
     "Expand": _SIZES,
     "GRU": _RECURRENT,
-    "Gather": _SIZES,
     "GroupNormalization": _NORM,
     "InstanceNormalization": _NORM,
     "LRN": _NORM,

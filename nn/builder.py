@@ -207,10 +207,10 @@ class Builder:
             order = value.order if host.order is None else host.order[value.order]
             moved = replace(host, shape=value.shape, order=order)
             return self.add_input(moved, self.quantisations[tensor], name)
-        picks = picks_of(value.order.reshape(shape), own)
-        if picks is not None:
-            return self.pick(node.name, tensor, picks, name)
         producer = next((op for op in self.operators if op.output == tensor), None)
+        picks = picks_of(value.order.reshape(shape), own)
+        if not isinstance(producer, Rescale) and picks is not None:
+            return self.pick(node.name, tensor, picks, name)
         if not isinstance(producer, Rescale):
             raise ModelError(
                 f"{node}: its input is a Transpose that moves elements of tensor {tensor!r}; "

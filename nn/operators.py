@@ -11,6 +11,7 @@ from weft.nn import (
     qdq_clamp,
     qdq_concat,
     qdq_depth,
+    qdq_gather,
     qdq_pad,
     qdq_pool,
     qdq_resize,
@@ -79,6 +80,7 @@ _QDQ: tuple[Support, ...] = (
     _row("Dropout", "none", qdq_shape.dropout, "inference only"),
     _row("Elu", "array", qdq_table.unary(qdq_table.elu), _TABLE),
     _row("Flatten", "none", qdq_shape.flatten, _VIEW),
+    _row("Gather", "vector", qdq_gather.gather, "a list of constant indices, behind the batch"),
     _row("Gelu", "array", qdq_table.unary(qdq_table.gelu), _TABLE),
     _row("Gemm", "array", qdq_array.gemm, f"transA = 0, alpha and beta powers of two; {_BIAS}"),
     _row("GlobalAveragePool", "vector", qdq_pool.global_average_pool, "1-D and 2-D"),
@@ -115,6 +117,7 @@ _QDQ: tuple[Support, ...] = (
     _row("Squeeze", "none", qdq_shape.squeeze, _VIEW),
     _row("Sub", "array", qdq_affine.subtract, _AFFINE),
     _row("Tanh", "array", qdq_table.unary(qdq_table.tanh), _TABLE),
+    _row("Tile", "vector", qdq_gather.tile, "constant repeats, behind the batch"),
     _row(
         "Transpose",
         "none",

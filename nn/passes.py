@@ -213,14 +213,15 @@ def _producer(graph: Graph, tensor: str) -> Operator | None:
 
 def bypass(graph: Graph, tensor: str, source: str) -> Graph:
     """Read ``source`` wherever ``tensor`` was read; its operator goes."""
-    operators = [_reading(op, tensor, source) for op in graph.operators if op.output != tensor]
+    operators = [reading(op, tensor, source) for op in graph.operators if op.output != tensor]
     outputs = tuple(
         edge.replace(tensor=source) if edge.tensor == tensor else edge for edge in graph.outputs
     )
     return with_operators(graph.replace(outputs=outputs), operators)
 
 
-def _reading(operator: Operator, old: str, new: str) -> Operator:
+def reading(operator: Operator, old: str, new: str) -> Operator:
+    """The operator with another tensor in the place of one that it reads."""
     changes: dict[str, object] = {}
     for name in ("input", "a", "b"):
         if getattr(operator, name, None) == old:

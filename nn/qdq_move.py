@@ -98,6 +98,9 @@ def moved(
             "rows and columns of whole channels; only such parts are supported"
         )
     order = _order(image.shape, perm)
+    code = None if isinstance(value, Pending) else _code(builder, value, fill)
+    if isinstance(value, Real) and picks.filled and code is None:
+        value = rescaled(builder, value, node.name, node.op)
     if isinstance(value, Pending):
         return PendingMove(
             node=node.name,
@@ -109,11 +112,6 @@ def moved(
             picks=picks,
             fill=fill,
         )
-    code = _code(builder, value, fill)
-    if picks.filled and code is None:
-        assert isinstance(value, Real)
-        pending = rescaled(builder, value, node.name, node.op)
-        return moved(node, builder, pending, places, name, fill)
     tensor = builder.pick(node.name, value.tensor, picks, f"{name}_codes", code or 0)
     return replace(value, tensor=tensor, shape=shape, order=order)
 

@@ -21,7 +21,7 @@ def pad(node: Node, builder: Builder) -> Symbol:
     if node.outputs[0] not in builder.wanted:  # it is part of its readers by now
         return value
     mode = node.text("mode", "constant")
-    if mode not in MODES:
+    if mode not in (*MODES, "symmetric"):  # the last one in TFLite only
         raise ModelError(f"{node}: attribute 'mode' is {mode!r}; {', '.join(MODES)} are supported")
     places = [
         _places(node, mode, size, sides)
@@ -76,7 +76,7 @@ def _sides(node: Node, builder: Builder, value: Symbol) -> list[tuple[int, int]]
     sides = [(0, 0)] * rank
     for place, axis in enumerate(axes if fits else ()):
         sides[axis] = pads[place], pads[place + len(axes)]
-    batch = isinstance(value, Constant) or sides[0] == (0, 0)
+    batch = isinstance(value, Constant) or sides[:1] == [(0, 0)]
     left = [size + min(a, 0) + min(b, 0) for size, (a, b) in zip(value.shape, sides, strict=True)]
     if not fits or not batch or max((0, *pads)) > MAX_PADS or min(left) < 1:
         raise ModelError(

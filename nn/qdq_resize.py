@@ -98,10 +98,6 @@ def resize(node: Node, builder: Builder) -> Symbol:
 
 def _places(node: Node, builder: Builder, axis: Axis) -> list[int]:
     """The element that each output takes; -1 outside of what is there to be taken."""
-    if axis.after < 1 or axis.after > MAX_SIZE or not np.isfinite(axis.scale) or axis.scale <= 0:
-        raise ModelError(
-            f"{node}: resizes {axis.before} to {axis.after}; 1 to {MAX_SIZE} is supported"
-        )
     mode = node.text("coordinate_transformation_mode", "half_pixel")
     if builder.opset < 11:
         mode = "asymmetric"
@@ -112,7 +108,10 @@ def _places(node: Node, builder: Builder, axis: Axis) -> list[int]:
         )
     if axis.scale == 1:  # ONNX Runtime takes no region of such an axis
         return list(range(axis.before))
-    x = COORDINATES[mode](np.arange(axis.after, dtype=np.float32), axis)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = COORDINATES[mode](np.arange(axis.after, dtype=np.float32), axis)
+    if not np.isfinite(x).all():
+        raise ModelError(f"{node}: the region {list(axis.region)} is not one of finite numbers")
     places = np.clip(_nearest(node, builder, axis)(x), 0, axis.before - 1)
     if mode == EXTRAPOLATED:
         places = np.where((x < 0) | (x > axis.before - 1), -1, places)
@@ -151,6 +150,10 @@ def _axes(node: Node, builder: Builder, shape: tuple[int, ...]) -> list[Axis]:
     axes = [Axis(before=n, after=n, scale=np.float32(1)) for n in shape]
     wanted = _factors(node, [shape[axis] for axis in chosen], scales, sizes)
     for index, (axis, (after, scale)) in enumerate(zip(chosen, wanted, strict=True)):
+        if not 1 <= after <= MAX_SIZE or not np.isfinite(scale) or scale <= 0:
+            raise ModelError(
+                f"{node}: resizes {shape[axis]} to {after}; 1 to {MAX_SIZE} is supported"
+            )
         edges = (0.0, 1.0)
         if crops and region is not None:
             edges = float(region[index]), float(region[index + len(chosen)])
@@ -169,7 +172,8 @@ def _factors(
     if sizes is None:
         assert scales is not None
         factors = [np.float32(scale) for scale in scales]
-        return [(_whole(s * np.float32(n)), s) for n, s in zip(before, factors, strict=True)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [(_whole(s * np.float32(n)), s) for n, s in zip(before, factors, strict=True)]
     factors = [np.float32(size) / np.float32(n) for n, size in zip(before, sizes, strict=True)]
     policy = node.text("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":

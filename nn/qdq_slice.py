@@ -8,8 +8,8 @@ from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_move import moved
-from weft.nn.symbols import Codes, Constant, QuantisedConstant, Real, Symbol
-from weft.nn.views import channels_of
+from weft.nn.symbols import Codes, Constant, Pending, QuantisedConstant, Real, Symbol
+from weft.nn.views import axes_of, channels_of
 
 Picks = tuple[slice, ...]
 
@@ -100,7 +100,12 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
         return Constant(array=value.array[picks])
     if isinstance(value, QuantisedConstant):
         raise ModelError(f"{node}: a part of a quantised constant is not supported; fold it")
-    if not isinstance(value, Codes | Real):  # a clamp may stay: it does not move anything
+    if not isinstance(value, Codes | Real | Pending):
+        value = builder.real(node, 0)  # a clamp may stay: it does not move anything
+    lines = [list(range(size)[pick]) for size, pick in zip(value.shape, picks, strict=True)]
+    if isinstance(value, Pending) and all(lines) and len(lines[0]) == 1:
+        return moved(node, builder, value, lines, name)
+    if isinstance(value, Pending):
         value = builder.real(node, 0)
     count = int(np.prod(value.shape))
     places = np.arange(count) if value.order is None else value.order
@@ -114,9 +119,9 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
             "something of all dimensions"
         )
     found = channels_of(part.reshape(-1), own)
-    if found is None:
-        lines = [range(size)[pick] for size, pick in zip(value.shape, picks, strict=True)]
-        return moved(node, builder, value, [list(line) for line in lines], name)
+    turned = found is not None and axes_of(found[1], (1, len(found[0]), *own[1:])) is None
+    if found is None or (turned and part.ndim <= 4):
+        return moved(node, builder, value, lines, name)
     channels, order = found
     tensor = builder.select(node.name, value.tensor, channels, f"{name}_codes")
     return replace(value, tensor=tensor, shape=part.shape, order=order)

@@ -46,7 +46,8 @@ def specialised(
     for name, array in values.items():
         wide = array.astype(np.float32) if array.dtype == np.float16 else array
         graph.initializer.append(numpy_helper.from_array(wide, name))
-    kept = [item for item in graph.input if item.name not in values]
+    constants = {item.name for item in graph.initializer}  # old models list them here, too
+    kept = [item for item in graph.input if item.name not in constants]
     del graph.input[:]
     for item in kept:
         kind = item.type.tensor_type.elem_type

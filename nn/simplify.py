@@ -26,6 +26,7 @@ from weft.nn.graph import (
 from weft.nn.passes import Pass, bypass, drop_dead, with_operators
 from weft.nn.ranges import Range, code_ranges
 from weft.nn.reference import compute, windows
+from weft.nn.simplify_moves import merge_moves, moves_into_windows
 
 Kept = dict[str, np.ndarray]
 """Per tensor, bool [C]: the channels that stay."""
@@ -296,6 +297,9 @@ SIMPLIFICATIONS: tuple[Pass, ...] = (
     # First: what nobody needs must not count as a reader.
     drop_dead,
     merge_clamps,
+    # Before moves_into_windows: two Moves may together be one that only pads or cuts.
+    merge_moves,
+    moves_into_windows,
     # Before drop_channels: a folded channel is one without readers.
     fold_constants,
     drop_channels,

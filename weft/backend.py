@@ -35,7 +35,8 @@ from weft.nn.simplify import simplify
 Arrays = dict[str, np.ndarray]
 
 MOVES = (
-    "Concat", "DepthToSpace", "Pad", "Resize", "Slice", "Softmax", "SpaceToDepth", "Split",
+    "Concat", "DepthToSpace", "Gather", "Pad", "Resize", "Slice", "Softmax", "SpaceToDepth",
+    "Split", "Tile",
 )  # fmt: skip
 """What can be folded beside the operators that nothing is left of."""
 

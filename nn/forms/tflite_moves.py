@@ -83,10 +83,9 @@ def _pad(converter: "Converter", operator: TfOperator) -> None:
 
 
 def _mirror_pad(converter: "Converter", operator: TfOperator) -> None:
-    if int(operator.options.get("Mode", REFLECT)) != REFLECT:
-        raise ModelError(f"{operator}: mode SYMMETRIC is not supported; REFLECT is")
+    mode = b"reflect" if int(operator.options.get("Mode", REFLECT)) == REFLECT else b"symmetric"
     x, sides = converter.read(operator, 0), _sides(converter, operator)
-    converter.write(operator, converter.node(operator, "Pad", x, sides, mode=b"reflect"))
+    converter.write(operator, converter.node(operator, "Pad", x, sides, mode=mode))
 
 
 def _sides(converter: "Converter", operator: TfOperator) -> str:
@@ -97,8 +96,34 @@ def _sides(converter: "Converter", operator: TfOperator) -> str:
     return converter.stored(f"{operator.name}/pads", sides.T.reshape(-1))
 
 
+def _reverse(converter: "Converter", operator: TfOperator) -> None:
+    axes = _integers(converter, operator, 1).reshape(-1)
+    ends = [
+        converter.stored(f"{operator.name}/{name}", np.full(len(axes), value, np.int64))
+        for name, value in (("begins", -1), ("ends", -LAST))
+    ]
+    steps = converter.stored(f"{operator.name}/steps", np.full(len(axes), -1, np.int64))
+    along = converter.stored(f"{operator.name}/axes", axes)
+    x = converter.read(operator, 0)
+    converter.write(operator, converter.node(operator, "Slice", x, *ends, along, steps))
+
+
+def _gather(converter: "Converter", operator: TfOperator) -> None:
+    if operator.options.get("BatchDims", 0):
+        raise ModelError(f"{operator}: batch_dims is not supported; 0 is")
+    indices = converter.stored(f"{operator.name}/indices", _integers(converter, operator, 1))
+    axis, x = int(operator.options.get("Axis", 0)), converter.read(operator, 0)
+    converter.write(operator, converter.node(operator, "Gather", x, indices, axis=axis))
+
+
+def _tile(converter: "Converter", operator: TfOperator) -> None:
+    repeats = converter.stored(f"{operator.name}/repeats", _integers(converter, operator, 1))
+    x = converter.read(operator, 0)
+    converter.write(operator, converter.node(operator, "Tile", x, repeats))
+
+
 def _slice(converter: "Converter", operator: TfOperator) -> None:
-    begins, sizes = (_integers(converter, operator, place).reshape(-1) for place in (1, 2))
+    begins, sizes = _lists(converter, operator, (1, 2))
     ends = np.where(sizes < 0, LAST, begins + sizes)
     x = converter.read(operator, 0)
     converter.write(operator, _sliced(converter, operator, x, begins, ends, np.ones_like(begins)))
@@ -109,7 +134,7 @@ def _strided_slice(converter: "Converter", operator: TfOperator) -> None:
     for name in ("EllipsisMask", "NewAxisMask"):
         if get(name, 0):
             raise ModelError(f"{operator}: {name} is not supported; name all dimensions")
-    begins, ends, steps = (_integers(converter, operator, i).reshape(-1) for i in (1, 2, 3))
+    begins, ends, steps = _lists(converter, operator, (1, 2, 3))
     bits = 1 << np.arange(len(begins))
     single = (int(get("ShrinkAxisMask", 0)) & bits) > 0
     forward = steps > 0
@@ -139,12 +164,13 @@ def _sliced(converter: "Converter", operator: TfOperator, x: str, *parts: np.nda
 
 def _split(axis_place: int, x_place: int, sizes_place: int | None) -> Handler:
     def handler(converter: "Converter", operator: TfOperator) -> None:
-        axis = int(_integers(converter, operator, axis_place).reshape(-1)[0])
+        (axes,) = _lists(converter, operator, (axis_place,), 1)
+        axis = int(axes[0])
         sizes: Any = np.array(
             [_length(converter, operator, index, axis) for index in operator.outputs], np.int64
         )
         if sizes_place is not None:
-            sizes = _integers(converter, operator, sizes_place).reshape(-1)
+            (sizes,) = _lists(converter, operator, (sizes_place,), len(operator.outputs))
         begins = np.concatenate([[0], np.cumsum(sizes)])
         x = converter.read(operator, x_place)
         for place in range(len(operator.outputs)):
@@ -183,22 +209,38 @@ def _prelu(converter: "Converter", operator: TfOperator) -> None:
     converter.write(operator, converter.node(operator, "PRelu", x, slope))
 
 
+def _lists(
+    converter: "Converter", operator: TfOperator, places: tuple[int, ...], count: int | None = None
+) -> list[np.ndarray]:
+    """Constant inputs of one length, ``count`` or the input's number of dimensions."""
+    if count is None:
+        count = len(converter.needed(operator, 0).shape)
+    lists = [_integers(converter, operator, place).reshape(-1) for place in places]
+    if any(len(item) != count for item in lists):
+        lengths = ", ".join(str(len(item)) for item in lists)
+        raise ModelError(f"{operator}: constants of {lengths} numbers; {count} are needed")
+    return lists
+
+
 def _integers(converter: "Converter", operator: TfOperator, place: int) -> np.ndarray:
     return converter.constant(operator, place).astype(np.int64)
 
 
 MOVES: dict[str, Handler] = {
     "DEPTH_TO_SPACE": _blocks("DepthToSpace"),
+    "GATHER": _gather,
     "MIRROR_PAD": _mirror_pad,
     "PAD": _pad,
     "PADV2": _pad,
     "PRELU": _prelu,
     "RESIZE_BILINEAR": _resize(linear=True),
     "RESIZE_NEAREST_NEIGHBOR": _resize(linear=False),
+    "REVERSE_V2": _reverse,
     "SLICE": _slice,
     "SPACE_TO_DEPTH": _blocks("SpaceToDepth"),
     "SPLIT": _split(0, 1, None),
     "SPLIT_V": _split(2, 0, 1),
     "STRIDED_SLICE": _strided_slice,
+    "TILE": _tile,
     "TRANSPOSE_CONV": _transpose_conv,
 }

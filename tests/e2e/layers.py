@@ -1,10 +1,10 @@
 """Seeded random networks of one layer (or a few), over everything that a layer can vary in."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from tests.e2e.layer_choices import CHANNELS, Choices
 from weft.nn.graph import (
     Add,
     AveragePool,
@@ -15,14 +15,11 @@ from weft.nn.graph import (
     MaxPool,
     Move,
     Rescale,
-    Scaling,
     Tensor,
     Window,
 )
 from weft.nn.numerics import scaling_of
 
-CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 48, 64, 70)
-ZERO_POINTS = (-128, 127, 0, -1, 1, 83, -17, 4)
 POINTS = (24, 32, 40, 48)
 KINDS = (
     "conv",
@@ -50,100 +47,8 @@ KINDS = (
 
 
 @dataclass
-class Layers:
-    """A network under construction."""
-
-    rng: np.random.Generator
-    wide_weights: bool  # with zero points: 9 bits
-    packable: bool = False  # none is -128, so that two share a multiplier
-    tensors: list[Tensor] = field(default_factory=list)
-    operators: list[Any] = field(default_factory=list)
-    inputs: list[str] = field(default_factory=list)
-
-    def pick(self, values):
-        """One of the values."""
-        return values[self.rng.integers(len(values))]
-
-    def tensor(self, shape: tuple[int, int, int], zero_point: int | None = None) -> Tensor:
-        """A new tensor with a zero point of its own."""
-        if zero_point is None:
-            zero_point = int(self.pick(ZERO_POINTS))
-        name = f"t{len(self.tensors)}"
-        self.tensors.append(Tensor(name=name, shape=shape, scale=1.0, zero_point=zero_point))
-        return self.tensors[-1]
-
-    def input(self, shape: tuple[int, int, int]) -> Tensor:
-        """A new network input."""
-        tensor = self.tensor(shape)
-        self.inputs.append(tensor.name)
-        return tensor
-
-    def image(self, channels: int | None = None) -> Tensor:
-        """A new input image of random size."""
-        height, width = (int(n) for n in self.rng.integers(1, 10, 2))
-        return self.input((channels or int(self.pick(CHANNELS)), height, width))
-
-    def clamp(self) -> dict[str, int]:
-        """Output limits: the whole range, or what a folded Clip leaves."""
-        if self.rng.random() < 0.5:
-            return {}
-        low, high = sorted(int(v) for v in self.rng.integers(-128, 128, 2))
-        return {"low": low, "high": high}
-
-    def window(self, source: Tensor, max_kernel: int = 4) -> Window:
-        """A window that fits the image, with any stride, dilation and asymmetric padding."""
-        while True:
-            kh, kw = (int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
-            sy, sx = (int(s) for s in self.rng.integers(1, 4, 2))
-            top, left, bottom, right = (int(self.rng.integers(0, k)) for k in (kh, kw, kh, kw))
-            dy, dx = (int(self.pick((1, 1, 1, 2))) for _ in range(2))
-            window = Window(
-                kernel=(kh, kw),
-                stride=(sy, sx),
-                pads=(top, left, bottom, right),
-                dilation=(dy, dx),
-            )
-            if min(window.output_size(*source.shape[1:])) >= 1:
-                return window
-
-    def scaling(self, count: int, spread: float) -> Scaling:
-        """Factors that bring sums of about ``spread`` into range; some of them extreme."""
-        if self.rng.random() < 0.2:
-            return scaling_of(2.0 ** self.rng.uniform(-36, 9, count))
-        if self.rng.random() < 0.2:
-            return scaling_of(2.0 ** -self.rng.integers(0, 16, count))  # ties
-        return scaling_of(self.rng.uniform(0.2, 3, count) * 100 / max(1.0, spread))
-
-    def stretched(self, source: Tensor, max_kernel: int = 4) -> Window:
-        """A window over the stretched image, pads beyond its kernel or negative at times."""
-        while True:
-            kh, kw = (int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
-            stretch = int(self.rng.integers(1, 5)), int(self.rng.integers(1, 5))
-            top, left, bottom, right = pads = [int(p) for p in self.rng.integers(-3, 5, 4)]
-            window = Window(
-                kernel=(kh, kw),
-                pads=(top, left, bottom, right),
-                dilation=(int(self.pick((1, 1, 2, 3))), int(self.pick((1, 1, 2, 3)))),
-                stretch=stretch,
-            )
-            size = [(n - 1) * s for n, s in zip(source.shape[1:], stretch, strict=True)]
-            cut = [max(-pads[i], 0) + max(-pads[i + 2], 0) for i in (0, 1)]
-            inside = all(c <= n for c, n in zip(cut, size, strict=True))
-            if inside and min(window.output_size(*source.shape[1:])) >= 1:
-                return window
-
-    def places(self, size: int) -> tuple[int, ...]:
-        """Rows or columns: a part, repeated, spread, backwards, filled, or any."""
-        count = int(self.rng.integers(1, 9))
-        first, step = int(self.rng.integers(-2, size)), int(self.rng.integers(-2, 4))
-        match self.pick(("line", "line", "repeat", "any")):
-            case "line":
-                line = [first + step * i for i in range(count)]
-                return tuple(p if 0 <= p < size else -1 for p in line)
-            case "repeat":
-                return tuple(np.arange(size).repeat(int(self.rng.integers(1, 4))).tolist())
-            case _:
-                return tuple(self.rng.integers(-1, size, count).tolist())
+class Layers(Choices):
+    """A network under construction, operator by operator."""
 
     def move(self, source: Tensor) -> Tensor:
         """Rows and columns of a tensor in another order."""
@@ -162,6 +67,31 @@ class Layers:
                 cols=cols,
                 fill=int(self.rng.integers(-128, 128)),
                 swap=swap,
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def picked(self, source: Tensor) -> Tensor:
+        """Channels of a tensor as they are: some that follow each other, or any."""
+        n = source.shape[0]
+        first, count = int(self.rng.integers(0, n)), int(self.rng.integers(1, 20))
+        channels = self.rng.integers(0, n, count)
+        if self.rng.random() < 0.7:
+            first = first // 8 * 8 if self.rng.random() < 0.5 else first
+            channels = np.arange(first, min(first + count, n))
+        weight = np.zeros((len(channels), n, 1, 1), np.int16)
+        weight[np.arange(len(channels)), channels] = 1
+        output = self.tensor((len(channels), *source.shape[1:]), source.zero_point)
+        self.operators.append(
+            Conv(
+                name=f"pick{len(self.operators)}",
+                output=output.name,
+                input=source.name,
+                weight=weight,
+                bias=np.zeros(len(channels), np.int64),
+                scaling=scaling_of(1.0),
+                window=Window(kernel=(1, 1)),
                 **self.clamp(),
             )
         )
@@ -431,6 +361,7 @@ def _move(layers: Layers) -> Tensor:
     """Moves before, behind and between operators of both units."""
     tensor = layers.image()
     for _ in range(2):
+        tensor = layers.picked(tensor) if layers.rng.random() < 0.3 else tensor
         tensor = layers.move(tensor)
         if layers.rng.random() < 0.5:
             window = layers.window(tensor, 2)

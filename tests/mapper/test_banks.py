@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.support import ENDLESS, engine
+from tests.mapper.support import ENDLESS, compact, engine
+from tests.mapper.test_lower import agree, dag
 from weft.mapper import cost
 from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.build import INPUTS, OUTPUTS, build
+from weft.mapper.copies import with_copies
 from weft.mapper.plan import Plan
-from weft.nn.errors import ModelError
+from weft.nn.checker import check
 from weft.nn.graph import Add, Graph, Tensor, Window
 
 SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
@@ -199,8 +201,21 @@ def test_single_ported_banks_alternate() -> None:
             assert bit != other_bit
 
 
-def test_a_single_port_cannot_serve_every_network() -> None:
+@pytest.mark.parametrize(("n_convs", "n_copies"), [(1, 1), (2, 0), (3, 1)])
+def test_a_single_port_takes_a_copy_where_paths_differ(n_convs: int, n_copies: int) -> None:
     """An Add reads both operands from one bank; a block of one convolution puts them in two."""
-    with pytest.raises(ModelError, match=r"'add\d' \(Add\).*single port"):
-        demands(residual(1), {}, single_port=True)
-    demands(residual(1), {}, single_port=False)
+    graph = residual(n_convs)
+    found = with_copies(graph, {})
+    check(found)
+    assert len(found.operators) - len(graph.operators) == n_copies
+    demands(found, {}, single_port=True)
+    plan = build(graph, ENDLESS, compact(4, 4, single_port=True, streamed=False), 0)
+    agree(graph, plan)
+    assert len(plan.steps) == len(found.operators)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_single_port_serves_every_network(seed: int) -> None:
+    graph = dag(seed)
+    plan = build(graph, ENDLESS, compact(3, 4, single_port=True, streamed=seed % 2 == 0), 0)
+    agree(graph, plan, seed=seed)

@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.e2e.layers import CHANNELS, Layers
+from tests.e2e.layer_choices import CHANNELS
+from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
 from weft.mapper import cost

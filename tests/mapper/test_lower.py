@@ -1,5 +1,7 @@
 """Whole plans, executed step by step by the interpreter, against the reference."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from weft.mapper.plan import Plan, Unit
 from weft.mapper.search import plan
 from weft.nn.checker import check
 from weft.nn.errors import ModelError
-from weft.nn.graph import AveragePool, Graph, Reshape, Window
+from weft.nn.graph import AveragePool, Conv, Graph, Reshape, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.reference import run
 
@@ -299,3 +301,39 @@ def test_the_interpreter_sees_a_wrong_plan() -> None:
         except AssertionError:
             continue
         assert not np.array_equal(actual, expected), wrong
+
+
+@pytest.mark.parametrize(
+    ("channels", "unit"),
+    [
+        (range(8, 13), Unit.VECTOR),
+        (range(4), Unit.VECTOR),
+        (range(16, 17), Unit.VECTOR),
+        (range(3, 8), Unit.ARRAY),  # not from the start of a word on
+        ((0, 1, 3), Unit.ARRAY),
+        ((0, 0), Unit.ARRAY),
+    ],
+)
+def test_channels_from_the_start_of_a_word_on_are_copied(
+    channels: Sequence[int], unit: Unit
+) -> None:
+    layers = Layers(rng=np.random.default_rng(0), wide_weights=False)
+    source = layers.input((17, 3, 4))
+    weight = np.zeros((len(channels), 17, 1, 1), np.int16)
+    weight[np.arange(len(channels)), channels] = 1
+    picked = layers.tensor((len(channels), 3, 4), source.zero_point)
+    layers.operators.append(
+        Conv(
+            name="pick",
+            output=picked.name,
+            input=source.name,
+            weight=weight,
+            bias=np.zeros(len(channels), np.int64),
+            scaling=scaling_of(1.0),
+            window=Window(kernel=(1, 1)),
+        )
+    )
+    graph = layers.graph("pick", [picked])
+    plan = made(graph, (4, 4, 2, 2, 1))
+    assert [step.unit for step in plan.steps] == [unit]
+    agree(graph, plan)

@@ -67,7 +67,7 @@ def test_random_networks_that_overlap(kind: str, sizes: tuple[int, ...]) -> None
 @pytest.mark.parametrize("kind", ["perceptron", "stack", "branches", "mixture"])
 def test_random_networks_that_chain(kind: str, sizes: tuple[int, ...]) -> None:
     first = KINDS.index(kind)
-    plans = [check(random_network(seed), sizes) for seed in range(first, 400, len(KINDS))]
+    plans = [check(random_network(seed), sizes) for seed in range(first, 800, len(KINDS))]
     expected = {"image" if kind == "stack" else "fully connected", "after a chained step"}
     if kind == "mixture":
         expected |= {"after a step that follows", "before a step that follows"}

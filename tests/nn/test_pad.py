@@ -92,7 +92,7 @@ def test_equals_onnx_runtime(
     convs = (folded_conv, padded_conv, max_pool)
     graph = compared(net, tmp_path, exact=between and behind in convs)
     limits: dict[Behind, tuple[int, int]] = {
-        folded_conv: (3, 3),
+        folded_conv: (9, 9),  # beyond its kernel, too
         padded_conv: (4, 5),
         average: (3, 4),
     }

@@ -238,6 +238,31 @@ REFUSED: dict[str, tuple[dict[str, Any], list[Any], str]] = {
 }
 
 
+def test_regions_that_are_none_are_refused(tmp_path: Path) -> None:
+    net = Net(opset=18)
+    x = net.dq(net.input("x", (1, 3, 4, 5)), 0.1, 3)
+    region = net.constant([0, 0, 0, np.inf, 1, 1, 1, 1], "float32")
+    y = net.node("Resize", x, region, net.constant([1, 1, 2, 2], "float32"),
+                 coordinate_transformation_mode="tf_crop_and_resize")  # fmt: skip
+    net.output(net.q(y, 0.1, 3), 4)
+    with pytest.raises(ModelError) as error:
+        import_model(net.save(tmp_path))
+    assert str(error.value) == (
+        "node 'resize1' (Resize): the region [inf, 1.0] is not one of finite numbers"
+    )
+
+
+@pytest.mark.parametrize("scale", [np.inf, -np.inf, np.nan, 3e38, 1e-45, -1.0])
+def test_absurd_scales_are_refused(scale: float, tmp_path: Path) -> None:
+    net = Net(opset=18)
+    x = net.dq(net.input("x", (1, 3, 4, 5)), 0.1, 3)
+    for mode in ("nearest", "linear"):
+        y = net.node("Resize", x, "", net.constant([1, 1, scale, 1], "float32"), mode=mode)
+    net.output(net.q(y, 0.1, 3), 4)
+    with pytest.raises(ModelError, match="resizes 4 to"):
+        import_model(net.save(tmp_path))
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str, tmp_path: Path) -> None:
     attributes, scales, text = REFUSED[case]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.nn.qdq_builder import Net, run_onnx
 from weft.nn.errors import ModelError
+from weft.nn.graph import Conv
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 
@@ -152,6 +153,39 @@ def test_height_and_width_change_places(shape: tuple[int, ...], tmp_path: Path) 
     check(net, tmp_path, shape)
 
 
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_gather_and_tile(axis: int, tmp_path: Path) -> None:
+    net, shape = Net(), (1, 3, 4, 5)
+    y = net.node("Gather", start(net, shape), ints(net, 2, 0, -1, 2, 1), axis=axis)
+    net.output(requantised(net, y), 4)
+    repeats = np.ones(4, int)
+    repeats[axis] = 3
+    net.output(requantised(net, net.node("Tile", y, ints(net, *repeats))), 4)
+    check(net, tmp_path, shape)
+
+
+def test_of_what_is_not_quantised_yet(tmp_path: Path) -> None:
+    """PyTorch 2 export quantises at the end of an island only; no channel is computed twice."""
+    rng, net, shape = np.random.default_rng(0), Net(opset=13), (1, 3, 4, 5)
+    weight = net.dq(net.constant(rng.integers(-99, 100, (8, 3, 1, 1)), "int8"), 0.0137, 0)
+    y = net.node("Relu", net.node("Conv", start(net, shape), weight))
+    first = net.node("Split", y, ints(net, 3, 5), axis=1)
+    net.nodes[-1].output.append(f"{first}_1")
+    net.output(net.q(first, 0.0931, -9), 4)
+    rows = net.node("Slice", f"{first}_1", ints(net, 3), ints(net, -9), ints(net, 2), ints(net, -2))
+    net.output(net.q(rows, 0.05, -128), 4)
+    path = net.save(tmp_path)
+    x = rng.integers(-128, 128, (3, *shape[1:])).astype(np.int8)
+    graph = import_model(path)
+    found = reference_model(graph, {"x": x}).values()
+    for a, b in zip(found, run_onnx(path, {"x": x}), strict=True):
+        np.testing.assert_array_equal(a, b)
+    convs = [
+        op for op in graph.operators if op.type == "Conv" and op.inputs == (graph.inputs[0].tensor,)
+    ]
+    assert sum(len(conv.bias) for conv in convs if isinstance(conv, Conv)) == 8
+
+
 REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
     "nothing": (
         lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 3), ints(net, 1)),
@@ -168,6 +202,20 @@ REFUSED: dict[str, tuple[Callable[[Net, str], str], str]] = {
         ),
         "node 'slice2' (Slice): takes [1, 8, 2] out of [1, 8, 12], which are not the same rows and "
         "columns of whole channels; only such parts are supported",
+    ),
+    "gather of one": (
+        lambda net, x: net.node("Gather", x, net.constant(2, "int64"), axis=1),
+        "node 'gather1' (Gather): indices of shape [] along dimension 1; a list of them, along a "
+        "dimension behind the batch, is supported",
+    ),
+    "gather beyond": (
+        lambda net, x: net.node("Gather", x, ints(net, 0, 6), axis=1),
+        "node 'gather1' (Gather): indices 0 to 6 of 6",
+    ),
+    "tile of the batch": (
+        lambda net, x: net.node("Tile", x, ints(net, 2, 1, 1, 1)),
+        "node 'tile1' (Tile): repeats [2, 1, 1, 1] of [1, 6, 4, 4]; one of 1 or more for each "
+        "dimension, 1 for the batch, is supported",
     ),
     "no such axis": (
         lambda net, x: net.node("Slice", x, ints(net, 3), ints(net, 4), ints(net, 4)),

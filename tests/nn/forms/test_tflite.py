@@ -174,176 +174,14 @@ def test_concat_mean_and_hard_swish_in_nhwc(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.mean(got != np.clip(wanted, -128, 127)) < 0.1
 
 
-def integers(*values: Any) -> np.ndarray:
-    return np.array(values, np.int32)
-
-
-def moved(
-    monkeypatch: pytest.MonkeyPatch,
-    op: str,
-    given: list[np.ndarray],
-    wanted: np.ndarray,
-    options: dict[str, Any] | None = None,
-    first: int = 0,
-) -> None:
-    """The operator's codes; its constants stand around the image, which is input ``first``."""
-    inputs = list(range(1, len(given) + 1))
-    inputs.insert(first, 0)
-    constants = [tensor(f"c{i}", x.shape, array=x) for i, x in enumerate(given)]
-    output = tensor("y", (1, *wanted.shape[1:]))
-    graph = imported(
-        monkeypatch,
-        [tensor("x", (1, *CODES.shape[1:])), *constants, output],
-        [(op, tuple(inputs), len(given) + 1, options or {})],
-    )
-    (got,) = reference_model(graph, {"x": CODES}).values()
-    np.testing.assert_array_equal(got, wanted)
-
-
-def test_parts_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, end, step = integers(0, 3, 1, 0), integers(0, 0, 6, 0), integers(1, -2, 2, 1)
-    moved(monkeypatch, "SLICE", [integers(0, 1, 2, 1), integers(-1, 2, 3, 2)],
-          CODES[:, 1:3, 2:5, 1:])  # fmt: skip
-    masks = {"BeginMask": 9, "EndMask": 11}
-    moved(monkeypatch, "STRIDED_SLICE", [begin, end, step], CODES[:, 3::-2, 1:6:2], masks)
-    masks = {"BeginMask": 1, "EndMask": 1, "ShrinkAxisMask": 2}
-    moved(monkeypatch, "STRIDED_SLICE", [integers(0, -1, 1, 0), integers(0, 0, 6, 3),
-          integers(1, 1, 2, 1)], CODES[:, -1, 1:6:2], masks)  # fmt: skip
-
-
-@pytest.mark.parametrize("op", ["SPLIT", "SPLIT_V"])
-@pytest.mark.parametrize("axis", [1, 2, 3, -2])
-def test_split(monkeypatch: pytest.MonkeyPatch, axis: int, op: str) -> None:
-    size = CODES.shape[axis]
-    sizes = [size // 2] * 2 if op == "SPLIT" and size % 2 == 0 else [1, size - 1]
-    parts = np.split(CODES, [sizes[0]], axis=axis)
-    inputs = (1, 0) if op == "SPLIT" else (0, 2, 1)
-    constants = [
-        tensor("axis", (), array=integers(axis)),
-        tensor("sizes", (2,), array=integers(*sizes)),
-    ]
-    outputs = [tensor(f"y{i}", (1, *part.shape[1:])) for i, part in enumerate(parts)]
-    tensors = [tensor("x", (1, *CODES.shape[1:])), *constants, *outputs]
-    operator = TfOperator(name="y0", op=op, inputs=inputs, outputs=(3, 4))
-    model = TfModel(tensors=tuple(tensors), operators=(operator,), inputs=(0,), outputs=(3, 4))
-    monkeypatch.setattr(tflite, "read", lambda path: model)
-    found = reference_model(import_model("net.tflite"), {"x": CODES})
-    for name, part in zip(("y0", "y1"), parts, strict=True):
-        np.testing.assert_array_equal(found[name], part)
-
-
-def test_pads(monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = [(0, 0), (1, 2), (0, 3), (0, 0)]
-    pads = [np.array(sides, np.int32)]
-    moved(monkeypatch, "PAD", pads, np.pad(CODES, sides, constant_values=3))
-    value = np.array([-50], np.int8)
-    moved(monkeypatch, "PADV2", [*pads, value], np.pad(CODES, sides, constant_values=-50))
-    moved(monkeypatch, "MIRROR_PAD", pads, np.pad(CODES, sides, mode="reflect"), {"Mode": 0})
-
-
-@pytest.mark.parametrize("size", [(8, 12), (2, 3), (4, 6), (7, 1), (1, 11)], ids=str)
-@pytest.mark.parametrize("way", ["", "AlignCorners", "HalfPixelCenters"])
-def test_resize(monkeypatch: pytest.MonkeyPatch, way: str, size: tuple[int, int]) -> None:
-    """As ``reference_ops::GetNearestNeighbor`` has it."""
-    places = []
-    for after, before in zip(size, CODES.shape[1:3], strict=True):
-        scale, x = before / after, np.arange(after)
-        if way == "AlignCorners":
-            scale = (before - 1) / (after - 1) if after > 1 else scale
-            place = np.floor(x * scale + 0.5)
-        else:
-            place = np.floor((x + (0.5 if way else 0)) * scale)
-        places.append(np.clip(place, 0, before - 1).astype(int))
-    wanted = CODES[:, places[0]][:, :, places[1]]
-    if size == CODES.shape[1:3]:
-        return
-    moved(monkeypatch, "RESIZE_NEAREST_NEIGHBOR", [integers(*size)], wanted, {way: True})
-
-
-@pytest.mark.parametrize("half", [False, True])
-def test_resize_bilinear(monkeypatch: pytest.MonkeyPatch, half: bool) -> None:
-    """Twice as large: each is a mean of up to four, some of them ties."""
-    rows, cols = (np.arange(n * 2) / 2 - (0.25 if half else 0) for n in (4, 6))
-    wanted = CODES.astype(float)
-    for axis, places in ((1, rows), (2, cols)):
-        last = CODES.shape[axis] - 1
-        places = np.clip(places, 0, last)
-        first = np.floor(places).astype(int)
-        share = (places - first).reshape([-1 if i == axis else 1 for i in range(4)])
-        after = np.minimum(first + 1, last)
-        wanted = wanted.take(first, axis) * (1 - share) + wanted.take(after, axis) * share
-    wanted = np.rint(wanted - 3) + 3  # half to even, counted from the zero point
-    options = {"HalfPixelCenters": half}
-    moved(monkeypatch, "RESIZE_BILINEAR", [integers(8, 12)], wanted.astype(np.int8), options)
-
-
-def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = CODES.reshape(6, 2, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(6, 2, 3, 12)
-    moved(monkeypatch, "SPACE_TO_DEPTH", [], blocks, {"BlockSize": 2})
-    graph = imported(
-        monkeypatch,
-        [tensor("x", (1, 2, 3, 12)), tensor("y", (1, 4, 6, 3))],
-        [("DEPTH_TO_SPACE", (0,), 1, {"BlockSize": 2})],
-    )
-    (got,) = reference_model(graph, {"x": blocks}).values()
-    np.testing.assert_array_equal(got, CODES)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1,)], ids=str)
-def test_prelu(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
-    slopes = np.array([5, -9, 13][: shape[-1]], np.int8).reshape(shape)
-    x = (CODES.astype(np.float32) - 3) * np.float32(0.1)
-    real = np.where(x >= 0, x, x * (slopes.astype(np.float32) - 3) * np.float32(0.1))
-    wanted = np.clip(np.rint(real / np.float32(0.1)) + 3, -128, 127)
-    moved(monkeypatch, "PRELU", [slopes], wanted)
-
-
-@pytest.mark.parametrize("padding", [0, 1])
-@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 2)], ids=str)
-def test_transpose_conv(
-    monkeypatch: pytest.MonkeyPatch, stride: tuple[int, int], padding: int
-) -> None:
-    """As ``reference_ops::TransposeConv`` has it: each code scatters a kernel into the output."""
-    rng = np.random.default_rng(1)
-    weight = rng.integers(-127, 128, (5, 3, 2, 3)).astype(np.int8)
-    scale = rng.uniform(0.002, 0.01, 5).astype(np.float32)
-    bias = rng.integers(-900, 900, 5).astype(np.int32)
-    size = [n * s for n, s in zip((4, 6), stride, strict=True)]
-    if padding == 1:
-        size = [n + max(k - s, 0) for n, k, s in zip(size, (3, 2), stride, strict=True)]
-    options = {"StrideH": stride[0], "StrideW": stride[1], "Padding": padding}
-    graph = imported(
-        monkeypatch,
-        [
-            tensor("x", (1, 4, 6, 3)),
-            tensor("size", (4,), array=integers(1, *size, 5)),
-            tensor("w", (5, 3, 2, 3), scale=scale, zero=0, array=weight),
-            tensor("b", (5,), scale=np.float32(0.1) * scale, zero=0, array=bias),
-            tensor("y", (1, *size, 5), scale=0.31, zero=-7),
-        ],
-        [("TRANSPOSE_CONV", (1, 2, 0, 3), 4, options)],
-    )
-    acc = np.zeros((6, size[0] + 9, size[1] + 9, 5), np.int64)
-    cut = [max(k - s, 0) // 2 if padding == 0 else 0 for k, s in zip((3, 2), stride, strict=True)]
-    for y, x, ky, kx in np.ndindex(4, 6, 3, 2):
-        acc[:, y * stride[0] + ky, x * stride[1] + kx] += (CODES[:, y, x].astype(int) - 3) @ weight[
-            :, ky, kx
-        ].T.astype(int)
-    acc = acc[:, cut[0] : cut[0] + size[0], cut[1] : cut[1] + size[1]] + bias
-    factor = (np.float32(0.1) * scale) / np.float32(0.31)
-    wanted = np.clip(np.rint(acc.astype(np.float32) * factor) - 7, -128, 127)
-    (got,) = reference_model(graph, {"x": CODES}).values()
-    np.testing.assert_array_equal(got, wanted)
-
-
 REFUSED = {
     "mask": (
         [("STRIDED_SLICE", (0,), 1, {"NewAxisMask": 1})],
         "node 'y' (STRIDED_SLICE): NewAxisMask is not supported; name all dimensions",
     ),
-    "mirror": (
-        [("MIRROR_PAD", (0,), 1, {"Mode": 1})],
-        "node 'y' (MIRROR_PAD): mode SYMMETRIC is not supported; REFLECT is",
+    "batch_dims": (
+        [("GATHER", (0,), 1, {"BatchDims": 1})],
+        "node 'y' (GATHER): batch_dims is not supported; 0 is",
     ),
     "centres": (
         [("RESIZE_NEAREST_NEIGHBOR", (0,), 1, {"AlignCorners": True, "HalfPixelCenters": True})],
@@ -351,8 +189,8 @@ REFUSED = {
         "supported",
     ),
     "operator": (
-        [("GATHER", (0,), 1, {})],
-        "node 'y' (GATHER): operator GATHER is not supported in TFLite files; supported are "
+        [("UNPACK", (0,), 1, {})],
+        "node 'y' (UNPACK): operator UNPACK is not supported in TFLite files; supported are "
         + ", ".join(tflite.HANDLERS),
     ),
     "activation": (
