@@ -121,8 +121,9 @@ def round_up(within: Value, edge: Value, half_up: Value, whole: Value, odd: Valu
 
 def clip(result: Value, too_low: Value, too_high: Value, low: Value, high: Value) -> Value:
     """The code of a rounded value with its zero point; too_low, too_high: what lies far outside."""
-    below = too_low | (~too_high & (result < low))
-    above = too_high | (result > high)
+    # The sign of a difference is one carry chain; a comparison takes more.
+    below = too_low | (~too_high & (result - low)[-1])
+    above = too_high | (high - result)[-1]
     return Mux(below, low, Mux(above, high, result))
 
 

@@ -100,8 +100,12 @@ class Sequencer(wiring.Component):
         y = walker.walk("y", step.y0.as_signed(), y_strides)
         x_strides = {"col": step.x_col, "kernel_col": step.x_kernel_col}
         x = walker.walk("x", step.x0.as_signed(), x_strides)
-        # As unsigned numbers, negative coordinates are beyond every size.
-        below = Cat(y.as_unsigned() < step.height, x.as_unsigned() < step.width)
+        # As unsigned numbers, negative coordinates are beyond every size. The sign of a difference
+        # is one carry chain; a comparison takes more.
+        below = Cat(
+            (y.as_unsigned() - step.height)[-1],
+            (x.as_unsigned() - step.width)[-1],
+        )
         m.d.sync += self.inside.eq(below.all())
 
         self._walk_weights(m, walker)

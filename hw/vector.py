@@ -144,6 +144,8 @@ class VectorUnit(wiring.Component):
                 m.d.sync += first.eq(act + Mux(clear, 0, first))
             with m.Case(VectorOp.MAX):
                 largest = first[:8].as_signed()  # so far: an activation
-                m.d.sync += first.eq(Mux(clear | (act > largest), act, largest))
+                # The sign of a difference is one carry chain; a comparison takes more.
+                behind = (largest - act)[-1]
+                m.d.sync += first.eq(Mux(clear | behind, act, largest))
             with m.Case(VectorOp.PAIR):
                 m.d.sync += first.eq(Mux(clear, act, first + (act << PAIR_SHIFT)))
