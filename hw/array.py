@@ -96,9 +96,11 @@ class SystolicArray(wiring.Component):
         )
         m.submodules[f"bank_{k}"] = ram
         enable, row = Signal.like(self.load_en), Signal.like(self.load_row)
+        word = Signal.like(self.load_address)  # as wide as the larger weight memory's
         m.d.comb += [
-            Cat(enable, row, ram.w_addr, ram.w_data).eq(load),
+            Cat(enable, row, word, ram.w_data).eq(load),
             ram.w_en.eq(Mux(row == k, enable, 0)),
+            ram.w_addr.eq(word),
             ram.r_addr.eq(address),
         ]
         return data.View(data.ArrayLayout(signed(bits), fields), ram.r_data)

@@ -35,6 +35,7 @@ def params_of(case: tuple[int, int, int, int, Multiplier]) -> EngineParams:
         array_requant=1,
         vector_requant=1,
         weight_words=11,
+        vector_words=40,  # whose addresses are longer
         weight_bits=weight_bits,
         accumulator_bits=accumulator_bits,
         array_multiplier=style,

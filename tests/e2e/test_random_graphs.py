@@ -1,0 +1,61 @@
+"""Random networks of one to eight layers in Verilator: every bit equal, every cycle predicted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.hardware import wrong_on_hardware
+from tests.mapper.support import ENDLESS, compact
+from tests.nn.random_graphs import build as build_model
+from tests.nn.random_graphs import random_layers
+from weft.mapper.build import FOLD_LEVELS, build, shared_engine
+from weft.mapper.plan import Engine, Style, Styles
+from weft.nn.graph import Graph
+from weft.nn.importer import import_model
+
+ENGINES = {
+    "k8n8": Engine(lanes=8, columns=8, array_requant=4, vector_requant=2, vector_taps=3),
+    "k16n16-packed": Engine(
+        lanes=16,
+        columns=16,
+        array_requant=8,
+        vector_requant=4,
+        styles=Styles(array=Style.PACKED, vector=Style.LUT, requant=Style.LUT),
+    ),
+    "k3n5": Engine(lanes=3, columns=5, array_requant=1, vector_requant=3),
+    "k2n6-compact": compact(2, 6, single_port=True, streamed=True),
+}
+
+
+def networks(first: int, count: int, folder: Path) -> list[Graph]:
+    """So many of the random networks from number ``first`` on."""
+    path = folder / "net.onnx"
+    graphs = []
+    for seed in range(first, first + count):
+        model, _ = build_model(*random_layers(seed))
+        path.write_bytes(model.SerializeToString())
+        graphs.append(import_model(path).replace(name=f"network {seed}"))
+    return graphs
+
+
+def check(name: str, first: int, count: int, folder: Path) -> None:
+    graphs = networks(first, count, folder)
+    plans = [
+        build(graph, ENDLESS, ENGINES[name], FOLD_LEVELS[seed % len(FOLD_LEVELS)])
+        for seed, graph in enumerate(graphs)
+    ]
+    engine = shared_engine(plans)
+    plans = [plan.replace(engines=(engine,)) for plan in plans]
+    assert wrong_on_hardware(graphs, plans, folder) == []
+
+
+@pytest.mark.parametrize("name", ["k8n8", "k2n6-compact"])
+def test_some_random_graphs(name: str, tmp_path: Path) -> None:
+    check(name, 0, 12, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_many_random_graphs(name: str, tmp_path: Path) -> None:
+    """Other networks on each engine, 240 in all."""
+    check(name, 100 + 60 * list(ENGINES).index(name), 60, tmp_path)

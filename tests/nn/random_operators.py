@@ -1,0 +1,351 @@
+"""Random quantised operators: for each kind a function that adds one to a network.
+
+A new kind is a function in ``LAYERS``: it takes the build and the quantised tensors that it reads,
+adds its nodes, and gives the quantised result, or None where it does not fit what it reads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tests.nn.qdq_builder import Net
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A quantised tensor: its name in the network, the shape without the batch, and its codes.
+
+    flat: an image's elements in a row, which only fully connected layers can read but as a whole.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    zero: int
+    dtype: str
+    flat: bool = False
+
+    @property
+    def image(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def channels(self) -> int:
+        return self.shape[0]
+
+    @property
+    def spread(self) -> float:
+        """A rough standard deviation of the real values."""
+        return 60 * self.scale
+
+
+class Build:
+    """A network under construction, and what a layer's function needs to add to it."""
+
+    def __init__(self, rng: np.random.Generator, net: Net):
+        self.rng, self.net = rng, net
+
+    def pick(self, choices: Any) -> Any:
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def whole(self, low: int, high: int) -> int:
+        """A whole number, both ends included."""
+        return int(self.rng.integers(low, high + 1))
+
+    def real(self, codes: Codes) -> str:
+        return self.net.dq(codes.name, codes.scale, codes.zero, codes.dtype)
+
+    def zero(self, dtype: str) -> int:
+        low = -128 if dtype == "int8" else 0
+        return low + self.pick((0, 128, self.whole(0, 255), self.whole(100, 156)))
+
+    def quantised(self, real: str, shape: tuple[int, ...], spread: float, dtype: str) -> Codes:
+        """The real tensor through QuantizeLinear: seldom far too fine or too coarse."""
+        scale = spread / 60 * float(self.pick((0.7, 1.0, 1.5, self.rng.uniform(0.2, 4))))
+        return self.at(real, shape, float(np.float32(scale)), self.zero(dtype), dtype)
+
+    def at(self, real: str, shape: tuple[int, ...], scale: float, zero: int, dtype: str) -> Codes:
+        return Codes(self.net.q(real, scale, zero, dtype), shape, scale, zero, dtype)
+
+    def weights(self, shape: tuple[int, ...], axis: int | None) -> tuple[str, np.ndarray]:
+        """Quantised weights, per channel of ``axis`` or per tensor, and their scales."""
+        n = 1 if axis is None else shape[axis]
+        scales = (self.rng.uniform(0.3, 3, n) / 127).astype("float32")
+        values = self.rng.integers(-127, 128, shape)
+        if self.rng.random() < 0.3:
+            values[0] = 0
+        name = self.net.constant(values, "int8")
+        attributes = {} if axis is None else {"axis": axis}
+        scale = scales if axis is not None else scales[0]
+        zeros = np.zeros(scale.shape, "int8")
+        return self.net.dq(name, scale, zeros, "int8", **attributes), scales
+
+    def bias(self, n: int, x: Codes, scales: np.ndarray) -> list[str]:
+        if self.rng.random() < 0.3:
+            return []
+        scale = (np.float32(x.scale) * scales).astype("float32")
+        codes = self.rng.integers(-3000, 3001, n)
+        name = self.net.constant(codes, "int32")
+        zeros = np.zeros(scale.shape, "int32")
+        if len(scales) == 1:
+            return [self.net.dq(name, scale[0], zeros[0], "int32")]
+        return [self.net.dq(name, scale, zeros, "int32", axis=0)]
+
+    def activation(self, real: str, spread: float) -> str:
+        """Sometimes a Relu or Clip before the quantisation."""
+        match self.pick(("", "", "Relu", "Clip")):
+            case "Relu":
+                return self.net.node("Relu", real)
+            case "Clip":
+                low, high = self.net.constant(0.0, "float32"), self.net.constant(spread, "float32")
+                return self.net.node("Clip", real, low, high)
+        return real
+
+
+Made = Codes | None
+"""A layer's result; None where its kind does not fit what it reads."""
+
+
+def _window(b: Build, shape: tuple[int, ...], largest: int = 3, dilate: bool = True) -> dict:
+    """Attributes of a window that fits the image, and its output's size."""
+    kernel, strides, pads, dilations, sizes = [], [], [[], []], [], []
+    for size in shape[1:]:
+        k, s = b.whole(1, largest), b.whole(1, 2)
+        d = b.pick((1, 1, 2)) if dilate else 1
+        reach = d * (k - 1) + 1
+        before, after = b.whole(0, k - 1), b.whole(0, k - 1)
+        after += max(0, reach - size - before - after)
+        kernel.append(k)
+        strides.append(s)
+        dilations.append(d)
+        pads[0].append(before)
+        pads[1].append(after)
+        sizes.append((size + before + after - reach) // s + 1)
+    made: dict[str, Any] = {"kernel_shape": kernel, "strides": strides, "pads": pads[0] + pads[1]}
+    if dilate:
+        made["dilations"] = dilations
+    return made | {"sizes": tuple(sizes)}
+
+
+def _pool_window(b: Build, x: Codes, dilate: bool) -> dict | None:
+    """ONNX Runtime wants a pool's pads smaller than its kernel."""
+    window = _window(b, x.shape, dilate=dilate) if x.image else None
+    if window is None or max(window["pads"]) >= min(window["kernel_shape"]):
+        return None
+    return window
+
+
+def _conv(b: Build, x: Codes, groups: int, n_out: int) -> Made:
+    if not x.image:
+        return None
+    window = _window(b, x.shape)
+    sizes = window.pop("sizes")
+    shape = (n_out, x.channels // groups, *window["kernel_shape"])
+    w, scales = b.weights(shape, b.pick((0, None)))
+    y = b.net.node("Conv", b.real(x), w, *b.bias(n_out, x, scales), group=groups, **window)
+    spread = x.spread * np.sqrt(np.prod(shape[1:])) * 0.58 * float(scales.mean()) * 127
+    return b.quantised(b.activation(y, spread), (n_out, *sizes), spread, x.dtype)
+
+
+def conv(b: Build, x: Codes) -> Made:
+    return _conv(b, x, 1, b.whole(1, 17))
+
+
+def grouped(b: Build, x: Codes) -> Made:
+    groups = b.pick([g for g in range(1, x.channels + 1) if x.channels % g == 0])
+    return _conv(b, x, groups, groups * b.whole(1, 3))
+
+
+def depthwise(b: Build, x: Codes) -> Made:
+    return _conv(b, x, x.channels, x.channels * b.pick((1, 1, 2)))
+
+
+def conv_transpose(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    groups = b.pick((1, x.channels))
+    n_out = groups * b.whole(1, 3)
+    kernel = [b.whole(1, 3), b.whole(1, 3)]
+    strides = [b.whole(1, 3), b.whole(1, 3)]
+    w, scales = b.weights((x.channels, n_out // groups, *kernel), None)
+    attributes = {"group": groups, "kernel_shape": kernel, "strides": strides}
+    y = b.net.node("ConvTranspose", b.real(x), w, *b.bias(n_out, x, scales), **attributes)
+    sizes = [(n - 1) * s + k for n, s, k in zip(x.shape[1:], strides, kernel, strict=True)]
+    spread = x.spread * np.sqrt(x.channels / groups) * 0.58 * float(scales.mean()) * 127
+    return b.quantised(y, (n_out, *sizes), spread, x.dtype)
+
+
+def gemm(b: Build, x: Codes) -> Made:
+    real, n_in = b.real(x), int(np.prod(x.shape))
+    if x.image:
+        real = b.net.node("Flatten", real)
+    n_out, trans = b.whole(1, 20), b.whole(0, 1)
+    shape = (n_out, n_in) if trans else (n_in, n_out)
+    w, scales = b.weights(shape, None)
+    if b.rng.random() < 0.5:
+        y = b.net.node("Gemm", real, w, *b.bias(n_out, x, scales), transB=trans)
+    elif not trans:
+        y = b.net.node("MatMul", real, w)
+    else:
+        return None
+    spread = x.spread * np.sqrt(n_in) * 0.58 * float(scales.mean()) * 127
+    return b.quantised(b.activation(y, spread), (n_out,), spread, x.dtype)
+
+
+def add(b: Build, x: Codes, other: Codes) -> Made:
+    if x.shape != other.shape or x.dtype != other.dtype:
+        other = x
+    y = b.net.node("Add", b.real(x), b.real(other))
+    spread = float(np.hypot(x.spread, other.spread))
+    return b.quantised(b.activation(y, spread), x.shape, spread, x.dtype)
+
+
+def by_constant(b: Build, x: Codes) -> Made:
+    op, factor = b.pick(("Mul", "Div", "Add", "Sub")), float(b.rng.uniform(0.3, 3))
+    if op in ("Add", "Sub"):
+        factor *= x.spread
+    y = b.net.node(op, b.real(x), b.net.constant(factor, "float32"))
+    spread = {"Mul": factor, "Div": 1 / factor}.get(op, 1.5) * x.spread
+    return b.quantised(y, x.shape, spread, x.dtype)
+
+
+def batch_norm(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    n = x.channels
+    values = [b.rng.uniform(0.5, 2, n), b.rng.normal(0, x.spread, n), b.rng.normal(0, x.spread, n)]
+    constants = [b.net.constant(v, "float32") for v in (*values, b.rng.uniform(0.5, 2, n))]
+    y = b.net.node("BatchNormalization", b.real(x), *constants)
+    return b.quantised(y, x.shape, 2 * x.spread, x.dtype)
+
+
+def concat(b: Build, x: Codes, other: Codes) -> Made:
+    if x.shape[1:] != other.shape[1:] or x.dtype != other.dtype:
+        other = x
+    y = b.net.node("Concat", b.real(x), b.real(other), axis=1)
+    shape = (x.channels + other.channels, *x.shape[1:])
+    return b.quantised(y, shape, max(x.spread, other.spread), x.dtype)
+
+
+def _moved(b: Build, x: Codes, real: str, shape: tuple[int, ...]) -> Made:
+    """At the same quantisation; nothing where nothing has moved."""
+    return None if shape == x.shape else b.at(real, shape, x.scale, x.zero, x.dtype)
+
+
+def sliced(b: Build, x: Codes) -> Made:
+    axis = b.whole(0, len(x.shape) - 1)
+    size, step = x.shape[axis], b.whole(1, 2)
+    start = b.whole(0, size - 1)
+    end = b.whole(start + 1, size)
+    parts = [b.net.constant([v], "int64") for v in (start, end, axis + 1, step)]
+    shape = list(x.shape)
+    shape[axis] = -(-(end - start) // step)
+    return _moved(b, x, b.net.node("Slice", b.real(x), *parts), tuple(shape))
+
+
+def padded(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    top, left, bottom, right = (b.whole(0, 2) for _ in range(4))
+    pads = b.net.constant([0, 0, top, left, 0, 0, bottom, right], "int64")
+    y = b.net.node("Pad", b.real(x), pads)
+    return _moved(b, x, y, (x.channels, x.shape[1] + top + bottom, x.shape[2] + left + right))
+
+
+def resized(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    factors = [b.whole(1, 3), b.whole(1, 3)]
+    scales = b.net.constant([1, 1, *factors], "float32")
+    mode = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    y = b.net.node("Resize", b.real(x), "", scales, mode="nearest", **mode)
+    return _moved(b, x, y, (x.channels, x.shape[1] * factors[0], x.shape[2] * factors[1]))
+
+
+def depth_to_space(b: Build, x: Codes) -> Made:
+    if not x.image or x.channels % 4:
+        return None
+    y = b.net.node("DepthToSpace", b.real(x), blocksize=2, mode=b.pick(("DCR", "CRD")))
+    return _moved(b, x, y, (x.channels // 4, 2 * x.shape[1], 2 * x.shape[2]))
+
+
+def space_to_depth(b: Build, x: Codes) -> Made:
+    if not x.image or x.shape[1] % 2 or x.shape[2] % 2:
+        return None
+    y = b.net.node("SpaceToDepth", b.real(x), blocksize=2)
+    return _moved(b, x, y, (4 * x.channels, x.shape[1] // 2, x.shape[2] // 2))
+
+
+def max_pool(b: Build, x: Codes) -> Made:
+    window = _pool_window(b, x, dilate=True)
+    if window is None:
+        return None
+    sizes = window.pop("sizes")
+    return _moved(b, x, b.net.node("MaxPool", b.real(x), **window), (x.channels, *sizes))
+
+
+def average_pool(b: Build, x: Codes) -> Made:
+    window = _pool_window(b, x, dilate=False)
+    if window is None:
+        return None
+    sizes = window.pop("sizes")
+    y = b.net.node("AveragePool", b.real(x), count_include_pad=b.whole(0, 1), **window)
+    return b.quantised(y, (x.channels, *sizes), x.spread, x.dtype)
+
+
+def global_pool(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    op = b.pick(("GlobalAveragePool", "GlobalMaxPool"))
+    y = b.net.node(op, b.real(x))
+    if op == "GlobalMaxPool":
+        return _moved(b, x, y, (x.channels, 1, 1))
+    return b.quantised(y, (x.channels, 1, 1), x.spread, x.dtype)
+
+
+UNARY: dict[str, dict[str, float]] = {
+    "Sigmoid": {}, "Tanh": {}, "HardSwish": {}, "Gelu": {}, "LeakyRelu": {"alpha": 0.1},
+    "Elu": {"alpha": 0.8}, "HardSigmoid": {"alpha": 0.2, "beta": 0.5}, "Relu": {},
+}  # fmt: skip
+
+
+def unary(b: Build, x: Codes) -> Made:
+    op = b.pick(list(UNARY))
+    y = b.net.node(op, b.real(x), **UNARY[op])
+    small = op in ("Sigmoid", "Tanh", "HardSigmoid")
+    return b.quantised(y, x.shape, 0.5 if small else x.spread, x.dtype)
+
+
+def prelu(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    slopes = b.rng.uniform(-0.5, 1.5, (x.channels, 1, 1))
+    y = b.net.node("PRelu", b.real(x), b.net.constant(slopes, "float32"))
+    return b.quantised(y, x.shape, x.spread, x.dtype)
+
+
+def flatten(b: Build, x: Codes) -> Made:
+    if not x.image:
+        return None
+    n = int(np.prod(x.shape))
+    if b.rng.random() < 0.5:
+        return _moved(b, x, b.net.node("Flatten", b.real(x)), (n,))
+    shape = b.net.constant([1, n], "int64")
+    return _moved(b, x, b.net.node("Reshape", b.real(x), shape), (n,))
+
+
+LAYERS: dict[str, Callable[..., Made]] = {
+    f.__name__: f
+    for f in (
+        *(conv, grouped, depthwise, conv_transpose, gemm, add, by_constant, batch_norm, concat),
+        *(sliced, padded, resized, depth_to_space, space_to_depth, max_pool, average_pool),
+        *(global_pool, unary, prelu, flatten),
+    )
+}
+"""One function per kind; with two parameters behind the build it reads two tensors."""
+
+TWO = ("add", "concat")
+IN_PARTS = ("concat", "sliced")
+OFTEN = ("conv", "conv", "depthwise", "gemm", "add", "concat")
