@@ -65,6 +65,9 @@ def candidates(
                 divided = True
                 for t in taps:
                     yield _styled(target, k, n, array, vector, t, packable and n % 2 == 0)
+    if target.family == "gowin" and requant_lanes in (None, (1, 1)):
+        divided = True
+        yield from _compact(target, lanes, columns, requant_lanes, weight_bits)
     if not divided:
         assert requant_lanes
         reason = (
@@ -131,17 +134,16 @@ def _compact(
 
 
 def _dual(target: Target, k: int, n: int, weight_bits: int) -> Styles:
-    """Multipliers that split in two (8-bit weights only), in order of need; what is left over goes
-    into LUTs."""
+    """Multipliers that split in two (on iCE40 for 8-bit weights only), in order of need; what is
+    left over goes into LUTs."""
     left = target.dsp
     styles = []
-    shared = 2 if weight_bits == 8 else 1
-    product = Style.DUAL if weight_bits == 8 else Style.DSP
-    for style, count in (
-        (product, k * -(-n // shared)),
-        (Style.DSP, 1),
-        (product, -(-k // shared)),
-    ):
+    if target.family == "ice40" and weight_bits == 8:
+        product, array, vector = Style.DUAL, k * -(-n // 2), -(-k // 2)
+    else:
+        share = target.products_per_dsp
+        product, array, vector = Style.DSP, -(-k * n // share), -(-k // share)
+    for style, count in ((product, array), (Style.DSP, 1), (product, vector)):
         styles.append(style if count <= left else Style.LUT)
         left -= count if count <= left else 0
     return Styles(array=styles[0], requant=styles[1], vector=styles[2])

@@ -35,16 +35,21 @@ def large_rams(width: int, depth: int) -> int:
     return math.ceil(width / SPRAM_SHAPE[0]) * math.ceil(depth / SPRAM_SHAPE[1])
 
 
-def count(engine: Engine) -> dict[str, int]:
-    """SB_LUT4, flip-flops, SB_MAC16, block RAMs and large RAMs, by the names of ``Resources``."""
+def block_memories(engine: Engine) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Width and depth of the activations' memories, and of the others but for the store."""
     k, n, memories = engine.lanes, engine.columns, engine.memories
-    acts = [(8 * k, depth) for depth in memories.act]
-    blocks = [
+    return [(8 * k, depth) for depth in memories.act], [
         *((n * engine.weight_bits, memories.weight) for _ in range(k)),
         (k * engine.weight_bits, memories.vector),
         (72, memories.param[0]),
         (36, memories.program),
     ]
+
+
+def count(engine: Engine) -> dict[str, int]:
+    """SB_LUT4, flip-flops, SB_MAC16, block RAMs and large RAMs, by the names of ``Resources``."""
+    k, n, memories = engine.lanes, engine.columns, engine.memories
+    acts, blocks = block_memories(engine)
     large = [(32, memories.store)] if engine.streamed else []
     (large if engine.single_port else blocks).extend(acts)
 

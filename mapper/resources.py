@@ -60,13 +60,18 @@ def predict_for(target: Target, engine: Engine) -> Resources:
     flip-flops by yosys 0.70, 4,380 and 4,006 estimated).
     """
     if engine.compact:
-        return Resources(**compact_resources.count(engine))
-    needs = predict(engine)
+        needs = Resources(**compact_resources.count(engine))
+    else:
+        needs = predict(engine)
     if target.family != "gowin":
         return needs
     small = _small_multipliers(engine)
-    dsp = needs.dsp - small + math.ceil(small / target.products_per_dsp)
-    return needs.replace(dsp=dsp)
+    needs = needs.replace(dsp=needs.dsp - small + math.ceil(small / target.products_per_dsp))
+    if not engine.compact:
+        return needs
+    acts, others = compact_resources.block_memories(engine)
+    bram = sum(block_rams(*memory, 8) for memory in acts)
+    return needs.replace(bram=bram + sum(block_rams(*memory, 36) for memory in others))
 
 
 def _small_multipliers(engine: Engine) -> int:

@@ -165,7 +165,9 @@ def test_gowin_has_two_small_multipliers_in_one() -> None:
     target = ULX3S_85F.replace(family="gowin", dsp=20)
     share = int(target.dsp * DSP_SHARE)
     sizes = set()
-    for made in candidates(target, None, None, None, packable=True):
+    tried = list(candidates(target, None, None, None, packable=True))
+    assert any(made.compact for made in tried)
+    for made in (made for made in tried if not made.compact):
         sizes.add(made.lanes * made.columns)
         assert made.styles.array is Style.DSP  # packing would cost LUTs and save nothing
         needs = predict_for(target, made)
@@ -210,6 +212,22 @@ def test_ice40_streams_what_does_not_fit() -> None:
         plan(big, UP5K.replace(spram=0))
     with pytest.raises(ConfigError, match="one result at a time"):
         plan(big, UP5K, requant_lanes=2)
+
+
+def test_small_gowin_devices_take_compact_engines(graph: Graph) -> None:
+    """Nothing of them is particular to iCE40; a larger device has room for the ordinary engine."""
+    small = ULX3S_85F.replace(family="gowin", lut=8640, ff=6480, dsp=20, bram=26)
+    chosen = plan(graph, small)
+    engine = chosen.engine
+    assert engine.compact
+    assert (engine.single_port, engine.streamed) == (False, False)
+    assert engine.styles.array is Style.DSP
+    needs = predict_for(small, engine)
+    assert needs.dsp == -(-engine.lanes * (engine.columns + 1) // 2) + 1 <= 20
+    assert needs.bram <= 26
+    given = {"x": codes((3, 10, 10))}
+    np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
+    assert not plan(graph, small.replace(lut=20736, ff=15552, dsp=48, bram=46)).engine.compact
 
 
 def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:
