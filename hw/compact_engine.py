@@ -92,6 +92,8 @@ class CompactEngine(EngineBase):
             output.flags.eq(flags),
             output.step.eq(back),
         ]
+        if p.products:
+            m.d.comb += self.products_of(vector, back)
         on_vector = back.unit == Unit.VECTOR.value
         for i in range(len(output.sums)):
             sums = [unit.sums[i] for unit in (array, vector) if i < len(unit.sums)]

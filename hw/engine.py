@@ -42,6 +42,8 @@ class Engine(EngineBase):
             vector.op.eq(control.vector_back.vector_op),
             vector.rolling.eq(control.vector_back.rolling),
         ]
+        if self.params.products:
+            m.d.comb += self.products_of(vector, control.vector_back)
         sequencers, outputs = {}, {}
         for unit, datapath in ((Unit.ARRAY, array), (Unit.VECTOR, vector)):
             sequencers[unit] = self._sequencer(m, unit, control, datapath, banks)

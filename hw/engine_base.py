@@ -70,6 +70,14 @@ class EngineBase(wiring.Component):
         m.submodules.vector = DomainRenamer(DATA)(vector)
         return array, vector
 
+    def products_of(self, vector: VectorUnit, back: data.View) -> list[Any]:
+        """What a step of products tells the vector unit."""
+        return [
+            vector.product.eq(back.product),
+            vector.zero_first.eq(back.zero_first),
+            vector.zero_second.eq(back.zero_second),
+        ]
+
     def add_banks(self, m: Module, host: Host, busy: Signal) -> list[Bank]:
         """The banks of activation memory, the host's while the engine is not busy."""
         p = self.params

@@ -75,7 +75,8 @@ class EngineParams:
     count_bits: width of loop counts and image sizes. compact: the units take turns at one
     sequencer and one output path (``CompactEngine``), whose parameters are the first of the two.
     single_port: activations lie in memories with one port, so that a step reads one bank and writes
-    the other. store_words: 0 for an engine without a loader.
+    the other. products: the vector unit multiplies activations with each other, and subtracts
+    them. store_words: 0 for an engine without a loader.
     """
 
     lanes: int
@@ -94,6 +95,7 @@ class EngineParams:
     requant_interval: int = 1
     compact: bool = False
     single_port: bool = False
+    products: bool = False
     store_words: int = 0
     array_multiplier: Multiplier = Multiplier.DSP
     vector_multiplier: Multiplier = Multiplier.DSP

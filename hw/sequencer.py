@@ -95,7 +95,11 @@ class Sequencer(wiring.Component):
 
         walker = _Walker(m, levels, self.start, advance, level)
         strides = {name: step[f"act_{name}"] for name in levels}
-        m.d.comb += self.act_address.eq(walker.walk("act", step.act_base, strides))
+        act = walker.walk("act", step.act_base, strides)
+        if self.params.products and (self.unit is Unit.VECTOR or self.params.compact):
+            stays = walker.walk("stay", step.stay_base, {"tile": step.act_tile})
+            act = Mux(step.stay & self.flags.first, stays, act)
+        m.d.comb += self.act_address.eq(act)
         y_strides = {"row": step.y_row, "kernel_row": step.y_kernel_row}
         y = walker.walk("y", step.y0.as_signed(), y_strides)
         x_strides = {"col": step.x_col, "kernel_col": step.x_kernel_col}

@@ -21,6 +21,10 @@ class VectorOp(enum.Enum, shape=2):
     PAIR = 3  # first word to the low 16 bits, second word above them
 
 
+PRODUCT = VectorOp.MAC
+"""The operation of a step with ``product``: first word times second word, of one lane each."""
+
+
 LEVELS = {
     Unit.ARRAY: ("row", "col", "tile", "kernel_row", "kernel_col", "word"),
     Unit.VECTOR: ("row", "tile", "col", "kernel_row", "kernel_col", "word"),
@@ -36,7 +40,8 @@ def front_layout(p: EngineParams) -> data.StructLayout:
     ``width`` reads as ``pad_value``. ``hold``: idle cycles after each tile. ``lead``: tiles at the
     start of a row that give no result. ``follow``: rows wait for rows of the other unit's step,
     ``need`` for the first one, ``y_row`` more for each further one (not in a compact engine, nor
-    ``lead``).
+    ``lead``). Only with products: ``stay``: a tile's first tap lies at ``stay_base``, from where
+    only tiles move it on.
     """
     address, count, coordinate = p.act_address_bits, p.count_bits, p.coordinate_bits
     fields: dict[str, object] = {
@@ -56,6 +61,8 @@ def front_layout(p: EngineParams) -> data.StructLayout:
     }
     if not p.compact:
         fields |= {"lead": count, "follow": 1, "need": coordinate}
+    if p.products:
+        fields |= {"stay": 1, "stay_base": address}
     fields |= {f"n_{level}": count for level in LEVELS[Unit.ARRAY]}
     fields |= {f"act_{level}": address for level in LEVELS[Unit.ARRAY]}
     return data.StructLayout(fields)  # type: ignore[arg-type]
@@ -71,13 +78,17 @@ def back_layout(p: EngineParams) -> data.StructLayout:
 
     Not in a compact engine: ``chain``: the array may begin ``gap`` cycles after the last tap of the
     step before, while that step's results drain. ``rolling``: sums move on to the next output
-    column. Only with a store: ``load``: the front part is a ``load_layout``.
+    column. Only with a store: ``load``: the front part is a ``load_layout``. Only with products:
+    ``product``: a tile's words, less ``zero_first`` and ``zero_second``, are multiplied (MAC), or
+    the second one is inverted (PAIR).
     """
     fields: dict[str, object] = {"unit": 1, "last_step": 1}
     if p.store_words:
         fields["load"] = 1
     if not p.compact:
         fields |= {"chain": 1, "gap": GAP_BITS, "rolling": 1}
+    if p.products:
+        fields |= {"product": 1, "zero_first": 8, "zero_second": 8}
     fields |= {
         "vector_op": VectorOp,
         "pair": 1,

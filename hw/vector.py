@@ -1,6 +1,8 @@
 """The vector unit: K lanes, each with its own accumulators (depthwise, pools, pairs)."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +10,7 @@ from weft.hw.delay import delay
 from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
 from weft.hw.own import own
-from weft.hw.params import EngineParams, Unit, multiplier_latency
+from weft.hw.params import ROW_LATENCY, EngineParams, Unit, multiplier_latency
 from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
 from weft.hw.step import VectorOp
@@ -17,12 +19,31 @@ PAIR_SHIFT = 16
 """Where the second operand of a pair sits in the accumulator."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Operands:
+    """What a lane multiplies: an activation with the weight of each of its sums.
+
+    While ``product`` is high, the activation is the upper 8 of the 9 bits of a tile's second word
+    less its zero point, and the first weight those of the first word. Four times their product and
+    ``rest``, which comes with it, make the whole one.
+    """
+
+    act: Value
+    weights: list[Value]
+    product: Signal | None = None
+    rest: Signal | None = None
+
+
 class VectorUnit(wiring.Component):
     """Accumulates each lane over the taps of a tile as ``op`` says.
 
     With ``rolling``, a lane works on T neighbouring output columns at once: every word is
     multiplied by T weights, the sums move on by one column with every tile, and each word of a row
     is read once. Otherwise (and for all but MAC) only the first of the T sums is used.
+
+    With ``product`` (only where ``params.products``; MAC, two taps, not rolling) a sum is the first
+    word less ``zero_first``, times the second one less ``zero_second``; a pair's second word is
+    inverted.
 
     ``sums`` holds the K results in the cycle ``unit_latency`` after a tile's last tap was issued.
 
@@ -37,6 +58,7 @@ class VectorUnit(wiring.Component):
     def __init__(self, params: EngineParams, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
         p = params
+        product = {"product": In(1), "zero_first": In(signed(8)), "zero_second": In(signed(8))}
         super().__init__(
             {
                 "op": In(VectorOp),
@@ -50,6 +72,7 @@ class VectorUnit(wiring.Component):
                 "load_en": In(p.vector_chunks),
                 "load_address": In(p.weight_address_bits),
                 "load_data": In(p.vector_lanes * p.weight_bits),
+                **(product if p.products else {}),
             }
         )
 
@@ -64,6 +87,9 @@ class VectorUnit(wiring.Component):
     load_en: Signal
     load_address: Signal
     load_data: Signal
+    product: Signal
+    zero_first: Signal
+    zero_second: Signal
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -95,19 +121,60 @@ class VectorUnit(wiring.Component):
         roll = delay(m, roll, cycles, "roll")
         clear = delay(m, clear, cycles, "clear")
         active = delay(m, self.active, cycles, "active")
-        products = self._products(m, weights)
+        lanes = [
+            Operands(act=self.lanes[k], weights=[weights[t][k] for t in range(p.vector_taps)])
+            for k in range(p.lanes)
+        ]
+        if p.products:
+            lanes = self._centred(m, lanes)
+        products = self._products(m, lanes)
         for k in range(p.lanes):
-            self._lane(m, k, products[k], active, roll, clear)
+            self._lane(m, k, lanes[k], products[k], active, roll, clear)
         return m
 
-    def _products(self, m: Module, weights: data.View) -> list[list[Signal]]:
+    def _centred(self, m: Module, lanes: list[Operands]) -> list[Operands]:
+        """The operands, in a step of products those of the tile's two words."""
+        latency = multiplier_latency(self.params.vector_multiplier, 8)
+        first = delay(m, self.first, ROW_LATENCY - 2, "opens")
+        zero = Signal(signed(8))
+        m.d.sync += zero.eq(Mux(first, self.zero_first, self.zero_second))
+        first = delay(m, first, 1, "opens_late")
+        result = []
+        for k, lane in enumerate(lanes):
+            product, own_first, own_zero = (
+                own(m, signal, f"{name}_{k}")
+                for name, signal in (("product", self.product), ("first", first), ("zero", zero))
+            )
+            word, held = (Signal(signed(9), name=f"{name}_{k}") for name in ("word", "held"))
+            rest = Signal(signed(10), name=f"rest_{k}")
+            m.d.comb += [
+                word.eq(lane.act - own_zero),
+                # The words are 2 w + w0 and 2 h + h0: beside 4 w h, w0 (2 h + h0) and h0 2 w.
+                rest.eq(
+                    Mux(word[0], held, 0) + Mux(held[0], Cat(Const(0, 1), word[1:]).as_signed(), 0)
+                ),
+            ]
+            with m.If(own_first):
+                m.d.sync += held.eq(word)
+            weight, *others = lane.weights
+            result.append(
+                Operands(
+                    act=Mux(product, word >> 1, lane.act),
+                    weights=[Mux(product, held >> 1, weight), *others],
+                    product=product,
+                    rest=delay(m, rest, latency, f"rest_{k}"),
+                )
+            )
+        return result
+
+    def _products(self, m: Module, lanes: list[Operands]) -> list[list[Signal]]:
         """T products of each lane."""
         p = self.params
-        taps = range(p.vector_taps)
-        operands = [[(weights[t][k], self.lanes[k]) for t in taps] for k in range(p.lanes)]
+        operands = [[(weight, lane.act) for weight in lane.weights] for lane in lanes]
         if p.vector_multiplier is Style.DUAL:
             products = dual_products(m, [pair for lane in operands for pair in lane], "mul")
-            return [products[k * len(taps) :][: len(taps)] for k in range(p.lanes)]
+            n = p.vector_taps
+            return [products[k * n :][:n] for k in range(p.lanes)]
         products = []
         for k, lane in enumerate(operands):
             products.append([])
@@ -119,7 +186,14 @@ class VectorUnit(wiring.Component):
         return products
 
     def _lane(
-        self, m: Module, k: int, products: list, active: Signal, roll: Signal, clear: Signal
+        self,
+        m: Module,
+        k: int,
+        operands: Operands,
+        products: list,
+        active: Signal,
+        roll: Signal,
+        clear: Signal,
     ) -> None:
         p = self.params
         op, active, roll, clear = (
@@ -137,9 +211,17 @@ class VectorUnit(wiring.Component):
         # Sums that roll outlive their tile: the idle cycles behind it must not touch them.
         with m.If(active), m.Switch(op):
             with m.Case(VectorOp.MAC):
-                for total, after, product in zip(totals, later, products, strict=True):
-                    kept = Mux(clear, 0, Mux(roll, after, total))
-                    m.d.sync += total.eq(kept + product)
+                kept = [
+                    Mux(clear, 0, Mux(roll, after, total))
+                    for total, after in zip(totals, later, strict=True)
+                ]
+                if operands.product is not None and operands.rest is not None:
+                    # Of the tile's last tap alone.
+                    kept[0] = Mux(operands.product, operands.rest, kept[0])
+                    by_four = products[0] << 2
+                    products = [Mux(operands.product, by_four, products[0]), *products[1:]]
+                for total, before, product in zip(totals, kept, products, strict=True):
+                    m.d.sync += total.eq(before + product)
             with m.Case(VectorOp.SUM):
                 m.d.sync += first.eq(act + Mux(clear, 0, first))
             with m.Case(VectorOp.MAX):
@@ -148,4 +230,7 @@ class VectorUnit(wiring.Component):
                 behind = (largest - act)[-1]
                 m.d.sync += first.eq(Mux(clear | behind, act, largest))
             with m.Case(VectorOp.PAIR):
-                m.d.sync += first.eq(Mux(clear, act, first + (act << PAIR_SHIFT)))
+                second = act
+                if operands.product is not None:
+                    second = Mux(operands.product, ~act, act)
+                m.d.sync += first.eq(Mux(clear, act, first + (second << PAIR_SHIFT)))

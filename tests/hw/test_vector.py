@@ -9,7 +9,7 @@ import pytest
 from tests.hw.support import play, small_params
 from weft.gen.images import weight_chunks
 from weft.hw.params import ROW_LATENCY, WEIGHT_ISSUE, EngineParams, Multiplier, Unit
-from weft.hw.step import VectorOp
+from weft.hw.step import PRODUCT, VectorOp
 from weft.hw.vector import PAIR_SHIFT, VectorUnit
 from weft.mapper.pack import rolling_weights, vector_weights
 
@@ -82,10 +82,12 @@ def results(op: VectorOp, taps: np.ndarray, weights: np.ndarray) -> list[int]:
 
 def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndarray,
         words: list[list[int]], due: list[list[int] | None], *, gaps: list[int] | None = None,
-        fresh: list[int] | None = None, rolling: int = 0) -> None:  # fmt: skip
+        fresh: list[int] | None = None, rolling: int = 0,
+        zeros: tuple[int, int] | None = None) -> None:  # fmt: skip
     """tiles: int8 [taps, K] each; words: weight word of each tap; due: sums, None for any.
 
     weights: [words, T * K]. gaps: idle cycles after a tile; fresh: flag of each tile's taps.
+    zeros: zero points of the factors of a product.
     """
     dut = VectorUnit(p)
     loading = loads(dut, weights)
@@ -118,6 +120,10 @@ def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndar
         (dut.address, addresses),
         (dut.lanes, lanes),
     ]
+    if p.products:
+        first, second = zeros or (-77, 99)  # where nothing is multiplied, they mean nothing
+        inputs += [(dut.product, [int(zeros is not None)])]
+        inputs += [(dut.zero_first, [first]), (dut.zero_second, [second])]
     rows = play(dut, inputs, [dut.sums[k] for k in range(p.lanes)], max(cycles) + 1)
     for cycle, tile in cycles.items():
         assert list(rows[cycle]) == due[tile], f"tile {tile}"
@@ -167,6 +173,45 @@ def test_extreme_tiles(op: VectorOp, case: Case) -> None:
         order = [[127, -128, 0], [-128, 0, 127], [-5, 6, -7], [-128], [-127, -128], [-128, -128]]
         tiles = [np.array([[v] * p.lanes for v in taps]) for taps in order]
         run_op(p, op, tiles, np.random.default_rng(5))
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("zeros", [(-128, 127), (127, -128), (0, 0), (-128, -128), (5, -18)])
+def test_products(zeros: tuple[int, int], case: Case) -> None:
+    """Two words less a zero point each, of up to 9 bits, back to back and with gaps."""
+    p = params_of(case, products=True)
+    rng = np.random.default_rng(6)
+    limits = (-128, 127, 0, -1, 1, 126)
+    tiles = [np.array([[a] * p.lanes, [b] * p.lanes]) for a in limits for b in limits]
+    tiles += [rng.integers(-128, 128, (2, p.lanes)) for _ in range(60)]
+    gaps = [0] * 60 + rng.integers(0, 4, len(tiles) - 60).tolist()
+    words = [rng.integers(p.vector_words, size=2).tolist() for _ in tiles]
+    due: list[list[int] | None] = [
+        np.prod(tile - np.array(zeros)[:, None], axis=0).tolist() for tile in tiles
+    ]
+    weights = weights_of(rng, p).reshape(p.vector_words, -1)
+    run(p, PRODUCT, tiles, weights, words, due, gaps=gaps, zeros=zeros)
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_pairs_with_an_inverted_second_word(case: Case) -> None:
+    p = params_of(case, products=True)
+    rng = np.random.default_rng(7)
+    limits = (-128, 127, 0, -1)
+    tiles = [np.array([[a] * p.lanes, [b] * p.lanes]) for a in limits for b in limits]
+    tiles += [rng.integers(-128, 128, (2, p.lanes)) for _ in range(20)]
+    due: list[list[int] | None] = [(a + (~b << 16)).tolist() for a, b in tiles]
+    weights = weights_of(rng, p).reshape(p.vector_words, -1)
+    run(p, VectorOp.PAIR, tiles, weights, [[0, 1]] * len(tiles), due, zeros=(3, -5))
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("op", VectorOp)
+def test_the_other_operations_of_a_unit_with_products(op: VectorOp, case: Case) -> None:
+    p = params_of(case, products=True)
+    rng = np.random.default_rng(8)
+    tiles = [rng.integers(-128, 128, (2, p.lanes)) for _ in range(20)]
+    run_op(p, op, tiles, rng)
 
 
 def depthwise_row(image: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
