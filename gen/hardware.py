@@ -34,6 +34,7 @@ def engine_params(engine: Engine) -> EngineParams:
         requant_interval=engine.requant_interval,
         compact=engine.compact,
         single_port=engine.single_port,
+        products=engine.products,
         store_words=memories.store,
         act_words=memories.act,
         weight_words=memories.weight,

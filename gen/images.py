@@ -11,7 +11,7 @@ from weft.hw.host import Image
 from weft.hw.packed import FIELD_BITS
 from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams, Unit, chunk_lanes
 from weft.mapper.loads import STORE_BITS
-from weft.mapper.plan import Content, Load, Params, Plan, Step
+from weft.mapper.plan import Content, Load, Params, Plan, Step, VectorOp
 
 SELECT = {
     Content.WEIGHTS: Image.WEIGHT,
@@ -45,6 +45,8 @@ def front_fields(step: Step) -> dict[str, int]:
         "pad_value": read.pad_value,
         "hold": step.loops.hold,
         "lead": step.loops.lead,
+        "stay": int(read.stay is not None),
+        "stay_base": read.stay or 0,
         "follow": int(step.follow is not None),
         "need": step.follow.need if step.follow else 0,
         "height": read.y.size,
@@ -65,14 +67,18 @@ def front_fields(step: Step) -> dict[str, int]:
 def back_fields(step: Step, last: bool) -> dict[str, int]:
     """Values of the output path's part of a step word."""
     write, output = step.write, step.output
+    product = step.vector_op is VectorOp.PRODUCT
     return {
         "load": 0,
         "unit": Unit[step.unit.name].value,
-        "vector_op": layout.VectorOp[step.vector_op.name].value,
+        "vector_op": (layout.PRODUCT if product else layout.VectorOp[step.vector_op.name]).value,
         "last_step": int(last),
         "chain": int(step.gap is not None),
         "gap": step.gap or 0,
         "rolling": int(output.rolling),
+        "product": int(product or output.minus),
+        "zero_first": output.zeros[0],
+        "zero_second": output.zeros[1],
         "pair": int(output.pair),
         "odd": int(output.odd),
         "shared_params": int(output.shared),
@@ -111,10 +117,10 @@ def _loader_step(params: EngineParams, load: Load) -> list[int]:
     return front + _chunks(back, idle | {"load": 1})
 
 
-MODULAR = ("act_", "out_word", "out_col", "out_row")
+MODULAR = ("act_", "stay_base", "out_word", "out_col", "out_row")
 """Fields that are addresses or moves of addresses: they wrap around the memory's size."""
 
-SIGNED = ("pad_value", "y0", "x0", "zero_point", "low", "high")
+SIGNED = ("pad_value", "y0", "x0", "zero_point", "low", "high", "zero_first", "zero_second")
 """Two's complement fields; all others hold no negative numbers."""
 
 

@@ -2,14 +2,14 @@
 
 Two steps that run at the same time read different banks and write different banks. A step that
 follows reads what the step before it writes, so the tensors along a chain of such steps lie in
-alternating banks. Both operands of an Add lie in one bank.
+alternating banks. Both operands of an Add or a Mul lie in one bank.
 """
 
 from collections.abc import Sequence
 
 from weft.mapper.cost import MIN_FOLLOW_CYCLES, issue_cycles
 from weft.mapper.plan import Follow, Step
-from weft.nn.graph import Add, Graph, Operator
+from weft.nn.graph import Add, Graph, Mul, Operator
 
 
 class Parity:
@@ -46,7 +46,7 @@ def demands(graph: Graph, region_of: dict[str, str], single_port: bool) -> Parit
         assert possible, f"{a!r} and {b!r} cannot lie in banks as they should"
 
     for operator in graph.operators:
-        if isinstance(operator, Add):
+        if isinstance(operator, Add | Mul):
             link(operator.a, operator.b, differ=False)
         if single_port:
             for name in operator.inputs:

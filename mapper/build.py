@@ -228,6 +228,7 @@ def _fitted(
         memories=memories,
         accumulator_bits=widths.accumulator,
         weight_bits=max(widths.weight, engine.weight_bits),
+        products=widths.products,
     )
     if engine.compact:  # larger ones can serve other networks, too
         engine = engine.replace(count_bits=_count_bits(program))
@@ -334,7 +335,9 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
     """
     engines = [plan.engine for plan in plans]
     open_engines = [
-        e.replace(memories=Memories(), accumulator_bits=25, weight_bits=8, count_bits=12)
+        e.replace(
+            memories=Memories(), accumulator_bits=25, weight_bits=8, count_bits=12, products=False
+        )
         for e in engines
     ]
     if any(e != open_engines[0] for e in open_engines):
@@ -352,6 +355,7 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
         accumulator_bits=max(e.accumulator_bits for e in engines),
         weight_bits=max(e.weight_bits for e in engines),
         count_bits=max(e.count_bits for e in engines),
+        products=any(e.products for e in engines),
     )
     n_steps = max(len(plan.steps) + sum(len(s.loads) for s in plan.steps) for plan in plans)
     return engine.replace(memories=memories.replace(program=n_steps * cost.step_chunks(engine)))

@@ -72,6 +72,8 @@ def step_bits(engine: Engine) -> tuple[int, int]:
     front += 14 * engine.count_bits + 15
     back = 3 * act + bits_for(max(memories.param)) + 2 * bits_for(tile + 1)
     back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 64
+    if engine.products:
+        front, back = front + 1 + act, back + 17
     if engine.compact:
         return front, back + engine.streamed
     return front + 2 * engine.count_bits + 3, back + 2 + GAP_BITS

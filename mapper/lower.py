@@ -20,6 +20,7 @@ from weft.nn.graph import (
     Graph,
     MaxPool,
     Move,
+    Mul,
     Operator,
     Rescale,
     Scaling,
@@ -42,6 +43,8 @@ def lower(program: Program, operator: Operator) -> None:
             _lower_average_pool(program, operator, span)
         case Add():
             _lower_add(program, operator, span)
+        case Mul():
+            _lower_mul(program, operator, span)
         case Rescale():
             _lower_copy(program, operator, operator.input, operator.scaling, span)
         case Concat():
@@ -232,48 +235,88 @@ def _runs(
 
 def _lower_add(program: Program, add: Add, span: Span) -> None:
     """Both operands of a word are read one after the other into the halves of the accumulator."""
-    place_a, place_b = program.place(add.a), program.place(add.b)
+    output = Output(
+        zero_point=span.tensor.zero_point,
+        low=add.low,
+        high=add.high,
+        shared=True,
+        pair=True,
+        odd=add.zero_point_inside and bool(span.tensor.zero_point % 2),
+        minus=add.multipliers[1] < 0,
+        multiplier=abs(add.multipliers[1]),
+    )
+    params = program.append_params(Unit.VECTOR, 1, lambda: _pair_params(program, add))
+    _append_two(program, add, span, VectorOp.PAIR, output, params)
+
+
+def _lower_mul(program: Program, mul: Mul, span: Span) -> None:
+    """Both factors of a word are read one after the other; a gate's word first."""
+    zeros = [program.graph.tensor(name).zero_point for name in mul.inputs]
+    gate = program.graph.tensor(mul.b).shape != span.tensor.shape
+    output = Output(
+        zero_point=span.tensor.zero_point,
+        low=mul.low,
+        high=mul.high,
+        shared=True,
+        odd=bool(span.tensor.zero_point % 2),
+        zeros=(zeros[1], zeros[0]) if gate else (zeros[0], zeros[1]),
+    )
+    params = _shared_params(program, 0, mul.scaling)
+    _append_two(program, mul, span, VectorOp.PRODUCT, output, params, gate=gate)
+
+
+def _append_two(
+    program: Program,
+    operator: Add | Mul,
+    span: Span,
+    vector_op: VectorOp,
+    output: Output,
+    param_base: int,
+    *,
+    gate: bool = False,
+) -> None:
+    """A step that reads a word of either operand for each of the output's.
+
+    gate: the second operand has one pixel, whose words are read before the first one's.
+    """
+    place_a, place_b = program.place(operator.a), program.place(operator.b)
     assert place_a.bank == place_b.bank
     channels, height, width = span.tensor.shape
     words = program.engine.words(channels)
     write = write_of(program, span, channels, Unit.VECTOR)
+    apart = 0 if gate else place_b.base - place_a.base
     append(
         program,
-        add,
+        operator,
         unit=Unit.VECTOR,
-        vector_op=VectorOp.PAIR,
+        vector_op=vector_op,
         loops=loops_of(
             program, write, rows=height, cols=width, tiles=words, kernel=(1, 2), words=1
         ),
         read=Read(
             bank=place_a.bank,
             base=place_a.base,
-            moves=Moves(
-                row=width * words, col=words, tile=1, kernel_col=place_b.base - place_a.base
-            ),
+            moves=Moves(row=width * words, col=words, tile=1, kernel_col=apart),
             y=Axis(move=1, size=height),
             x=Axis(move=1, size=width),
             pad_value=0,
+            stay=place_b.base if gate else None,
         ),
         write=write,
-        output=Output(
-            zero_point=span.tensor.zero_point,
-            low=add.low,
-            high=add.high,
-            shared=True,
-            pair=True,
-            odd=bool(span.tensor.zero_point % 2),
-            multiplier=add.multipliers[1],
-        ),
+        output=output,
         weight_base=0,
-        param_base=program.append_params(Unit.VECTOR, 1, lambda: _pair_params(program, add)),
+        param_base=param_base,
     )
 
 
 def _pair_params(program: Program, add: Add) -> Params:
-    """The first operand's factor, and both zero points at their places in the accumulator."""
+    """The first operand's factor, and both zero points at their places in the accumulator.
+
+    A second one that is subtracted comes as ``-code - 1``.
+    """
     a, b = program.graph.tensor(add.a), program.graph.tensor(add.b)
-    bias = pack.BIAS_OFFSET - a.zero_point - (b.zero_point << PAIR_SHIFT)
+    above = -b.zero_point if add.multipliers[1] >= 0 else b.zero_point + 1
+    bias = pack.BIAS_OFFSET - a.zero_point + (above << PAIR_SHIFT)
     shape = (1, program.engine.vector_requant)
     return Params(
         bias=np.full(shape, bias, np.int64),

@@ -25,6 +25,7 @@ class VectorOp(enum.Enum):
     SUM = "sum"
     MAX = "max"
     PAIR = "pair"
+    PRODUCT = "product"
 
 
 class Style(enum.Enum):
@@ -67,7 +68,8 @@ class Engine(Value):
     compact: the units take turns at one sequencer and one output path, whose lane takes
     ``requant_interval`` cycles over a result. single_port: activations lie in memories with one
     port: a step reads one bank and writes the other. streamed: weights and parameters wait in a
-    store until the step that needs them. count_bits: width of the loop counters.
+    store until the step that needs them. products: the vector unit multiplies activations with each
+    other, and subtracts them. count_bits: width of the loop counters.
     """
 
     lanes: int
@@ -81,6 +83,7 @@ class Engine(Value):
     compact: bool = False
     single_port: bool = False
     streamed: bool = False
+    products: bool = False
     styles: Styles = Styles()
     memories: Memories = Memories()
 
@@ -179,7 +182,10 @@ class Axis(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Read(Value):
-    """Where a step's activations come from: word address of its first tap and move per loop."""
+    """Where a step's activations come from: word address of its first tap and move per loop.
+
+    stay: where the first tap of the first tile lies, if each pixel's come from there (a gate).
+    """
 
     bank: int
     base: int  # words; may be negative or beyond the buffer where padding begins
@@ -187,6 +193,7 @@ class Read(Value):
     y: Axis
     x: Axis
     pad_value: int
+    stay: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -218,6 +225,8 @@ class Output(Value):
     pair: bool = False
     odd: bool = False
     multiplier: int = 0  # factor of a pair's second operand
+    minus: bool = False  # which comes inverted, -code - 1
+    zeros: tuple[int, int] = (0, 0)  # zero points of a product's two factors
     rolling: bool = False  # the vector unit's sums move on by a column with each tile
 
 

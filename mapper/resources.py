@@ -104,6 +104,9 @@ def predict(engine: Engine) -> Resources:
     lut += lanes * (2 * acc + 420)
     ff += lanes * (6 * acc + 330)
     lut += 2 * (8 * k * 3 + 770 + 28 * address)
+    if engine.products:  # centred words, what the multiplier leaves out, the gate's address
+        lut += 255 + 57 * k
+        ff += 105 + 21 * k
     _, next_back = step_bits(engine)  # of a chained step: a register and a multiplexer
     lut += next_back
     ff += next_back

@@ -7,7 +7,7 @@ import numpy as np
 from weft.mapper import pack
 from weft.mapper.phases import phases
 from weft.nn.errors import ModelError
-from weft.nn.graph import AveragePool, Conv, Graph, Tensor
+from weft.nn.graph import Add, AveragePool, Conv, Graph, Mul, Tensor
 
 MIN_ACCUMULATOR_BITS, MAX_ACCUMULATOR_BITS = 25, 32
 """What the engine can be built with; 25 bits hold both operands of an Add."""
@@ -15,10 +15,12 @@ MIN_ACCUMULATOR_BITS, MAX_ACCUMULATOR_BITS = 25, 32
 
 @dataclass(frozen=True, kw_only=True)
 class Widths:
-    """Bits of the accumulators and of the weights."""
+    """Bits of the accumulators and of the weights; whether activations are multiplied or
+    subtracted."""
 
     accumulator: int
     weight: int
+    products: bool = False
 
 
 def widths_of(graph: Graph) -> Widths:
@@ -45,7 +47,10 @@ def widths_of(graph: Graph) -> Widths:
             f"{graph.name}: sums of {max(bits)} bits exceed the {MAX_ACCUMULATOR_BITS}-bit "
             "accumulators"
         )
-    return Widths(accumulator=max(bits), weight=9 if wide else 8)
+    products = any(
+        isinstance(x, Mul) or (isinstance(x, Add) and x.multipliers[1] < 0) for x in graph.operators
+    )
+    return Widths(accumulator=max(bits), weight=9 if wide else 8, products=products)
 
 
 def bias_of(conv: Conv, tensor: Tensor) -> np.ndarray:

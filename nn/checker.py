@@ -12,6 +12,7 @@ from weft.nn.graph import (
     Graph,
     MaxPool,
     Move,
+    Mul,
     Operator,
     Rescale,
     Reshape,
@@ -68,7 +69,13 @@ def _check_operator(operator: Operator, tensors: Tensors) -> None:
                 f"{name!r}: shapes of an Add differ",
             )
             _need(operator.shift in ADD_SHIFTS, f"{name!r}: shift {operator.shift}")
-            _need(all(0 <= m < 1 << 32 for m in operator.multipliers), f"{name!r}: multipliers")
+            first, second = operator.multipliers
+            _need(0 <= first < 1 << 32 and abs(second) < 1 << 32, f"{name!r}: multipliers")
+        case Mul():
+            a, b = tensors[operator.a].shape, tensors[operator.b].shape
+            _need(a == output.shape, f"{name!r}: shapes of a Mul differ")
+            _need(b in (a, (a[0], 1, 1)), f"{name!r}: shapes of a Mul's factors")
+            _check_scaling(name, operator.scaling, 1)
         case MaxPool():
             source = tensors[operator.input]
             same = (source.scale, source.zero_point) == (output.scale, output.zero_point)

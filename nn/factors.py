@@ -76,6 +76,16 @@ def _fma(x: np.ndarray, factor: np.float32, addend: np.ndarray | np.float32) -> 
     return exact.astype(np.float32)
 
 
+def subtract_float(
+    a: Quantisation, b: Quantisation, y: Quantisation, low: int, high: int
+) -> np.ndarray:
+    """Codes [256, 256] of a - b for every pair of codes, as ONNX Runtime's float32 has them."""
+    codes = np.arange(CODE_MIN, CODE_MAX + 1)
+    left, right = (dequantize(codes + q.offset, q.scale, q.zero_point) for q in (a, b))
+    total = quantize(left[:, None] - right[None, :], y.scale, y.zero_point, y.dtype)
+    return np.clip(total.astype(np.int64) - y.offset, low, high)
+
+
 def add_integer(
     a: Quantisation,
     b: Quantisation,
@@ -84,36 +94,41 @@ def add_integer(
     shift: int,
     low: int,
     high: int,
+    inside: bool = True,
 ) -> np.ndarray:
-    """Codes [256, 256] of a + b for every pair of codes, as the reference computes them."""
+    """Codes [256, 256] of a + b for every pair of codes, as the reference computes them.
+
+    inside: the zero point is in the rounding.
+    """
     codes = np.arange(CODE_MIN, CODE_MAX + 1)
     left = (codes - a.code_zero_point) * multipliers[0]
     right = (codes - b.code_zero_point) * multipliers[1]
-    odd = bool(y.code_zero_point & 1)
+    odd = inside and bool(y.code_zero_point & 1)
     rounded = round_scaled(left[:, None] + right[None, :], np.int64(shift), odd=odd)
     return np.clip(rounded + y.code_zero_point, low, high)
 
 
 def add_factors(
-    a: Quantisation, b: Quantisation, y: Quantisation, low: int, high: int
+    a: Quantisation, b: Quantisation, y: Quantisation, low: int, high: int, minus: bool = False
 ) -> tuple[tuple[int, int], int, int] | None:
     """Multipliers, shift, and for how many of the 65,536 pairs they differ from ONNX Runtime.
 
-    None where a factor is 256 or more.
+    minus: b is subtracted. None where a factor is 256 or more.
     """
     ratios = [float(np.float32(q.scale) / np.float32(y.scale)) for q in (a, b)]
     shift = next((s for s in ADD_SHIFTS if max(ratios) * 2.0**s < ADD_LIMIT - 4), None)
     if shift is None:
         return None
     first, second = (round(ratio * 2.0**shift) for ratio in ratios)
-    wanted = add_float(a, b, y, low, high)
+    wanted = (subtract_float if minus else add_float)(a, b, y, low, high)
+    sign = -1 if minus else 1
     best: tuple[int, tuple[int, int]] | None = None
     steps = sorted(
         ((i, j) for i in range(-3, 4) for j in range(-3, 4)), key=lambda s: abs(s[0]) + abs(s[1])
     )
     for i, j in steps:
-        pair = (max(first + i, 0), max(second + j, 0))
-        got = add_integer(a, b, y, pair, shift, low, high)
+        pair = (max(first + i, 0), sign * max(second + j, 0))
+        got = add_integer(a, b, y, pair, shift, low, high, inside=not minus)
         wrong = int(np.count_nonzero(got != wanted))
         if best is None or wrong < best[0]:
             best = (wrong, pair)
@@ -121,3 +136,44 @@ def add_factors(
             break
     assert best is not None
     return best[1], shift, best[0]
+
+
+def product_float(a: Quantisation, b: Quantisation, y: Quantisation) -> np.ndarray:
+    """Codes [256, 256] of a * b for every pair of codes, as MLAS's QLinearMul computes them."""
+    codes = np.arange(CODE_MIN, CODE_MAX + 1)
+    acc = (codes - a.code_zero_point)[:, None] * (codes - b.code_zero_point)
+    total = acc.astype(np.float32) * product_factor(a, b, y) + np.float32(y.zero_point)
+    return np.clip(np.rint(total) - y.offset, CODE_MIN, CODE_MAX).astype(np.int64)
+
+
+def product_factor(a: Quantisation, b: Quantisation, y: Quantisation) -> np.float32:
+    """s_a * s_b / s_y, rounded to float32 after each operation."""
+    with np.errstate(over="ignore"):
+        return np.float32(a.scale) * np.float32(b.scale) / np.float32(y.scale)
+
+
+def product_scaling(
+    a: Quantisation, b: Quantisation, y: Quantisation, low: int, high: int
+) -> tuple[Scaling, int] | None:
+    """The factor of a product, and for how many of the 65,536 pairs it differs from ONNX Runtime.
+
+    None where it is beyond float32.
+    """
+    factor = product_factor(a, b, y)
+    if not np.isfinite(factor):
+        return None
+    wanted = np.clip(product_float(a, b, y), low, high)
+    codes = np.arange(CODE_MIN, CODE_MAX + 1)
+    acc = (codes - a.code_zero_point)[:, None] * (codes - b.code_zero_point)
+    odd = bool(y.code_zero_point & 1)
+    best: tuple[int, Scaling] | None = None
+    for candidate in neighbours(factor):
+        scaling = scaling_of(candidate)
+        got = requantise(acc[None, None], scaling, y.code_zero_point, low, high, odd=odd)
+        wrong = int(np.count_nonzero(got[0, 0] != wanted))
+        if best is None or wrong < best[0]:
+            best = (wrong, scaling)
+        if wrong == 0:
+            break
+    assert best is not None
+    return best[1], best[0]

@@ -125,7 +125,8 @@ class Conv(Operator):
 class Add(Operator):
     """y = a * s_a/s_y + b * s_b/s_y with both factors as integers over one shift.
 
-    multipliers: the two factors times 2**shift, each 0..2**32-1; shift: 24, 32, 40, 48 or 56.
+    multipliers: the two factors times 2**shift, each 0..2**32-1, the second one negative where b is
+    subtracted; shift: 24, 32, 40, 48 or 56.
     """
 
     type: ClassVar[str] = "Add"
@@ -133,6 +134,21 @@ class Add(Operator):
     b: str
     multipliers: tuple[int, int]
     shift: int
+    zero_point_inside: bool = True  # ties go to the even code, not to the even distance from zp
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.a, self.b)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mul(Operator):
+    """y = a * b, rescaled; b has a's shape, or one element per channel (a gate)."""
+
+    type: ClassVar[str] = "Mul"
+    a: str
+    b: str
+    scaling: Scaling  # of length 1
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -277,7 +293,9 @@ class Graph(Value):
 
     name: str
     tensors: tuple[Tensor, ...]
-    operators: tuple[Conv | Add | MaxPool | AveragePool | Rescale | Concat | Move | Reshape, ...]
+    operators: tuple[
+        Conv | Add | Mul | MaxPool | AveragePool | Rescale | Concat | Move | Reshape, ...
+    ]
     inputs: tuple[HostEdge, ...]
     outputs: tuple[HostEdge, ...]
     macs: int = 0  # multiply-accumulates of the original network

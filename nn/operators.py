@@ -91,7 +91,13 @@ _QDQ: tuple[Support, ...] = (
     _row("LeakyRelu", "vector", qdq_table.unary(qdq_table.leaky_relu), _TABLE),
     _row("MatMul", "array", qdq_array.matmul, f"one vector times a matrix; {_BIAS}"),
     _row("MaxPool", "vector", qdq_pool.max_pool, "1-D and 2-D, any pads, strides, dilations"),
-    _row("Mul", "array", qdq_table.multiply, f"{_AFFINE}; x * Sigmoid(x)"),
+    _row(
+        "Mul",
+        "vector",
+        qdq_table.multiply,
+        "two activations of one shape, or an image and one value per channel; by constants on the "
+        "array, one or one per channel; x * Sigmoid(x)",
+    ),
     _row("PRelu", "vector", qdq_table.prelu, f"constant slopes, one or one per channel; {_TABLE}"),
     _row(
         "Pad",
@@ -115,7 +121,12 @@ _QDQ: tuple[Support, ...] = (
     _row("SpaceToDepth", "array", qdq_depth.space_to_depth, "any block that divides the image"),
     _row("Split", "vector", qdq_slice.split, "behind the batch; along the channels on the array"),
     _row("Squeeze", "none", qdq_shape.squeeze, _VIEW),
-    _row("Sub", "array", qdq_affine.subtract, _AFFINE),
+    _row(
+        "Sub",
+        "vector",
+        qdq_sum.subtract,
+        "two activations of one shape; constants on the array, one or one per channel",
+    ),
     _row("Tanh", "array", qdq_table.unary(qdq_table.tanh), _TABLE),
     _row("Tile", "vector", qdq_gather.tile, "constant repeats, behind the batch"),
     _row(
@@ -133,6 +144,7 @@ _RUNS = {
     "com.microsoft.QLinearConcat": "vector",
     "com.microsoft.QLinearGlobalAveragePool": "vector",
     "com.microsoft.QLinearLeakyRelu": "vector",
+    "com.microsoft.QLinearMul": "vector",
     "com.microsoft.QLinearReduceMean": "vector",
     "com.microsoft.QLinearSoftmax": "host",
 }

@@ -43,7 +43,7 @@ def divide(node: Node, builder: Builder) -> PendingConv:
         return _affine(node, builder, 0, 1 / divisor, np.zeros_like(divisor))
 
 
-def subtract(node: Node, builder: Builder) -> PendingConv:
+def subtract_constant(node: Node, builder: Builder) -> PendingConv:
     """Sub of a constant, or from one."""
     index = 1 if isinstance(builder.symbol(node, 1), CONSTANTS) else 0
     constant = _constant(node, builder, index, "constant")

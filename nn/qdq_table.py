@@ -14,6 +14,7 @@ from weft.nn.host import dequantize, quantize
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_affine import CONSTANTS, multiply_constant
+from weft.nn.qdq_product import product
 from weft.nn.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
 from weft.nn.two_lines import two_lines
 from weft.nn.views import per_channel
@@ -107,7 +108,7 @@ def unary(function: Callable[[Node], Function]) -> Callable[[Node, Builder], Sym
 
 
 def multiply(node: Node, builder: Builder) -> Symbol:
-    """Mul by a constant, or of two functions of one tensor (x * Sigmoid(x))."""
+    """Mul by a constant, of two functions of one tensor (x * Sigmoid(x)), of two activations."""
     for index in (0, 1):
         if isinstance(builder.symbol(node, index), CONSTANTS):
             return multiply_constant(node, builder, index)
@@ -116,10 +117,7 @@ def multiply(node: Node, builder: Builder) -> Symbol:
         a, b = _table(node, builder, 0), _table(node, builder, 1)
         if a.source == b.source and a.shape == b.shape and a.order is b.order:
             return _checked(node, replace(a, values=a.values * b.values, node=node.name, op="Mul"))
-    raise ModelError(
-        f"{node}: Mul of two activations is not supported; by a constant it is, and of two "
-        "functions of one tensor (x * Sigmoid(x))"
-    )
+    return product(node, builder)
 
 
 def _table(node: Node, builder: Builder, index: int) -> PendingTable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.nn.graph import CODE_MAX, CODE_MIN, Conv, Graph, Tensor
+from weft.nn.graph import CODE_MAX, CODE_MIN, Add, Conv, Graph, Mul, Tensor
 from weft.nn.reference import Codes, compute, conv
 
 
@@ -30,11 +30,12 @@ class Range:
 def code_ranges(graph: Graph) -> dict[str, Range]:
     """Bounds of every tensor, from inputs that may be anything.
 
-    The reference itself computes them. No operator but Conv falls where an input rises: factors
-    are not negative, and C3's rounding, the clamps and the maximum are monotone. So its results
-    at the bounds are bounds. A Conv's accumulator is least with the low codes under its positive
-    weights and the high codes under its negative ones. Channels that depend on known ones only
-    come out with equal bounds, padding included.
+    The reference itself computes them. No operator but Conv, Mul and a difference falls where an
+    input rises: factors are not negative, and C3's rounding, the clamps and the maximum are
+    monotone. So its results at the bounds are bounds. A Conv's accumulator is least with the low
+    codes under its positive weights and the high codes under its negative ones; a product or a
+    difference is least and largest at bounds of both operands. Channels that depend on known ones
+    only come out with equal bounds, padding included.
     """
     tensors = {tensor.name: tensor for tensor in graph.tensors}
     low: dict[str, np.ndarray] = {}
@@ -47,10 +48,28 @@ def code_ranges(graph: Graph) -> dict[str, Range]:
         if isinstance(operator, Conv):
             low[operator.output] = _conv_bound(operator, tensors, low, high)
             high[operator.output] = _conv_bound(operator, tensors, high, low)
+        elif isinstance(operator, Mul) or (
+            isinstance(operator, Add) and operator.multipliers[1] < 0
+        ):
+            corners = _corners(operator, tensors, low, high)
+            low[operator.output], high[operator.output] = corners.min(axis=0), corners.max(axis=0)
         else:
             low[operator.output] = compute(operator, tensors, low)
             high[operator.output] = compute(operator, tensors, high)
     return {name: Range(low=low[name][0], high=high[name][0]) for name in low}
+
+
+def _corners(
+    operator: Mul | Add, tensors: Mapping[str, Tensor], low: Codes, high: Codes
+) -> np.ndarray:
+    """The codes at both bounds of either operand, one behind the other."""
+    a, b = operator.a, operator.b
+    if a == b:  # monotone, but for a square, which falls to 0 and rises again
+        nearest = np.clip(tensors[a].zero_point, low[a], high[a]).astype(np.int8)
+        ways = [{a: low[a]}, {a: high[a]}, {a: nearest}]
+    else:
+        ways = [{a: x[a], b: y[b]} for x in (low, high) for y in (low, high)]
+    return np.stack([compute(operator, tensors, codes) for codes in ways])
 
 
 def _conv_bound(

@@ -20,6 +20,7 @@ from weft.nn.graph import (
     Graph,
     MaxPool,
     Move,
+    Mul,
     Operator,
     Rescale,
     Reshape,
@@ -68,6 +69,8 @@ def compute(operator: Operator, tensors: Mapping[str, Tensor], codes: Codes) -> 
             return conv(operator, tensors, codes)
         case Add():
             return add(operator, tensors, codes)
+        case Mul():
+            return mul(operator, tensors, codes)
         case MaxPool():
             return max_pool(operator, codes)
         case AveragePool():
@@ -170,13 +173,26 @@ def _matrix(centred: np.ndarray, weight: np.ndarray, operator: Conv) -> np.ndarr
 
 
 def add(operator: Add, tensors: Mapping[str, Tensor], codes: Codes) -> np.ndarray:
-    """C20 to C22: round((a - za) * ma + (b - zb) * mb), the zero point inside the rounding."""
+    """C20 to C22, C29: round((a - za) * ma + (b - zb) * mb), a sum's zero point inside it."""
     a = codes[operator.a].astype(np.int64) - tensors[operator.a].zero_point
     b = codes[operator.b].astype(np.int64) - tensors[operator.b].zero_point
     zy = tensors[operator.output].zero_point
     product = a * operator.multipliers[0] + b * operator.multipliers[1]
-    rounded = round_scaled(product, np.int64(operator.shift), odd=bool(zy & 1))
+    odd = operator.zero_point_inside and bool(zy & 1)
+    rounded = round_scaled(product, np.int64(operator.shift), odd=odd)
     return np.clip(rounded + zy, operator.low, operator.high).astype(np.int8)
+
+
+def mul(operator: Mul, tensors: Mapping[str, Tensor], codes: Codes) -> np.ndarray:
+    """C27, C28: acc = (a - za) * (b - zb), the zero point inside the rounding.
+
+    A gate's one element counts for its whole channel.
+    """
+    a = codes[operator.a].astype(np.int64) - tensors[operator.a].zero_point
+    b = codes[operator.b].astype(np.int64) - tensors[operator.b].zero_point
+    zy = tensors[operator.output].zero_point
+    odd = bool(zy & 1)
+    return requantise(a * b, operator.scaling, zy, operator.low, operator.high, odd=odd)
 
 
 def max_pool(operator: MaxPool, codes: Codes) -> np.ndarray:

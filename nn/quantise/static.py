@@ -31,8 +31,8 @@ OPERATORS = (
     "Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Elu",
     "Flatten", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish",
     "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "ReduceMean", "Relu",
-    "Reshape", "Resize", "Sigmoid", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tanh",
-    "Transpose", "Unsqueeze",
+    "Reshape", "Resize", "Sigmoid", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub",
+    "Tanh", "Transpose", "Unsqueeze",
 )  # fmt: skip
 """Operators around which activations are quantised. Softmax stays float: the host computes it."""
 
@@ -191,7 +191,7 @@ def _left_float(proto: onnx.ModelProto) -> list[str]:
     makers = {name: node for node in nodes for name in node.output}
     left: list[str] = []
     for node in nodes:
-        if node.op_type in ("Add", "Mul") and any(name in constants for name in node.input):
+        if node.op_type in ("Add", "Sub", "Mul") and any(name in constants for name in node.input):
             left.append(node.name)
         elif node.op_type == "Mul":
             gate = _gate(node, makers, constants)

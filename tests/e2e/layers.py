@@ -14,6 +14,7 @@ from weft.nn.graph import (
     HostEdge,
     MaxPool,
     Move,
+    Mul,
     Rescale,
     Tensor,
     Window,
@@ -43,7 +44,13 @@ KINDS = (
     "move",
     "transposed",
     "rows_together",
+    "sub",
+    "mul",
+    "gate",
+    "excite",
 )
+PRODUCTS = ("sub", "mul", "gate", "excite")
+"""Those whose engines multiply activations with each other, or subtract them."""
 
 
 @dataclass
@@ -124,14 +131,16 @@ class Layers(Choices):
         )
         return output
 
-    def add(self, a: Tensor, b: Tensor) -> Tensor:
-        """The sum of two tensors with a factor each."""
+    def add(self, a: Tensor, b: Tensor, minus: bool = False) -> Tensor:
+        """The sum or difference of two tensors with a factor each."""
         output = self.tensor(a.shape)
         shift = int(self.pick(POINTS))
         limit = min(shift + 1, 31)
         first, second = (int(2.0**e) for e in self.rng.uniform(limit - 6, limit, 2))
         if self.rng.random() < 0.3:  # ties
             first, second = (1 << shift - 1,) * 2 if shift <= 31 else (1 << 30, 1 << 29)
+        if minus:
+            second = -second
         self.operators.append(
             Add(
                 name=f"add{len(self.operators)}",
@@ -140,6 +149,22 @@ class Layers(Choices):
                 b=b.name,
                 multipliers=(first, second),
                 shift=shift,
+                zero_point_inside=not minus,
+                **self.clamp(),
+            )
+        )
+        return output
+
+    def mul(self, a: Tensor, b: Tensor) -> Tensor:
+        """The product of two tensors, or of one and a gate."""
+        output = self.tensor(a.shape)
+        self.operators.append(
+            Mul(
+                name=f"mul{len(self.operators)}",
+                output=output.name,
+                a=a.name,
+                b=b.name,
+                scaling=self.scaling(1, 8000.0),
                 **self.clamp(),
             )
         )
@@ -161,9 +186,9 @@ class Layers(Choices):
         )
         return output
 
-    def average_pool(self, source: Tensor) -> Tensor:
+    def average_pool(self, source: Tensor, whole: bool = False) -> Tensor:
         """A mean over a window or the whole image; padding counted or not."""
-        if self.rng.random() < 0.4:
+        if whole or self.rng.random() < 0.4:
             window = Window(kernel=source.shape[1:])
         else:
             window = self.window(source).replace(dilation=(1, 1))
@@ -268,6 +293,35 @@ def _add(layers: Layers) -> Tensor:
     a = layers.image()
     b = a if layers.rng.random() < 0.1 else layers.input(a.shape)
     return layers.add(a, b)
+
+
+def _sub(layers: Layers) -> Tensor:
+    a = layers.image()
+    b = a if layers.rng.random() < 0.1 else layers.input(a.shape)
+    return layers.add(a, b, minus=True)
+
+
+def _mul(layers: Layers) -> Tensor:
+    a = layers.image()
+    b = a if layers.rng.random() < 0.1 else layers.input(a.shape)
+    return layers.mul(a, b)
+
+
+def _gate(layers: Layers) -> Tensor:
+    """A gate, and a convolution that may follow it."""
+    a = layers.image()
+    tensor = layers.mul(a, layers.input((a.shape[0], 1, 1)))
+    return layers.conv(tensor, int(layers.pick(CHANNELS)), 1, layers.window(tensor, 2))
+
+
+def _excite(layers: Layers) -> Tensor:
+    """Squeeze and excite, whose gate takes an even or odd number of steps."""
+    source = layers.image()
+    gate = layers.average_pool(source, whole=True)
+    for _ in range(layers.rng.integers(1, 3)):
+        gate = layers.conv(gate, int(layers.pick(CHANNELS)), 1, Window(kernel=(1, 1)))
+    gate = layers.conv(gate, source.shape[0], 1, Window(kernel=(1, 1)))
+    return layers.rescale(layers.mul(source, gate))
 
 
 def _max_pool(layers: Layers) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hardware import wrong_on_hardware
-from tests.e2e.layers import random_network
+from tests.e2e.layers import KINDS, PRODUCTS, random_network
 from tests.mapper.support import ENDLESS, compact
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
 from weft.mapper.plan import Engine, Style, Styles
@@ -21,6 +21,7 @@ class Shape:
     single_port: bool
     streamed: bool
     style: Style
+    products: bool = True
     layers: int = 36
 
     def __str__(self) -> str:
@@ -41,18 +42,23 @@ SHAPES = (
     Shape(2, 6, True, True, Style.DUAL, layers=72),
     Shape(3, 5, False, True, Style.LUT),
     Shape(4, 3, True, False, Style.DUAL),
-    Shape(1, 2, False, False, Style.DSP),
+    Shape(1, 2, False, False, Style.DSP, products=False),
 )
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_random_layers(shape: Shape, tmp_path: Path) -> None:
-    graphs = [random_network(seed) for seed in range(shape.layers)]
+    graphs = [
+        random_network(seed)
+        for seed in range(shape.layers)
+        if shape.products or KINDS[seed % len(KINDS)] not in PRODUCTS
+    ]
     plans = [
         build(graph, ENDLESS, shape.engine(), FOLD_LEVELS[seed % len(FOLD_LEVELS)])
         for seed, graph in enumerate(graphs)
     ]
     engine = shared_engine(plans)
     assert bool(engine.memories.store) == shape.streamed
+    assert engine.products == shape.products
     plans = [plan.replace(engines=(engine,)) for plan in plans]
     assert wrong_on_hardware(graphs, plans, tmp_path) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hardware import wrong_on_hardware
-from tests.e2e.layers import random_network
+from tests.e2e.layers import KINDS, PRODUCTS, random_network
 from tests.mapper.support import chains
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
 from weft.mapper.plan import Engine, Style, Styles
@@ -27,6 +27,7 @@ class Shape:
     style: Style = Style.DSP
     wide_weights: bool = False
     packed: bool = False
+    products: bool = True
     layers: int = 80
 
     def __str__(self) -> str:
@@ -52,7 +53,7 @@ class Shape:
 
 SHAPES = (
     Shape(8, 4, 2, 4, taps=3, layers=96),
-    Shape(16, 16, 4, 2, taps=2, packed=True, layers=96),
+    Shape(16, 16, 4, 2, taps=2, packed=True, products=False, layers=96),
     Shape(3, 6, 3, 1, style=Style.LUT, layers=64),
     Shape(4, 5, 1, 4, taps=3, wide_weights=True, layers=64),
 )
@@ -63,12 +64,14 @@ def test_random_layers(shape: Shape, tmp_path: Path) -> None:
     graphs = [
         random_network(seed, wide_weights=shape.wide_weights, packable=shape.packed)
         for seed in range(shape.layers)
+        if shape.products or KINDS[seed % len(KINDS)] not in PRODUCTS
     ]
     plans = [
         build(graph, TARGET, shape.engine(), FOLD_LEVELS[seed % len(FOLD_LEVELS)])
         for seed, graph in enumerate(graphs)
     ]
     engine = shared_engine(plans)
+    assert engine.products == shape.products
     plans = [plan.replace(engines=(engine,)) for plan in plans]
     assert set().union(*map(chains, plans)) >= {
         "image",

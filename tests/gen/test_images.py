@@ -74,7 +74,26 @@ def unpacked(part: data.StructLayout, words: list[int]) -> dict[str, int]:
     return {str(n): word >> f.offset & (1 << f.width) - 1 for n, f in part}
 
 
+PRODUCT_FIELDS = {"stay", "stay_base", "product", "zero_first", "zero_second"}
+"""Of engines that multiply activations with each other."""
+
+
 def test_step_words_hold_every_field(plan: Plan) -> None:
+    hold_every_field(plan, {"load"} | PRODUCT_FIELDS)  # the first, of engines with a store
+
+
+def test_step_words_of_products() -> None:
+    layers = Layers(rng=np.random.default_rng(1), wide_weights=False)
+    source = layers.input((5, 4, 3))
+    gated = layers.mul(source, layers.input((5, 1, 1)))
+    graph = layers.graph("products", [layers.add(gated, source, minus=True)])
+    plan = build(graph, ENDLESS, engine(4, 4, 2, 2), 0)
+    hold_every_field(plan, {"load"})
+    fields = [front_fields(step) | back_fields(step, False) for step in plan.steps]
+    assert [(f["stay"], f["product"], f["pair"]) for f in fields] == [(1, 1, 0), (0, 1, 1)]
+
+
+def hold_every_field(plan: Plan, absent: set[str]) -> None:
     params = engine_params(plan.engine)
     words = iter(program(plan))
     for i, step in enumerate(plan.steps):
@@ -85,7 +104,7 @@ def test_step_words_hold_every_field(plan: Plan) -> None:
         ):
             chunks = [next(words) for _ in range(layout.chunks(part))]
             found = unpacked(part, chunks)
-            assert set(fields) - set(found) <= {"load"}  # of engines with a store
+            assert set(fields) - set(found) <= absent
             for name, field in part:
                 assert found[str(name)] == fields[str(name)] % (1 << field.width), name
     assert next(words, None) is None
@@ -111,7 +130,8 @@ def test_step_words_of_a_compact_engine(streamed: bool) -> None:
         assert ends["last_step"] == int(i == len(expected) - 1)
         if isinstance(item, Step):
             begins, fields = unpacked(front, word[:n_front]), front_fields(item)
-            assert {"follow", "need", "lead"} == set(fields) - set(begins)
+            absent = set(fields) - set(begins)
+            assert {"follow", "need", "lead"} == absent - PRODUCT_FIELDS
             assert begins["n_row"] == item.loops.rows
         else:
             part = layout.load_layout(params)

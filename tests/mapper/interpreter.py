@@ -87,6 +87,8 @@ class _Run:
         moves = read.moves
         address = read.base + row * moves.row + tile * moves.tile + col * moves.col
         address = address + ky * moves.kernel_row + kx * moves.kernel_col + word * moves.word
+        if read.stay is not None:
+            address = np.where(kx == 0, read.stay + tile * moves.tile, address)
         y = read.y.origin + row * read.y.move + ky * read.y.kernel_move
         x = read.x.origin + col * read.x.move + kx * read.x.kernel_move
         inside = (y >= 0) & (y < read.y.size) & (x >= 0) & (x < read.x.size)
@@ -123,7 +125,14 @@ class _Run:
                 return acts.max(axis=2)
             case VectorOp.PAIR:
                 assert (acts.shape[2], step.output.pair) == (2, True)
-                return acts[:, :, 0] + (acts[:, :, 1] << 16)
+                minus = step.output.minus
+                assert self.plan.engine.products or not minus
+                return acts[:, :, 0] + ((~acts[:, :, 1] if minus else acts[:, :, 1]) << 16)
+            case VectorOp.PRODUCT:
+                assert (acts.shape[2], step.output.pair) == (2, False)
+                assert self.plan.engine.products
+                first, second = step.output.zeros
+                return (acts[:, :, 0] - first) * (acts[:, :, 1] - second)
 
     def _weights(self, image: np.ndarray, tile: int) -> np.ndarray:
         taps = self.step.loops.taps

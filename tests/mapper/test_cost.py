@@ -224,11 +224,14 @@ def test_latencies_of_compact_engines(style: Style, lanes: int) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (2, 6), (4, 3), (3, 16)])
 @pytest.mark.parametrize("count_bits", [2, 7, 12])
 @pytest.mark.parametrize("store", [0, 5, 12345])
+@pytest.mark.parametrize("products", [False, True])
 def test_step_chunks_of_compact_engines(
-    shape: tuple[int, int], count_bits: int, store: int
+    shape: tuple[int, int], count_bits: int, store: int, products: bool
 ) -> None:
     memories = Memories(act=(900, 5), weight=77, vector=3, param=(40, 1), program=9, store=store)
-    made = compact(*shape, streamed=store > 0).replace(memories=memories, count_bits=count_bits)
+    made = compact(*shape, streamed=store > 0).replace(
+        memories=memories, count_bits=count_bits, products=products
+    )
     hardware = engine_params(made)
     front = front_layout(hardware)
     assert load_layout(hardware).size <= front.size
@@ -237,13 +240,30 @@ def test_step_chunks_of_compact_engines(
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 8, 2, 4), (6, 12, 3, 6), (16, 5, 1, 2)])
 @pytest.mark.parametrize("depth", [1, 2, 3, 1000, 70000])
-def test_step_chunks_are_those_of_the_step_word(sizes: tuple[int, ...], depth: int) -> None:
+@pytest.mark.parametrize("products", [False, True])
+def test_step_chunks_are_those_of_the_step_word(
+    sizes: tuple[int, ...], depth: int, products: bool
+) -> None:
     for act in ((depth, 1), (1, depth), (depth, depth)):
         memories = Memories(act=act, weight=depth % 5000 + 3, vector=depth, param=act, program=9)
-        made = engine(*sizes).replace(memories=memories)
+        made = engine(*sizes).replace(memories=memories, products=products)
         hardware = engine_params(made)
         expected = chunks(front_layout(hardware)) + chunks(back_layout(hardware))
         assert cost.step_chunks(made) == expected
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_a_product_by_hand(gate: bool) -> None:
+    """Two cycles for each word of each pixel, whatever is multiplied."""
+    layers = Layers(rng=np.random.default_rng(0), wide_weights=False)
+    a = layers.input((7, 3, 5))
+    b = layers.input((7, 1, 1) if gate else a.shape)
+    made = build(layers.graph("product", [layers.mul(a, b)]), ENDLESS, engine(4, 4, 4, 4), 0)
+    (step,) = made.steps
+    assert (step.read.stay is not None) == gate
+    drain = (5 + 2 + 1) + 1 + (9 + 2)
+    fetch = 3 + cost.step_chunks(made.engine)
+    assert cost.cycles(made) == fetch + 3 + 3 * 5 * 2 * 2 + drain
 
 
 def test_bound() -> None:

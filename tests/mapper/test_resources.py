@@ -111,7 +111,7 @@ def test_more_of_anything_never_costs_less(field: str) -> None:
         larger = sized(*sizes, depth=1)
         assert getattr(predict(larger), field) >= small
     deeper = sized(4, 4, 2, 2, depth=5000)
-    wider = deeper.replace(accumulator_bits=30, weight_bits=9)
+    wider = deeper.replace(accumulator_bits=30, weight_bits=9, products=True)
     assert getattr(predict(wider), field) >= getattr(predict(deeper), field) >= small
 
 

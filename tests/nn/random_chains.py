@@ -9,7 +9,7 @@ from weft.nn.reference import window_counts
 
 KINDS = (
     "conv", "conv", "depthwise", "depthwise", "grouped", "max", "mean", "rescale", "clamp", "clamp",
-    "add", "concat", "move", "stretch", "below",
+    "add", "concat", "move", "stretch", "below", "minus", "mul", "gate",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ class Chain(Layers):
         return scaling_of(self.rng.uniform(0.5, 1.5, count) * 100 / spread)
 
     def grow(self, images: list[Tensor]) -> Tensor:
-        """One more layer on one of the images (two for Add and Concat, where they fit)."""
+        """One more layer on one of the images (two for Add, Mul and Concat, where they fit)."""
         source = images[-1] if self.rng.random() < 0.8 else self.pick(images)
         alike = [image for image in images if image.shape == source.shape]
         n, window = source.shape[0], self.window(source, 3)
@@ -55,6 +55,13 @@ class Chain(Layers):
                 return self.same_scale(source)
             case "add":
                 return self.add(source, self.pick(alike))
+            case "minus":
+                return self.add(source, self.pick(alike), minus=True)
+            case "mul":
+                return self.mul(source, self.pick(alike))
+            case "gate":
+                pooled = self.mean(source, whole=True)
+                return self.mul(source, self.rescale(pooled))
             case "move":
                 return self.move(source)
             case "stretch":
@@ -66,9 +73,9 @@ class Chain(Layers):
             case _:
                 return self.conv(source, int(self.rng.integers(1, 9)), 1, window)
 
-    def mean(self, source: Tensor) -> Tensor:
+    def mean(self, source: Tensor, whole: bool = False) -> Tensor:
         """An AveragePool with the counts that its windows have, as the checker wants it."""
-        output = self.average_pool(source)
+        output = self.average_pool(source, whole)
         pool = self.operators[-1]
         assert isinstance(pool, AveragePool)
         counts = sorted({int(n) for n in window_counts(pool, *source.shape[1:]).reshape(-1)})

@@ -69,7 +69,7 @@ def test_random_networks_shrink_in_every_way() -> None:
             grouped = isinstance(op, Conv) and op.groups > 1
             smaller = simple.tensor(op.output).shape[0] < shapes[op.output]
             narrowed["grouped" if grouped else op.type] += smaller
-    kinds = {"Conv", "grouped", "Add", "MaxPool", "AveragePool", "Rescale", "Concat", "Move"}
+    kinds = {"Conv", "grouped", "Add", "Mul", "MaxPool", "AveragePool", "Rescale", "Concat", "Move"}
     assert set(narrowed) == kinds | {"operators", "alive"}
     assert min(narrowed.values()) >= 4, narrowed
     assert narrowed["alive"] > len(SEEDS) / 2
