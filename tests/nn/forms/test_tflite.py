@@ -174,6 +174,34 @@ def test_concat_mean_and_hard_swish_in_nhwc(monkeypatch: pytest.MonkeyPatch) -> 
     assert np.mean(got != np.clip(wanted, -128, 127)) < 0.1
 
 
+def test_gate_and_difference_in_nhwc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels come last, also in the gate."""
+    graph = imported(
+        monkeypatch,
+        [
+            tensor("x", (1, 4, 6, 3)),
+            tensor("pooled", (1, 1, 1, 3)),
+            tensor("gated", (1, 4, 6, 3), scale=0.37, zero=-20),
+            tensor("axes", (2,), array=np.array([1, 2], np.int32)),
+            tensor("y", (1, 4, 6, 3), scale=0.41, zero=7),
+        ],
+        [
+            ("MEAN", (0, 3), 1, {"KeepDims": True}),
+            ("MUL", (1, 0), 2, {}),
+            ("SUB", (2, 0), 4, {"FusedActivationFunction": 1}),
+        ],
+    )
+    kinds = [op.type for op in graph.operators]
+    assert sorted(kinds) == ["Add", "AveragePool", "Mul"]
+    x = (CODES.astype(float) - 3) * 0.1
+    pooled = (np.rint(x.mean(axis=(1, 2), keepdims=True) / 0.1 + 3) - 3) * 0.1
+    gated = np.clip(np.rint(x * pooled / 0.37) - 20, -128, 127)
+    wanted = np.clip(np.rint(((gated + 20) * 0.37 - x) / 0.41) + 7, 7, 127)
+    (got,) = reference_model(graph, {"x": CODES}).values()
+    assert np.abs(got - wanted).max() <= 4  # a tie of the mean, times a code
+    assert np.mean(got != wanted) < 0.1
+
+
 REFUSED = {
     "mask": (
         [("STRIDED_SLICE", (0,), 1, {"NewAxisMask": 1})],

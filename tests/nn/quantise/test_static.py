@@ -91,6 +91,15 @@ def gated(net: Net, rng: np.random.Generator, x: str) -> str:
     return head(net, rng, conv(net, rng, net.node("LeakyRelu", y), 8, 8, 1, 1), 8)
 
 
+def excited(net: Net, rng: np.random.Generator, x: str) -> str:
+    """Squeeze and excite, a difference and a product."""
+    y = net.node("Relu", conv(net, rng, x, 8, 3, 1, 1))
+    gate = net.node("Relu", conv(net, rng, net.node("GlobalAveragePool", y), 4, 8, 1, 1))
+    gate = net.node("HardSigmoid", conv(net, rng, gate, 8, 4, 1, 1))
+    z = conv(net, rng, net.node("Mul", y, gate), 8, 8, 1, 1)
+    return head(net, rng, net.node("Mul", net.node("Sub", z, y), y), 8)
+
+
 def lone_batch_norm(net: Net, rng: np.random.Generator, x: str) -> str:
     y = net.node("Relu", conv(net, rng, x, 8, 3, 1, 1))
     y = net.node("Relu", batch_norm(net, rng, y, 8))
@@ -152,6 +161,7 @@ NETWORKS: list[Build] = [
     concat,
     dense,
     gated,
+    excited,
     lone_batch_norm,
     softmax,
 ]
