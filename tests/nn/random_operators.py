@@ -202,6 +202,31 @@ def add(b: Build, x: Codes, other: Codes) -> Made:
     return b.quantised(b.activation(y, spread), x.shape, spread, x.dtype)
 
 
+def product(b: Build, x: Codes, other: Codes) -> Made:
+    if x.shape != other.shape or x.dtype != other.dtype:
+        return None
+    y = b.net.node("Mul", b.real(x), b.real(other))
+    return b.quantised(y, x.shape, x.spread * other.spread, x.dtype)
+
+
+def difference(b: Build, x: Codes, other: Codes) -> Made:
+    if x.shape != other.shape or x.dtype != other.dtype or x.name == other.name:
+        return None
+    y = b.net.node("Sub", b.real(x), b.real(other))
+    return b.quantised(y, x.shape, float(np.hypot(x.spread, other.spread)), x.dtype)
+
+
+def gated(b: Build, x: Codes) -> Made:
+    """Each channel times a function of its mean, as in squeeze and excite."""
+    if not x.image:
+        return None
+    shape = (x.channels, 1, 1)
+    mean = b.quantised(b.net.node("GlobalAveragePool", b.real(x)), shape, x.spread, x.dtype)
+    gate = b.quantised(b.net.node("Sigmoid", b.real(mean)), shape, 0.5, x.dtype)
+    pair = [b.real(x), b.real(gate)]
+    return b.quantised(b.net.node("Mul", *pair[:: b.pick((1, -1))]), x.shape, x.spread, x.dtype)
+
+
 def by_constant(b: Build, x: Codes) -> Made:
     op, factor = b.pick(("Mul", "Div", "Add", "Sub")), float(b.rng.uniform(0.3, 3))
     if op in ("Add", "Sub"):
@@ -341,11 +366,11 @@ LAYERS: dict[str, Callable[..., Made]] = {
     for f in (
         *(conv, grouped, depthwise, conv_transpose, gemm, add, by_constant, batch_norm, concat),
         *(sliced, padded, resized, depth_to_space, space_to_depth, max_pool, average_pool),
-        *(global_pool, unary, prelu, flatten),
+        *(global_pool, unary, prelu, flatten, product, difference, gated),
     )
 }
 """One function per kind; with two parameters behind the build it reads two tensors."""
 
-TWO = ("add", "concat")
+TWO = ("add", "concat", "product", "difference")
 IN_PARTS = ("concat", "sliced")
 OFTEN = ("conv", "conv", "depthwise", "gemm", "add", "concat")
