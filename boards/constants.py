@@ -9,7 +9,7 @@ Ref: yosys' models CCU2C and TRELLIS_FF; nextpnr 0.11.1 leaves CIN, C, D, and th
 RST, SIGNED and SOURCE to the wires.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Cell = dict[str, Any]
@@ -87,7 +87,7 @@ def _constant_starts(cells: dict[str, Cell]) -> Iterable[tuple[str, str]]:
             yield name, cell["connections"]["CIN"][0]
 
 
-def _unused_nets(module: dict[str, Any]) -> Iterable[int]:
+def _unused_nets(module: dict[str, Any]) -> Iterator[int]:
     """Numbers of nets that the module does not have."""
     pins = [nets for cell in module["cells"].values() for nets in cell["connections"].values()]
     pins += [port["bits"] for port in module["ports"].values()]

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -52,9 +53,9 @@ def module(**cells: dict[str, Any]) -> dict[str, Any]:
     return {"ports": {"o": {"direction": "output", "bits": [5, 6, 7]}}, "cells": cells}
 
 
-def evaluate(cell: dict[str, Any], values: dict[Any, int]) -> tuple[int, int, int]:
+def evaluate(cell: dict[str, Any], values: Mapping[Any, int]) -> tuple[int, int, int]:
     """S0, S1 and COUT of a carry cell, as yosys' model CCU2C has them."""
-    value = {"0": 0, "1": 1, "x": 1} | values
+    value = {"0": 0, "1": 1, "x": 1} | dict(values)
     pins = {pin: value[nets[0]] for pin, nets in cell["connections"].items() if nets[0] in value}
     level, sums = pins["CIN"], []
     for half in "01":
