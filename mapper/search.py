@@ -80,14 +80,13 @@ def plan(
                 continue
             fitting.append((cost.program_cycles(tried.engine, tried.steps), needs.lut, tried))
     if fitting:
-        best = min(took for took, _, _ in fitting)
-        limit = cycles or best * SLACK
-        if best > limit:
+        chosen = _smallest(fitting, cycles)
+        if chosen is None:
+            best = min(took for took, _, _ in fitting)
             raise FitError(
                 f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
                 f"not {cycles}; {advice(lanes, columns)}"
             )
-        chosen = min((x for x in fitting if x[0] <= limit), key=lambda x: (x[1], x[0]))[2]
         return complete(chosen, target)
     if refused is not None and (closest is None or closest[0]):
         raise refused
@@ -95,6 +94,13 @@ def plan(
     raise FitError(
         f"{graph.name} does not fit {target.name}: {closest[2]}; {advice(lanes, columns)}"
     )
+
+
+def _smallest(fitting: list[tuple[int, int, Draft]], cycles: int | None) -> Draft | None:
+    """The fewest LUTs within ``cycles``, or within 1 % of the fewest cycles; None if none is."""
+    limit = cycles or min(took for took, _, _ in fitting) * SLACK
+    enough = [item for item in fitting if item[0] <= limit]
+    return min(enough, key=lambda item: (item[1], item[0]))[2] if enough else None
 
 
 def _stored(graph: Graph, lanes: int) -> list[Stored]:
