@@ -52,12 +52,13 @@ class EngineBase(wiring.Component):
         m.submodules.host = host = Host(self.params, self.registers)
         connect(m, flipped(self.i), host.i)
         connect(m, host.o, flipped(self.o))
+        busy = host.go | control.busy
         m.d.comb += [
             host.start_valid.eq(self.start_valid),
             self.start_ready.eq(host.start_ready),
             control.go.eq(host.go),
-            host.busy.eq(control.busy),
-            self.busy.eq(control.busy),
+            host.busy.eq(busy),
+            self.busy.eq(busy),
             self.cycles.eq(host.cycles),
         ]
         return host

@@ -41,7 +41,8 @@ class Host(wiring.Component):
 
     Members
     -------
-    start_valid, start_ready: the start handshake. go, busy: to and from the step controller.
+    start_valid, start_ready: the start handshake. go: to the step controller, high for one cycle
+    after it, from a register: the two are far apart. busy: high from that cycle to the run's end.
     write_*, read_*: the activation memory's ports while the engine does not run.
     register_en, register_index, register_data: image writes to the registers.
     cycles: cycles that ``busy`` was high in the current or last run, but for the latest one.
@@ -109,6 +110,7 @@ class Host(wiring.Component):
             self.write_data.eq(self.i.payload),
             self.read_address.eq(output_base + index),
         ]
+        m.d.sync += self.go.eq(0)
         with m.FSM():
             with m.State("LOAD"):
                 m.d.comb += [self.i.ready.eq(1), self.write_en.eq(self.i.valid)]
@@ -117,10 +119,10 @@ class Host(wiring.Component):
                     with m.If(index + 1 == input_words):
                         m.next = "START"
             with m.State("START"):
-                m.d.comb += [self.start_ready.eq(1), self.go.eq(self.start_valid)]
+                m.d.comb += self.start_ready.eq(1)
                 m.d.sync += index.eq(0)
                 with m.If(self.start_valid):
-                    m.d.sync += self.cycles.eq(0)
+                    m.d.sync += [self.go.eq(1), self.cycles.eq(0)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += wait.eq(BANK_LATENCY)

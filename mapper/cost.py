@@ -13,6 +13,8 @@ from weft.mapper.plan import Engine, Plan, Step, Style, Unit
 ROW_LATENCY = 5
 # From a step's begin to its first tap: registers loaded, start, counters, addresses.
 ISSUE_LATENCY = 4
+# From the accepted start until the controller begins to fetch: a register.
+GO_LATENCY = 1
 # A fetch's own pipeline, beside one cycle per chunk.
 FETCH_LATENCY = 3
 # A memory's read.
@@ -112,7 +114,7 @@ def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
     result: list[Timing] = []
     ends = dict.fromkeys(Unit, 0)
     for i, step in enumerate(steps):
-        begin = (result[-1].begin if result else 0) + fetch
+        begin = (result[-1].begin if result else GO_LATENCY) + fetch
         idle = ends[step.unit] if step.follow else max(ends.values())
         if step.gap is not None:
             # One step of the array drains at a time.
@@ -136,7 +138,7 @@ def load_cycles(engine: Engine, step: Step) -> int:
 def _in_turn(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
     """Timings of a compact engine: loads and steps one after the other, each fetched first."""
     fetch = FETCH_LATENCY + step_chunks(engine)
-    end = 0
+    end = GO_LATENCY
     result = []
     for step in steps:
         begin = end + load_cycles(engine, step) + fetch
