@@ -77,11 +77,12 @@ class BoardTop(wiring.Component):
         reset = Signal(init=1)
         locked = Signal()
         m.submodules.lock = FFSynchronizer(clocking.locked, locked, o_domain="power_on")
+        over = Signal()
+        m.d.comb += over.eq(n_cycles == RESET_CYCLES - 1)
+        m.d.power_on += reset.eq(~over)  # wherever it lies, no logic leads to it from far
         with m.If(~locked):
-            m.d.power_on += [n_cycles.eq(0), reset.eq(1)]
-        with m.Elif(n_cycles == RESET_CYCLES - 1):
-            m.d.power_on += reset.eq(0)
-        with m.Else():
+            m.d.power_on += n_cycles.eq(0)
+        with m.Elif(~over):
             m.d.power_on += n_cycles.eq(n_cycles + 1)
         m.d.comb += ResetSignal().eq(reset)
         core_reset = Signal(init=1)  # thousands of flip-flops: from a register

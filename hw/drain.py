@@ -69,20 +69,21 @@ class Drain(wiring.Component):
         strobe = self.tile.active
 
         left = Signal.like(self.step.groups_per_tile)
+        more = Signal()  # left != 0
         begins, ends = self._slot(m, strobe)
         flags = Signal(FLAGS)
         fresh = Signal()  # the next group is the tile's first
         m.d.sync += fresh.eq(strobe)
         with m.If(strobe):
-            m.d.sync += [left.eq(self.step.groups_per_tile), flags.eq(self.tile)]
-        with m.Elif(ends & (left != 0)):
-            m.d.sync += left.eq(left - 1)
-        self._address(m, strobe, ends & (left != 0))
+            m.d.sync += [left.eq(self.step.groups_per_tile), flags.eq(self.tile), more.eq(1)]
+        with m.Elif(ends & more):
+            m.d.sync += [left.eq(left - 1), more.eq(left != 1)]
+        self._address(m, strobe, ends & more)
 
         group = Signal(GROUP)
         row_done = begins & (left == 1) & flags.last_tile & flags.last_col
         m.d.comb += [
-            group.valid.eq(begins & (left != 0)),
+            group.valid.eq(begins & more),
             group.first.eq(fresh),
             group.first_tile.eq(flags.first_tile),
             group.last_tile.eq(flags.last_tile),

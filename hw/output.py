@@ -12,7 +12,7 @@ from weft.hw.requantise import RequantiseLane
 from weft.hw.sequencer import FLAGS
 from weft.hw.serial_requantise import SerialRequantiseLane
 from weft.hw.step import back_layout, param_layout
-from weft.hw.writer import Writer
+from weft.hw.writer import WRITER_LATENCY, Writer
 
 
 class OutputPath(wiring.Component):
@@ -89,7 +89,7 @@ class OutputPath(wiring.Component):
         ]
         codes = [self._lane(m, r, drain, params) for r in range(p.requant(unit))]
         m.d.comb += [
-            writer.group.eq(delay(m, drain.group, p.requant_latency - 1, "group")),
+            writer.group.eq(delay(m, drain.group, p.requant_latency - WRITER_LATENCY, "group")),
             writer.step.eq(step),
             self.word.eq(writer.word),
             self.enable.eq(writer.enable),

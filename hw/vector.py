@@ -111,7 +111,8 @@ class VectorUnit(wiring.Component):
         row = data.ArrayLayout(signed(p.weight_bits), p.lanes)
         weights = data.View(data.ArrayLayout(row, p.vector_taps), ram.r_data)
 
-        cycles = p.unit_latency(Unit.VECTOR) - 2  # each lane has the last register for itself
+        # Each lane has the last registers for itself.
+        cycles = p.unit_latency(Unit.VECTOR) - 2
         roll = Signal()
         clear = Signal()
         m.d.comb += [
@@ -119,8 +120,8 @@ class VectorUnit(wiring.Component):
             clear.eq(self.first & ~roll),
         ]
         roll = delay(m, roll, cycles, "roll")
-        clear = delay(m, clear, cycles, "clear")
-        active = delay(m, self.active, cycles, "active")
+        clear = delay(m, clear, cycles - 1, "clear")
+        active = delay(m, self.active, cycles - 1, "active")
         lanes = [
             Operands(act=self.lanes[k], weights=[weights[t][k] for t in range(p.vector_taps)])
             for k in range(p.lanes)
@@ -195,42 +196,42 @@ class VectorUnit(wiring.Component):
         roll: Signal,
         clear: Signal,
     ) -> None:
+        """One adder for each sum. What it adds, a product apart, lies ready in a register, the
+        largest word so far, too."""
         p = self.params
-        op, active, roll, clear = (
-            own(m, signal, f"{name}_{k}")
-            for name, signal in (
-                *(("op", self.op), ("active", active)),
-                *(("roll", roll), ("clear", clear)),
-            )
+        is_mac, is_max, is_pair = (
+            own(m, self.op == op, f"is_{op.name.lower()}_{k}")
+            for op in (VectorOp.MAC, VectorOp.MAX, VectorOp.PAIR)
         )
-        latency = multiplier_latency(p.vector_multiplier, 8)
-        act = delay(m, self.lanes[k], latency, f"act_{k}")
-        totals = [self.sums[k]]
-        totals += [Signal.like(totals[0], name=f"sum_{k}_{t}") for t in range(1, len(products))]
-        first, later = totals[0], [*totals[1:], 0]
+        active_soon, clear_soon = own(m, active, f"active_{k}"), own(m, clear, f"clear_{k}")
+        active, clear = Signal(name=f"adds_{k}"), Signal(name=f"clears_{k}")
+        m.d.sync += [active.eq(active_soon), clear.eq(clear_soon | is_max)]
+        roll = own(m, roll, f"roll_{k}")
+        act = delay(m, self.lanes[k], multiplier_latency(p.vector_multiplier, 8) - 1, f"act_{k}")
+
+        addend = Signal(signed(p.accumulator_bits), name=f"addend_{k}")
+        second = act
+        if operands.product is not None:
+            second = Mux(operands.product, ~act, act)
+        # The sign of a difference is one carry chain; a comparison takes more.
+        behind = (addend[:8].as_signed() - act)[-1]
+        stays = is_max & ~clear_soon & ~behind
+        with m.If(active_soon & ~stays):
+            m.d.sync += addend.eq(Mux(is_pair & ~clear_soon, second << PAIR_SHIFT, act))
+
+        totals = [Signal.like(addend, name=f"sum_{k}_{t}") for t in range(len(products))]
+        m.d.comb += self.sums[k].eq(totals[0])
+        kept = [
+            Mux(clear, 0, Mux(roll, after, total))
+            for total, after in zip(totals, [*totals[1:], 0], strict=True)
+        ]
+        product, *others = products
+        if operands.product is not None and operands.rest is not None:
+            # Of the tile's last tap alone.
+            kept[0] = Mux(operands.product & is_mac, operands.rest, kept[0])
+            product = Mux(operands.product, product << 2, product)
+        addends = [Mux(is_mac, product, addend), *others]
         # Sums that roll outlive their tile: the idle cycles behind it must not touch them.
-        with m.If(active), m.Switch(op):
-            with m.Case(VectorOp.MAC):
-                kept = [
-                    Mux(clear, 0, Mux(roll, after, total))
-                    for total, after in zip(totals, later, strict=True)
-                ]
-                if operands.product is not None and operands.rest is not None:
-                    # Of the tile's last tap alone.
-                    kept[0] = Mux(operands.product, operands.rest, kept[0])
-                    by_four = products[0] << 2
-                    products = [Mux(operands.product, by_four, products[0]), *products[1:]]
-                for total, before, product in zip(totals, kept, products, strict=True):
-                    m.d.sync += total.eq(before + product)
-            with m.Case(VectorOp.SUM):
-                m.d.sync += first.eq(act + Mux(clear, 0, first))
-            with m.Case(VectorOp.MAX):
-                largest = first[:8].as_signed()  # so far: an activation
-                # The sign of a difference is one carry chain; a comparison takes more.
-                behind = (largest - act)[-1]
-                m.d.sync += first.eq(Mux(clear | behind, act, largest))
-            with m.Case(VectorOp.PAIR):
-                second = act
-                if operands.product is not None:
-                    second = Mux(operands.product, ~act, act)
-                m.d.sync += first.eq(Mux(clear, act, first + (second << PAIR_SHIFT)))
+        with m.If(active):
+            for total, before, added in zip(totals, kept, addends, strict=True):
+                m.d.sync += total.eq(before + added)

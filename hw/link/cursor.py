@@ -1,14 +1,15 @@
 """Where in a payload the link is."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 CursorPort = wiring.Signature(
-    {"clear": Out(1), "step": Out(1), "index": In(8), "over": In(1), "length": In(8)}
+    {"clear": Out(1), "step": Out(1), "index": In(8), "more": In(1), "over": In(1), "length": In(8)}
 )
 """What each of those needs who go through payloads: ``clear`` before the first byte, ``step`` with
-every byte; ``index`` of the next one, ``over`` when there is none, and their number."""
+every byte; ``index`` of the next one, ``more`` when there is one, ``over`` when there is none
+(neither, for a cycle, when something has changed), and their number."""
 
 
 class Cursor(wiring.Component):
@@ -24,7 +25,12 @@ class Cursor(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         port = self.port
-        m.d.comb += port.over.eq(port.index == port.length)
+        compared, equal = Signal(), Signal()  # as of the cycle before
+        m.d.sync += [
+            compared.eq(~(self.set_length | port.step | port.clear)),
+            equal.eq(port.index == port.length),
+        ]
+        m.d.comb += [port.more.eq(compared & ~equal), port.over.eq(compared & equal)]
         with m.If(self.set_length):
             m.d.sync += port.length.eq(self.new_length)
         with m.If(port.step):

@@ -62,11 +62,11 @@ class Reader(wiring.Component):
         with m.Switch(byte):
             with m.Case(*KNOWN):
                 m.d.comb += known.eq(1)
-        payload_over = (part == Part.PAYLOAD) & self.cursor.over
+        pauses = (part == Part.PAYLOAD) & ~self.cursor.more
         m.d.comb += [
             self.valid.eq(part == Part.TAKEN),
             self.active.eq(part != Part.SYNC),
-            wanted.eq(self.active & ~self.valid & ~payload_over),
+            wanted.eq(self.active & ~self.valid & ~pauses),
             self.rx.ready.eq(~self.active | self.valid | (wanted & self.crc.ready)),
             self.crc.valid.eq(wanted & self.rx.valid),
             self.crc.clear.eq(part == Part.SYNC),

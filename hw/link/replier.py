@@ -57,7 +57,7 @@ class Replier(wiring.Component):
             self.cursor.clear.eq(self.crc.clear),
             self.cursor.step.eq(over & (part == Part.PAYLOAD)),
             self.payload.ready.eq(self.cursor.step),
-            self.payload_due.eq((part == Part.PAYLOAD) & ~self.cursor.over),
+            self.payload_due.eq((part == Part.PAYLOAD) & self.cursor.more),
         ]
         with m.If(self.tx.valid & self.tx.ready):
             m.d.sync += sent.eq(1)

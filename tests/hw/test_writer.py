@@ -8,7 +8,7 @@ import pytest
 from tests.hw.support import mix, play, small_params
 from weft.hw.drain import GROUP
 from weft.hw.params import Unit
-from weft.hw.writer import Writer
+from weft.hw.writer import WRITER_LATENCY, Writer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,10 +138,10 @@ def test_writes(case: Case) -> None:
     feed = [flags for flags, _ in stream] + [mix(rng, GROUP, valid=0)]
     inputs = [(dut.step, [step]), (dut.group, feed)]
     outputs = [dut.word, dut.enable, dut.row_done, dut.done]
-    rows = play(dut, inputs, outputs, len(feed) + 1)
+    rows = play(dut, inputs, outputs, len(feed) + WRITER_LATENCY)
     assert rows[0][1:] == (0, 0, 0)
     for t, (flags, write) in enumerate(stream):
-        word, enable, row_done, done = rows[t + 1]
+        word, enable, row_done, done = rows[t + WRITER_LATENCY]
         assert (word, enable) == write if write else enable == 0, f"cycle {t}"
         valid = flags["valid"]
         assert (row_done, done) == (valid & flags["row_done"], valid & flags["done"]), f"cycle {t}"
