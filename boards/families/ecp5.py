@@ -93,6 +93,7 @@ class Ecp5(Family):
             *("--package", device.package, "--speed", device.speed),
             *("--json", files.netlist, "--lpf", files.constraints),
             *("--textcfg", files.placed, "--report", files.report, "--freq", f"{hz / 1e6:g}"),
+            "--detailed-timing-report",  # every register's slack, for those who look for the next
         ]
 
     def placed(self, utilisation: Mapping[str, Any]) -> int:

@@ -51,19 +51,19 @@ def test_synthesis(name: str, command: str) -> None:
         (
             "ulx3s-12f",
             "--12k --package CABGA381 --speed 6 --json n.json --lpf c --textcfg p --report r.json "
-            "--freq 50",
+            "--freq 50 --detailed-timing-report",
             "--compress p b",
         ),
         (
             "orangecrab-85f",
             "--85k --package CSFBGA285 --speed 8 --json n.json --lpf c --textcfg p "
-            "--report r.json --freq 50",
+            "--report r.json --freq 50 --detailed-timing-report",
             "--compress --freq 38.8 p b",
         ),
         (
             "ecp5-evn",
             "--um5g-85k --package CABGA381 --speed 8 --json n.json --lpf c --textcfg p "
-            "--report r.json --freq 50",
+            "--report r.json --freq 50 --detailed-timing-report",
             "--compress p b",
         ),
         (
