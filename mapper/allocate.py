@@ -1,5 +1,6 @@
 """Buffers in activation memory: lifetimes, then offsets with the smallest peak."""
 
+import itertools
 from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
@@ -27,11 +28,11 @@ class Lifetime:
 
 def peak_live(lifetimes: list[Lifetime]) -> int:
     """Words live at the busiest step: no allocation can do with fewer."""
-    steps = {lifetime.first_step for lifetime in lifetimes}
-    return max(
-        (sum(x.words for x in lifetimes if x.first_step <= step <= x.last_step) for step in steps),
-        default=0,
-    )
+    changes: dict[int, int] = {}  # of the words live, by step
+    for x in lifetimes:
+        changes[x.first_step] = changes.get(x.first_step, 0) + x.words
+        changes[x.last_step + 1] = changes.get(x.last_step + 1, 0) - x.words
+    return max(itertools.accumulate(changes[step] for step in sorted(changes)), default=0)
 
 
 def allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:

@@ -4,6 +4,7 @@ Importing stops at the first node that is not supported. A survey goes on: what 
 node is not judged, up to the next quantised tensor of known shape, where it starts afresh.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +85,10 @@ def survey(path: Path) -> Survey:
         walk.leave(port)
     graph = walk.graph()
     simplified = None if graph is None else simplify(graph)
+    operators = walk.builder.operators if simplified is None else simplified.operators
+    made = _made(operators, nodes)
     return Survey(
-        findings=tuple(_finding(walk, node, simplified) for node in nodes),
+        findings=tuple(_finding(walk, node, made.get(_key(node), [])) for node in nodes),
         problems=tuple(walk.problems),
         graph=graph,
         simplified=simplified,
@@ -249,25 +252,33 @@ def _key(node: Node) -> str:
     return node.outputs[0] if node.outputs else node.name
 
 
-def _finding(walk: _Walk, node: Node, graph: Graph | None) -> Finding:
+def _finding(walk: _Walk, node: Node, made: list[Operator]) -> Finding:
     remark = ""
     if _key(node) in walk.refused:
         runs, remark = UNSUPPORTED, walk.refused[_key(node)]
     elif _key(node) in walk.waits:
         runs, remark = UNJUDGED, f"depends on {walk.waits[_key(node)]}"
     else:
-        runs = _place(walk, node, graph)
+        runs = _place(walk, node, made)
     return Finding(node=node.name, operator=node.op, runs=runs, remark=remark)
 
 
-def _place(walk: _Walk, node: Node, graph: Graph | None) -> str:
-    operators = walk.builder.operators if graph is None else graph.operators
-    own = [op for op in operators if _maker(op, walk.nodes) is node]
-    if own:
-        return "array" if any(on_array(op) for op in own) else "vector"
+def _place(walk: _Walk, node: Node, made: list[Operator]) -> str:
+    if made:
+        return "array" if any(on_array(op) for op in made) else "vector"
     symbol = walk.builder.symbols.get(node.outputs[0])
     constant = isinstance(symbol, Constant | QuantisedConstant)
     return "host" if _key(node) in walk.on_host and not constant else "folded"
+
+
+def _made(operators: Iterable[Operator], nodes: list[Node]) -> dict[str, list[Operator]]:
+    """The operators that came from each node, by the node's key."""
+    made: dict[str, list[Operator]] = {}
+    for operator in operators:
+        maker = _maker(operator, nodes)
+        if maker is not None:
+            made.setdefault(_key(maker), []).append(operator)
+    return made
 
 
 def _maker(operator: Operator, nodes: list[Node]) -> Node | None:
