@@ -60,6 +60,11 @@ def _check(command: argparse.ArgumentParser) -> None:
     )
     _ranges(command)
     _sizes(command)
+    command.add_argument(
+        "--external-memory",
+        action="store_true",
+        help="assume memory outside the chip that is never late, and say what it has to give",
+    )
     _json(command)
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from weft.gen.calibrate import calibrated
-from weft.gen.report import prediction
+from weft.mapper.cost import cycles as cycles_of
+from weft.mapper.cost import program_cycles
+from weft.mapper.external import external_memory_of
+from weft.mapper.plan import Engine, Memories
 from weft.mapper.resources import predict_for
-from weft.mapper.search import budgets, plan
+from weft.mapper.search import budgets, plan, search
 from weft.mapper.target import Target
 from weft.nn.errors import FitError, ModelError, WeftError
 from weft.nn.forms.tflite_file import is_tflite
@@ -38,12 +41,14 @@ def check(
     *,
     calibrate: Path | None = None,
     ranges: str = "minmax",
-    **sizes: int | None,
+    external_memory: bool = False,
+    **sizes: Any,
 ) -> Answer:
     """Everything that can be said about a model without building it.
 
-    sizes: pinned sizes of the engine, as ``mapper.search.plan`` takes them. Raises ModelError for
-    a file that is no usable model at all, ConfigError for calibration data or sizes.
+    external_memory: the board is taken to have memory outside the chip, see ``mapper.external``.
+    sizes: pinned sizes of the engine, as ``mapper.search.plan`` takes them. Raises ModelError for a
+    file that is no usable model at all, ConfigError for calibration data or sizes.
     """
     looked, notes = _look(model, calibrate, ranges)
     figures: dict[str, Any] = {
@@ -62,7 +67,8 @@ def check(
     figures["accumulators"] = accumulators(looked.graph)
     if target is None:
         return Answer(figures=figures, error=None)
-    figures["board"], error = _fit(looked.simplified, target, sizes)
+    fit = _fit_outside if external_memory else _fit
+    figures["board"], error = fit(looked.simplified, target, sizes)
     return Answer(figures=figures, error=error)
 
 
@@ -129,18 +135,43 @@ def _fit(
         chosen = plan(graph, target, **sizes)
     except (FitError, ModelError) as error:
         return {"name": target.name, "fits": False, "short": str(error)}, error
-    figures = prediction(chosen)
-    needs = predict_for(target, chosen.engine)
+    return _fitting(target, chosen.engine, chosen.engine, cycles_of(chosen)), None
+
+
+def _fit_outside(
+    graph: Graph, target: Target, sizes: dict[str, Any]
+) -> tuple[dict[str, Any], WeftError | None]:
+    """The same for a board with memory outside the chip, and what that has to hold and to give."""
+    try:
+        chosen = search(graph, target, external_memory=True, **sizes)
+    except (FitError, ModelError) as error:
+        return {"name": target.name, "fits": False, "short": str(error)}, error
+    cycles = program_cycles(chosen.engine, chosen.steps)
+    figures = _fitting(target, chosen.engine, chosen.engine.replace(memories=Memories()), cycles)
+    outside = external_memory_of(chosen)
+    seconds = cycles / target.clock_hz
+    return {
+        **figures,
+        "external_memory": {
+            "bytes": outside.weights + outside.activations,
+            "bytes_per_inference": outside.traffic,
+            "megabytes_per_second": round(outside.traffic / seconds / 1e6, 1),
+        },
+    }, None
+
+
+def _fitting(target: Target, engine: Engine, built: Engine, cycles: int) -> dict[str, Any]:
+    """The figures of an engine, and the resources of what of it is ``built``."""
     return {
         "name": target.name,
         "fits": True,
-        "lanes": chosen.engine.lanes,
-        "columns": chosen.engine.columns,
-        "multipliers": figures["multipliers"],
-        "cycles": figures["cycles"],
-        "microseconds": round(figures["cycles"] / target.clock_hz * 1e6, 2),
+        "lanes": engine.lanes,
+        "columns": engine.columns,
+        "multipliers": engine.multipliers,
+        "cycles": cycles,
+        "microseconds": round(cycles / target.clock_hz * 1e6, 2),
         "resources": {
             name: {"needed": needed, "available": available}
-            for name, needed, available in budgets(target, chosen.engine, needs)
+            for name, needed, available in budgets(target, engine, predict_for(target, built))
         },
-    }, None
+    }

@@ -45,11 +45,16 @@ def _board(board: dict[str, Any]) -> Table:
         table.add_row("fits", "no")
         table.add_row("short", board["short"])
         return table
-    table.add_row("fits", "yes")
+    outside = board.get("external_memory")
+    table.add_row("fits", "yes" if outside is None else "yes, with memory outside the chip")
     table.add_row("array", f"{board['lanes']} lanes x {board['columns']} columns")
     table.add_row("cycles", f"{board['cycles']:,}")
     table.add_row("microseconds", f"{board['microseconds']:,}")
     for name, share in board["resources"].items():
         if share["needed"] or share["available"]:
             table.add_row(name, f"{share['needed']:,} of {share['available']:,}")
+    if outside is not None:
+        table.add_row("memory outside", f"{outside['bytes']:,} bytes")
+        table.add_row("bytes per inference", f"{outside['bytes_per_inference']:,} at least")
+        table.add_row("megabytes per second", f"{outside['megabytes_per_second']:,} at least")
     return table

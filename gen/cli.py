@@ -107,6 +107,7 @@ def _check(args: argparse.Namespace) -> int:
         target,
         calibrate=args.calibrate,
         ranges=args.ranges,
+        external_memory=args.external_memory,
         lanes=args.lanes,
         columns=args.columns,
         requant_lanes=args.requant_lanes,

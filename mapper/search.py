@@ -43,6 +43,25 @@ def plan(
     Raises FitError when none fits or is fast enough, ConfigError when pinned sizes do not go
     together, ModelError when an operator is beyond every engine's counters.
     """
+    pins = {"lanes": lanes, "columns": columns, "requant_lanes": requant_lanes}
+    return complete(search(graph, target, cycles=cycles, **pins), target)
+
+
+def search(
+    graph: Graph,
+    target: Target,
+    *,
+    lanes: int | None = None,
+    columns: int | None = None,
+    requant_lanes: int | tuple[int, int] | None = None,
+    cycles: int | None = None,
+    external_memory: bool = False,
+) -> Draft:
+    """The draft of the plan that ``plan`` chooses, under the same conditions.
+
+    With ``external_memory`` the engine has to fit without its memories, and the cycles are those
+    that it takes where they are never late.
+    """
     if isinstance(requant_lanes, int):
         requant_lanes = (requant_lanes, requant_lanes)
     fitting: list[tuple[int, int, Draft]] = []  # cycles, LUTs
@@ -73,7 +92,7 @@ def plan(
             except ModelError as error:  # more lanes may do: fewer words to count
                 refused = error
                 continue
-            needs = predict_for(target, tried.engine)
+            needs = predict_for(target, engine if external_memory else tried.engine)
             excess, reason = shortfall(target, tried.engine, needs)
             if excess > 1:
                 closest = min(closest or (False, excess, reason), (False, excess, reason))
@@ -87,7 +106,7 @@ def plan(
                 f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
                 f"not {cycles}; {advice(lanes, columns)}"
             )
-        return complete(chosen, target)
+        return chosen
     if refused is not None and (closest is None or closest[0]):
         raise refused
     assert closest is not None

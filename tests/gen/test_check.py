@@ -151,3 +151,26 @@ def test_unusable_words(digits: Path, tmp_path: Path, capsys: Captured) -> None:
     assert "is quantised already" in capsys.readouterr().err
     assert main(["check", model, "--board", "no-such-board"]) == 1
     assert capsys.readouterr().err.startswith("weft check: ")
+
+
+def test_external_memory(tmp_path: Path, capsys: Captured) -> None:
+    net = Net()
+    x = net.dq(net.input("x", ("n", 4096)), 0.1, -128)
+    weight = net.dq(net.constant(np.ones((4096, 400)), "int8"), 1e-5, 0)
+    net.output(net.q(net.node("Gemm", x, weight), 1.0, 0), 400)
+    words = (str(net.save(tmp_path)), "--board", "ulx3s-25f", *SMALL)
+    found, _ = answer(capsys, 2, *words)
+    assert "block RAMs" in found["board"]["short"]
+    found, _ = answer(capsys, 0, *words, "--external-memory")
+    board = found["board"]
+    assert board["fits"] is True
+    assert board["cycles"] > 1024 * 100  # words of weights
+    weights = 1024 * 100 * 4 * 4 + 400 * 9  # bytes; 9 of each channel's parameters
+    weights += 4 + 2 * 9  # the vector unit's memories, which have one word at least
+    traffic = weights + 4096 + 400
+    assert board["external_memory"] == {
+        "bytes": traffic + 4,  # of the bank in which nothing lies
+        "bytes_per_inference": traffic,
+        "megabytes_per_second": round(traffic / (board["cycles"] / 50e6) / 1e6, 1),
+    }
+    assert board["resources"]["block RAMs"]["needed"] == 0
