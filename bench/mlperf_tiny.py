@@ -3,12 +3,15 @@
     python bench/mlperf_tiny.py [--board NAME] [--small] [--synth yosys|pnr] [-o PAGE.md] ...
 
 Needs the networks (WEFT_MODELS, default ../shared/models). Every figure comes from the `weft`
-commands that it runs; they are printed as they run.
+commands that it runs; they are printed as they run. A build that was synthesised before and has not
+changed since is not synthesised again.
 """
 
 import argparse
+import filecmp
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,10 +70,10 @@ def inputs(network: str, folder: Path, samples: int) -> Path:
 def measure(network: str, args: argparse.Namespace) -> dict[str, Any]:
     """Compile, simulate and (if asked) synthesise one network."""
     folder = args.builds / network
-    words = [str(MODELS / f"{network}.onnx"), "--board", args.board, "-o", str(folder)]
+    words = [str(MODELS / f"{network}.onnx"), "--board", args.board]
     if args.small:
         words += ["--cycles", str(CYCLES[network])]
-    plan = weft("compile", *words)
+    plan = compiled(folder, words)
     row: dict[str, Any] = {"network": network, "macs": plan["macs"]}
     engine = ("lanes", "columns", "array_requant", "vector_requant", "vector_taps")
     k, n, array, vector, taps = (plan[name] for name in engine)
@@ -80,18 +83,50 @@ def measure(network: str, args: argparse.Namespace) -> dict[str, Any]:
     if not row["bit_exact"]:
         raise SystemExit(f"{network} is not bit-exact")
     if args.synth:
-        clock = ["--clock", str(args.clock)] if args.clock else []
-        flags = ["--yosys-only"] if args.synth == "yosys" else ["--allow-timing-failure"]
-        flags += [*clock, "--timeout", "7200"]
-        report = weft("synth", str(folder), *flags)
+        report = synthesised(folder, args)
         for name in RESOURCES:
             row[name] = f"{report[name]:,} ({plan[name]:,})"
         if report["fmax_mhz"]:
             row["fmax_mhz"] = report["fmax_mhz"]
             row["milliseconds"] = round(row["cycles"] / report["fmax_mhz"] / 1000, 4)
+            row["critical_path"] = report["timing"]["critical_path"]
     else:
         row |= {name: f"({plan[name]:,})" for name in RESOURCES}
     return row
+
+
+def compiled(folder: Path, words: list[str]) -> dict[str, Any]:
+    """Compile to a build directory; it is left alone if the design in it is the same already."""
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    plan = weft("compile", *words, "-o", str(fresh))
+    if all(same(fresh / part, folder / part) for part in ("rtl", "images")):
+        shutil.rmtree(fresh)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    return plan
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether two directories have the same files."""
+    if not b.is_dir():
+        return False
+    names = [{x.relative_to(top) for x in top.rglob("*") if x.is_file()} for top in (a, b)]
+    return names[0] == names[1] and all(
+        filecmp.cmp(a / name, b / name, shallow=False) for name in names[0]
+    )
+
+
+def synthesised(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """What `weft synth` reports of a build, or has reported before."""
+    report = json.loads((folder / "report.json").read_text()).get("synthesis")
+    clock = report and args.clock in (None, report["clock_mhz"])
+    if clock and (args.synth == "yosys" or report["timing"]):
+        return report
+    flags = ["--yosys-only"] if args.synth == "yosys" else ["--allow-timing-failure"]
+    flags += ["--clock", str(args.clock)] if args.clock else []
+    return weft("synth", str(folder), *flags, "--timeout", "7200")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -123,6 +158,9 @@ def main() -> None:
     rows = [measure(network, args) for network in args.networks]
     command = " ".join(["python", "bench/mlperf_tiny.py", *sys.argv[1:]])
     page = f"# MLPerf Tiny on {args.board}\n\nMade by `{command}`.\n\n{table(rows)}"
+    paths = [f"- {r['network']}: {r['critical_path']}\n" for r in rows if "critical_path" in r]
+    if paths:
+        page += "\nCritical paths:\n\n" + "".join(paths)
     print(page)
     if args.output:
         args.output.write_text(page)
