@@ -77,9 +77,10 @@ class BoardTop(wiring.Component):
         reset = Signal(init=1)
         locked = Signal()
         m.submodules.lock = FFSynchronizer(clocking.locked, locked, o_domain="power_on")
-        over = Signal()
+        over, steady = Signal(), Signal()
         m.d.comb += over.eq(n_cycles == RESET_CYCLES - 1)
-        m.d.power_on += reset.eq(~over)  # wherever it lies, no logic leads to it from far
+        # Two registers: one lies where the counter is, the other where the reset goes to.
+        m.d.power_on += [steady.eq(over), reset.eq(~steady)]
         with m.If(~locked):
             m.d.power_on += n_cycles.eq(0)
         with m.Elif(~over):

@@ -115,7 +115,8 @@ class Link(wiring.Component):
     ) -> None:
         """A request that is sound goes into the core, and every one gets its reply."""
         command = reader.command
-        m.d.sync += self.core_reset.eq(0)
+        step = Signal()  # a register behind it: the core's answers come from far
+        m.d.sync += [self.core_reset.eq(0), progress.step.eq(step)]
         with m.FSM(name="link"):
             with m.State("LISTEN"):
                 m.d.comb += progress.finished.eq(self.results.valid)
@@ -136,20 +137,20 @@ class Link(wiring.Component):
             with m.State("LOAD"):
                 m.d.comb += loader.go.eq(1)
                 with m.If(loader.done):
-                    m.d.comb += progress.step.eq(command == Command.INPUT)
+                    m.d.comb += step.eq(command == Command.INPUT)
                     with m.If(loader.bad_address):
                         m.d.sync += error.eq(Error.ADDRESS)
                     m.next = "ANSWER"
             with m.State("START"):
                 m.d.comb += self.start_valid.eq(1)
                 with m.If(self.start_ready):
-                    m.d.comb += progress.step.eq(1)
+                    m.d.comb += step.eq(1)
                     m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += [replier.go.eq(1), reader.taken.eq(replier.done)]
                 with m.If(replier.done):
                     with m.If(error == Error.NONE):
-                        m.d.comb += progress.step.eq(command == Command.OUTPUT)
+                        m.d.comb += step.eq(command == Command.OUTPUT)
                     m.next = "LISTEN"
 
     def _crc(self, m: Module, reader: Reader, replier: Replier) -> Signal:

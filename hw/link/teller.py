@@ -68,10 +68,12 @@ class Teller(wiring.Component):
                 m.d.comb += [
                     self.length.eq(self.due),
                     self.payload.valid.eq(loaded & ~settles),
-                    self.load.eq(self.result_valid & self.result_ready),
+                    self.load.eq(self.result_ready),
                     self.shift.eq(self.payload.ready),
                 ]
-                m.d.sync += self.result_ready.eq(self.payload_due & ~loaded & ~self.load)
+                # Only where a result is waiting, so that a register loads the word.
+                wanted = self.payload_due & ~loaded & ~self.result_ready
+                m.d.sync += self.result_ready.eq(wanted & self.result_valid)
                 with m.If(self.load):
                     m.d.sync += [loaded.eq(1), lane.eq(0)]
                 with m.If(self.shift):
