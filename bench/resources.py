@@ -3,7 +3,7 @@
     python bench/resources.py [-o docs/resources.md]
 
 Each row plans the digits network on a pinned engine and synthesises ``weft_top`` with all its
-ports, so that no memory becomes a constant: for ECP5, compact engines for iCE40. Rows whose sources
+ports, so that no memory becomes a constant. Rows whose sources
 have not changed since the last run are not synthesised again.
 """
 
@@ -41,17 +41,13 @@ class Row:
     other: Style = Style.DSP
     compact: bool = False
     large: bool = False  # activations and images in large single-ported memories
+    family: str = "ecp5"
 
     def __str__(self) -> str:
         engine = f"{self.lanes} x {self.columns}"
         if self.compact:
             return engine + ", compact" + ", SPRAM" * self.large
         return f"{engine}, {self.array_requant} + {self.vector_requant}, {self.taps}"
-
-    @property
-    def family(self) -> str:
-        """The family that the row is synthesised for."""
-        return "ice40" if self.compact else "ecp5"
 
     def engine(self) -> Engine:
         """As the mapper takes it."""
@@ -86,11 +82,15 @@ ROWS = (
     Row(8, 8, 4, 4, taps=3, array=P),
     Row(4, 8, 4, 2, array=P, other=L),
     Row(16, 4, 4, 4, taps=3),
-    Row(1, 2, array=L, other=L, compact=True),
-    Row(2, 4, array=D, other=D, compact=True),
-    Row(2, 6, array=D, other=D, compact=True, large=True),
-    Row(2, 8, array=D, other=L, compact=True, large=True),
-    Row(4, 3, array=D, other=D, compact=True),
+    Row(1, 2, array=L, other=L, compact=True, family="ice40"),
+    Row(2, 4, array=D, other=D, compact=True, family="ice40"),
+    Row(2, 6, array=D, other=D, compact=True, large=True, family="ice40"),
+    Row(2, 8, array=D, other=L, compact=True, large=True, family="ice40"),
+    Row(4, 3, array=D, other=D, compact=True, family="ice40"),
+    Row(2, 4, compact=True, family="gowin"),
+    Row(4, 8, compact=True, family="gowin"),
+    Row(4, 4, family="gowin"),
+    Row(8, 8, family="gowin"),
     Row(16, 8, 4, 4, other=L),
     Row(16, 16, 4, 4, taps=3, array=P, other=L),
 )
@@ -100,6 +100,7 @@ NAMES = ("lut", "ff", "dsp", "bram")
 SCRIPTS = {
     "ecp5": "synth_ecp5 -top weft_top -no-rw-check",
     "ice40": "synth_ice40 -top weft_top -device u -no-rw-check",
+    "gowin": "synth_gowin -top weft_top -family gw2a -no-rw-check",
 }
 
 
