@@ -55,14 +55,14 @@ def count(engine: Engine) -> dict[str, int]:
 
     lut, ff, dsp = _multipliers(engine)
     bits = engine.count_bits
-    lut += 570 + 290 * k + 70 * n + 45 * bits + 30 * bits_for(max(memories.act))
+    lut += 450 + 290 * k + 70 * n + 45 * bits + 30 * bits_for(max(memories.act))
     lut += 170 * engine.streamed + (40 + 105 * k) * engine.products
     shapes = [(width, *block_rams(width, depth)) for width, depth in blocks]
     lut += sum(width * 7 // 10 * max(0, behind - 1) for width, _, behind in shapes)
     sums = sum(min(engine.accumulator_bits, 16 + i.bit_length()) for i in range(k))
-    ff += 640 + 36 * step_chunks(engine) + sum(width for width, _ in [*blocks, *large])
+    ff += 740 + 36 * step_chunks(engine) + sum(width for width, _ in [*blocks, *large])
     ff += n * (sums + engine.accumulator_bits) + max(n, k) * engine.accumulator_bits
-    ff += 70 * k + 20 * bits + 60 * engine.streamed + (30 + 28 * k) * engine.products
+    ff += 120 * k + 20 * bits + 60 * engine.streamed + (30 + 28 * k) * engine.products
     return {
         "lut": lut,
         "ff": ff,

@@ -96,14 +96,15 @@ def predict(engine: Engine) -> Resources:
     lut += n * psum + n * acc * 2  # partial sums, accumulators
     ff += n * psum + n * acc
     ff += 8 * k * (k - 1) // 2 + k * bits_for(max(memories.weight, memories.vector))  # skew
-    lut += int(k * acc * (3.7 + 3.9 * t))  # vector sums
-    ff += k * (t * acc + 8 * multiplier_latency(engine.styles.vector, 8))
+    lut += int(k * acc * (1.7 + 3.1 * t))  # vector sums
+    ff += k * (t * acc + 10 * t + 54 + 8 * multiplier_latency(engine.styles.vector, 8))
     lut += (k + n) * acc  # drains
     ff += (k + n) * acc
     lanes = engine.array_requant + engine.vector_requant
-    lut += lanes * (2 * acc + 420)
-    ff += lanes * (6 * acc + 330)
-    lut += 2 * (8 * k * 3 + 770 + 28 * address)
+    lut += lanes * (2 * acc + 400)
+    ff += lanes * (6 * acc + 366)
+    lut += 2 * (8 * k * 3 + 800 + 28 * address) - 7 * n
+    ff += 180 + 20 * n
     if engine.products:  # centred words, what the multiplier leaves out, the gate's address
         lut += 255 + 57 * k
         ff += 105 + 21 * k
