@@ -24,6 +24,7 @@ from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import HostEdge
 from weft.nn.importer import host_input, quantising
 from weft.nn.onnx_model import load, to_array
+from weft.nn.quantise.biases import with_room
 from weft.nn.quantise.calibration import tensor_ranges
 from weft.nn.quantise.plain import constants_apart, sums_as_additions
 
@@ -120,7 +121,7 @@ def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, metho
             calibration_cache_path=ranges,
             extra_options={"ForceQuantizeNoInputCheck": True},
         )
-    onnx.save(_tidy(onnx.load(target)), target)
+    onnx.save(with_room(_tidy(onnx.load(target))), target)
 
 
 def _prepare(model: Path, target: Path) -> int:
