@@ -17,23 +17,21 @@ def with_room(proto: onnx.ModelProto) -> onnx.ModelProto:
     constants = {item.name: item for item in proto.graph.initializer}
     makers = {node.output[0]: node for node in proto.graph.node}
     for node in proto.graph.node:
-        pair = [makers.get(name) for name in node.input[1:3]]
-        if len(pair) == 2 and all(_constant(maker, constants) for maker in pair):
+        pair = [makers[name] for name in node.input[1:3] if name in makers]
+        if len(pair) == 2 and all(_of_constants(maker, constants) for maker in pair):
             weight, bias = pair
-            factor = _excess(numpy_helper.to_array(constants[bias.input[0]]))
-            if factor.any():
+            power = _excess(numpy_helper.to_array(constants[bias.input[0]]))
+            if power.any():
                 if constants[weight.input[1]].dims in ([], [1]):
-                    factor = np.full_like(factor, factor.max())
+                    power = np.full_like(power, power.max())
                 for maker in pair:
-                    _coarsen(maker, constants, factor)
+                    _coarsen(maker, constants, power)
     return proto
 
 
-def _constant(maker: onnx.NodeProto | None, constants: dict[str, onnx.TensorProto]) -> bool:
-    return (
-        maker is not None
-        and maker.op_type == "DequantizeLinear"
-        and all(name in constants for name in maker.input[:2])
+def _of_constants(maker: onnx.NodeProto, constants: dict[str, onnx.TensorProto]) -> bool:
+    return maker.op_type == "DequantizeLinear" and all(
+        name in constants for name in maker.input[:2]
     )
 
 
