@@ -1,5 +1,7 @@
 """Room for the biases of channels whose weights are next to nothing."""
 
+from collections import Counter
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
@@ -12,18 +14,20 @@ def with_room(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Coarser weight scales in channels whose bias codes are beyond LIMIT.
 
     A factor near 0 of a BatchNormalization leaves a channel with tiny weights and an ordinary bias.
-    ONNX Runtime makes such a channel's scale as fine as int32 allows for the bias alone.
+    ONNX Runtime makes such a channel's scale as fine as int32 allows for the bias alone. Constants
+    with several readers stay as they are.
     """
     constants = {item.name: item for item in proto.graph.initializer}
     makers = {node.output[0]: node for node in proto.graph.node}
+    reads = Counter(name for node in proto.graph.node for name in node.input)
     for node in proto.graph.node:
         pair = [makers[name] for name in node.input[1:3] if name in makers]
         if len(pair) == 2 and all(_of_constants(maker, constants) for maker in pair):
-            weight, bias = pair
-            power = _excess(numpy_helper.to_array(constants[bias.input[0]]))
-            if power.any():
-                if constants[weight.input[1]].dims in ([], [1]):
-                    power = np.full_like(power, power.max())
+            names = [name for maker in pair for name in (*maker.input[:2], maker.output[0])]
+            power = _excess(numpy_helper.to_array(constants[pair[1].input[0]]))
+            if power.any() and all(reads[name] == 1 for name in names):
+                if any(np.prod(constants[maker.input[1]].dims) == 1 for maker in pair):
+                    power = np.full_like(power, power.max())  # one scale for all channels
                 for maker in pair:
                     _coarsen(maker, constants, power)
     return proto
