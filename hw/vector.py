@@ -219,7 +219,7 @@ class VectorUnit(wiring.Component):
         with m.If(active_soon & ~stays):
             m.d.sync += addend.eq(Mux(is_pair & ~clear_soon, second << PAIR_SHIFT, act))
 
-        # Names of their own, not those of ``sums``: yosys 0.70 asserted in ABC9 on one large network.
+        # Names of their own, not those of ``sums``: yosys 0.70 asserted in ABC9 on a large network.
         totals = [Signal.like(addend, name=f"sum_{k}_{t}") for t in range(len(products))]
         m.d.comb += self.sums[k].eq(totals[0])
         kept = [
