@@ -249,8 +249,10 @@ def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.engine.streamed:  # the loader fills these memories
         chunks = {content: part[:0] for content, part in chunks.items()}
     yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
-    yield "array_params.hex", _hex(chunks[Content.ARRAY_PARAMS], CHUNK_BITS)
-    yield "vector_params.hex", _hex(chunks[Content.VECTOR_PARAMS], CHUNK_BITS)
+    for content in (Content.ARRAY_PARAMS, Content.VECTOR_PARAMS):
+        lanes = chunks[content].shape[1] // layout.chunks(layout.param_layout())
+        for r, part in enumerate(np.split(chunks[content], lanes, axis=1)):
+            yield f"{content.value}_{r}.hex", _hex(part, CHUNK_BITS)
     chunk_bits = chunk_lanes(params.vector_lanes, bits) * bits
     yield "vector.hex", _hex(chunks[Content.VECTOR], chunk_bits)
     fields, field_bits = params.weight_fields

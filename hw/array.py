@@ -26,8 +26,8 @@ class SystolicArray(wiring.Component):
     Members
     -------
     lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
-    weight tile, ``WEIGHT_ISSUE`` cycles after its issue. first: marks a tile's first tap, at its
-    issue. load_*: writes chunks of one row's weight bank, ``row // LOAD_ROWS`` cycles later.
+    weight tile, ``weight_issue`` cycles after its issue. first: marks a tile's first tap, at its
+    issue. load_*: writes chunks of one row's weight bank, ``1 + row // LOAD_ROWS`` cycles later.
     """
 
     def __init__(self, params: EngineParams, image_dir: str = ""):
@@ -60,11 +60,11 @@ class SystolicArray(wiring.Component):
         p = self.params
         partial: list[Signal] = []
         address = self.address
-        load = Cat(self.load_en, self.load_row, self.load_address, self.load_data)
+        soon = load = Cat(self.load_en, self.load_row, self.load_address, self.load_data)
         for k in range(p.lanes):
-            if k and k % LOAD_ROWS == 0:  # across the chip in several cycles
-                load = delay(m, load, 1, f"load_{k}")
-            weights = self._bank(m, k, address, load)
+            if k % LOAD_ROWS == 0:  # across the chip in several cycles
+                soon, load = load, delay(m, load, 1, f"load_{k}")
+            weights = self._bank(m, k, address, soon, load)
             act = self.lanes[k]
             for stage in range(k):
                 delayed = Signal(signed(8), name=f"act_{k}_{stage}")
@@ -85,7 +85,8 @@ class SystolicArray(wiring.Component):
             m.d.sync += self.sums[n].eq(partial[n] + Mux(begins, 0, self.sums[n]))
         return m
 
-    def _bank(self, m: Module, k: int, address: Signal, load: Value) -> data.View:
+    def _bank(self, m: Module, k: int, address: Signal, soon: Value, load: Value) -> data.View:
+        """A row's weights. load: what is written now, soon: in the next cycle."""
         p = self.params
         fields, bits = p.weight_fields
         ram = Ram(
@@ -95,15 +96,17 @@ class SystolicArray(wiring.Component):
             init_file=f"{self.image_dir}/weights_{k}.hex" if self.image_dir else "",
         )
         m.submodules[f"bank_{k}"] = ram
-        enable, row = Signal.like(self.load_en), Signal.like(self.load_row)
+        head = len(self.load_en) + len(self.load_row)
+        enable, row = soon[: len(self.load_en)], soon[len(self.load_en) : head]
         word = Signal.like(self.load_address)  # as wide as the larger weight memory's
+        m.d.sync += ram.w_en.eq(Mux(row == k, enable, 0))
         m.d.comb += [
-            Cat(enable, row, word, ram.w_data).eq(load),
-            ram.w_en.eq(Mux(row == k, enable, 0)),
+            Cat(word, ram.w_data).eq(load[head:]),
             ram.w_addr.eq(word),
             ram.r_addr.eq(address),
         ]
-        return data.View(data.ArrayLayout(signed(bits), fields), ram.r_data)
+        weights = delay(m, ram.r_data, p.weight_registers, f"weights_{k}")
+        return data.View(data.ArrayLayout(signed(bits), fields), weights)
 
     def _products(self, m: Module, k: int, act: Signal, weights: data.View) -> list[Signal]:
         """A row's N products."""

@@ -13,7 +13,8 @@ class Bank(wiring.Component):
     """Words of K activations, written lane by lane; data ``BANK_LATENCY`` cycles after the address.
 
     A bank is many memory blocks all over the chip, and its ports have several users: what comes out
-    of their multiplexers goes to the blocks from registers. Reads and writes keep their order.
+    of their multiplexers goes to the blocks from registers, and what is read, to registers. Reads
+    and writes keep their order.
 
     Parameters: ``index`` of the bank. Members: those of ``Ram``.
     """
@@ -45,6 +46,6 @@ class Bank(wiring.Component):
             memory.w_addr.eq(self.w_addr),
             memory.w_data.eq(self.w_data),
             memory.r_addr.eq(self.r_addr),
+            self.r_data.eq(memory.r_data),
         ]
-        m.d.comb += self.r_data.eq(memory.r_data)
         return m

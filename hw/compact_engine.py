@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 
 from weft.hw.array import SystolicArray
@@ -13,7 +13,7 @@ from weft.hw.host import IMAGE_WRITE, Image
 from weft.hw.image_port import route_images
 from weft.hw.loader import Loader
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, ROW_LATENCY, WEIGHT_ISSUE, Unit
+from weft.hw.params import Unit
 from weft.hw.sequencer import Sequencer
 from weft.hw.vector import VectorUnit
 
@@ -39,8 +39,8 @@ class CompactEngine(EngineBase):
         array, vector = self.add_units(m)
         banks = self.add_banks(m, host, control.busy)
         m.submodules.sequencer = sequencer = Sequencer(p, Unit.ARRAY)
-        params_file = f"{folder}/array_params.hex" if folder else ""
-        m.submodules.output = output = OutputPath(p, Unit.ARRAY, params_file)
+        images = f"{folder}/array_params" if folder else ""
+        m.submodules.output = output = OutputPath(p, Unit.ARRAY, images)
         m.d.comb += [
             sequencer.start.eq(control.start),
             sequencer.step.eq(control.front),
@@ -69,16 +69,9 @@ class CompactEngine(EngineBase):
     ) -> None:
         """Activations to both units, and the sums of the one at work to the output path."""
         p = self.params
-        front, back, flags = control.front, control.back, sequencer.flags
-        inside = delay(m, sequencer.inside, ROW_LATENCY - 2, "inside")
-        words = Array(bank.r_data for bank in banks)
-        word = Signal(8 * p.lanes)
-        lanes = Signal(data.ArrayLayout(signed(8), p.lanes))
-        m.d[DATA] += word.eq(words[front.read_bank])
-        for k in range(p.lanes):
-            act = Mux(inside, word.word_select(k, 8), front.pad_value)
-            m.d[DATA] += lanes[k].eq(act.as_signed())
-        weight_address = delay(m, sequencer.weight_address, WEIGHT_ISSUE, "weight_address")
+        back, flags = control.back, sequencer.flags
+        lanes = self.read_lanes(m, "step", banks, sequencer, control.front)
+        weight_address = delay(m, sequencer.weight_address, p.weight_issue, "weight_address")
         for unit in (array, vector):
             m.d.comb += [
                 unit.lanes.eq(lanes),

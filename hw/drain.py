@@ -9,7 +9,7 @@ from weft.hw.params import EngineParams, Unit
 from weft.hw.sequencer import FLAGS
 from weft.hw.step import back_layout
 
-LOAD_DELAY = 2
+LOAD_DELAY = 3
 """Cycles from a tile's strobe to the cycle in which its sums are taken."""
 
 GROUP = data.StructLayout(
@@ -38,9 +38,9 @@ class Drain(wiring.Component):
     Members
     -------
     tile: flags of the tile's last tap, ``active`` as the strobe. step: the output path's fields.
-    param_address: leaves so early that parameters meet ``group_sums`` after a memory's latency;
-    they stay as long. group: what the groups are, in the first cycle of ``group_sums``, the only
-    one in which ``valid`` is high.
+    param_address: leaves so early that parameters meet ``group_sums`` after a register and a
+    memory's latency; they stay as long. group: what the groups are, in the first cycle of
+    ``group_sums``, the only one in which ``valid`` is high.
     """
 
     def __init__(self, params: EngineParams, unit: Unit):
@@ -92,8 +92,7 @@ class Drain(wiring.Component):
             group.row_done.eq(row_done),
             group.done.eq(row_done & flags.last_row),
         ]
-        waiting = Signal(GROUP)
-        m.d.sync += [waiting.eq(group), self.group.eq(waiting)]
+        m.d.comb += self.group.eq(delay(m, group, LOAD_DELAY, "group"))
         self._shift(m, strobe, ends)
         return m
 

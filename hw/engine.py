@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
-from amaranth.lib import data
+from amaranth.hdl import Module, Mux, Signal
 
 from weft.hw.control import Control
 from weft.hw.delay import delay
@@ -11,7 +10,7 @@ from weft.hw.engine_base import EngineBase
 from weft.hw.host import IMAGE_WRITE, Image
 from weft.hw.image_port import route_images
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, ROW_LATENCY, WEIGHT_ISSUE, Unit
+from weft.hw.params import DATA, Unit
 from weft.hw.sequencer import Sequencer
 
 
@@ -65,18 +64,14 @@ class Engine(EngineBase):
         sequencer = Sequencer(p, unit)
         m.submodules[f"{name}_sequencer"] = sequencer
         front = getattr(control, f"{name}_front")
-        inside = delay(m, sequencer.inside, ROW_LATENCY - 2, f"{name}_inside")
-        words = Array(bank.r_data for bank in banks)
-        word = Signal(8 * p.lanes, name=f"{name}_word")
-        lanes = Signal(data.ArrayLayout(signed(8), p.lanes), name=f"{name}_lanes")
         m.d.comb += [
             sequencer.start.eq(getattr(control, f"{name}_start")),
             sequencer.step.eq(front),
             sequencer.other_rows.eq(getattr(control, f"{other}_rows")),
             sequencer.other_done.eq(getattr(control, f"{other}_idle")),
-            datapath.lanes.eq(lanes),
+            datapath.lanes.eq(self.read_lanes(m, name, banks, sequencer, front)),
             datapath.address.eq(
-                delay(m, sequencer.weight_address, WEIGHT_ISSUE, f"{name}_weight_address")
+                delay(m, sequencer.weight_address, p.weight_issue, f"{name}_weight_address")
             ),
             datapath.first.eq(sequencer.flags.first),
         ]
@@ -85,18 +80,14 @@ class Engine(EngineBase):
                 datapath.active.eq(sequencer.flags.active),
                 datapath.fresh.eq(sequencer.flags.fresh),
             ]
-        m.d[DATA] += word.eq(words[front.read_bank])
-        for k in range(p.lanes):
-            act = Mux(inside, word.word_select(k, 8), front.pad_value)
-            m.d[DATA] += lanes[k].eq(act.as_signed())
         return sequencer
 
     def _output(
         self, m: Module, unit: Unit, control: Any, datapath: Any, sequencer: Sequencer
     ) -> OutputPath:
         name = unit.name.lower()
-        init_file = f"{self.image_dir}/{name}_params.hex" if self.image_dir else ""
-        output = OutputPath(self.params, unit, init_file)
+        images = f"{self.image_dir}/{name}_params" if self.image_dir else ""
+        output = OutputPath(self.params, unit, images)
         m.submodules[f"{name}_output"] = output
         m.d.comb += [
             output.flags.eq(sequencer.flags),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, DomainRenamer, Module, Signal
+from amaranth.hdl import Array, DomainRenamer, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,7 +10,8 @@ from weft.hw.array import SystolicArray
 from weft.hw.bank import Bank
 from weft.hw.delay import delay
 from weft.hw.host import IMAGE_WRITE, Host
-from weft.hw.params import BANK_LATENCY, DATA, EngineParams
+from weft.hw.own import own
+from weft.hw.params import BANK_LATENCY, DATA, ROW_LATENCY, EngineParams
 from weft.hw.vector import VectorUnit
 
 
@@ -78,6 +79,33 @@ class EngineBase(wiring.Component):
             vector.zero_first.eq(back.zero_first),
             vector.zero_second.eq(back.zero_second),
         ]
+
+    def read_lanes(
+        self, m: Module, name: str, banks: list[Bank], sequencer: Any, front: data.View
+    ) -> data.View:
+        """The K activations of a tap: the word at its address, or padding.
+
+        What is constant during a step, and whether a tap is padding, each lane has for itself.
+        """
+        n_lanes = self.params.lanes
+        inside = delay(m, sequencer.inside, ROW_LATENCY - 3, f"{name}_inside")
+        lanes = Signal(data.ArrayLayout(signed(8), n_lanes), name=f"{name}_lanes")
+        for k in range(n_lanes):
+            bank, pad, here = (
+                own(m, value, f"{name}_{what}_{k}")
+                for value, what in (
+                    (front.read_bank, "bank"),
+                    (front.pad_value, "pad"),
+                    (inside, "inside"),
+                )
+            )
+            word = Signal(signed(8), name=f"{name}_word_{k}")
+            words = [b.r_data.word_select(k, 8) for b in banks]
+            m.d[DATA] += [
+                word.eq(Mux(bank, words[1], words[0])),
+                lanes[k].eq(Mux(here, word, pad.as_signed())),
+            ]
+        return lanes
 
     def add_banks(self, m: Module, host: Host, busy: Signal) -> list[Bank]:
         """The banks of activation memory, the host's while the engine is not busy."""

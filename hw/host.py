@@ -101,7 +101,7 @@ class Host(wiring.Component):
                         m.d.sync += signal.eq(self.register_data)
         input_base, input_words, output_base, output_words = registers
 
-        counting = Signal()  # a cycle late, and from a register: the counter is long
+        counting = Signal()  # busy, a cycle late: from a register, the controller is far away
         m.d.sync += [counting.eq(self.busy), self.cycles.eq(self.cycles + counting)]
         index = Signal(input_words.shape())
         wait = Signal(range(BANK_LATENCY + 1))
@@ -123,10 +123,12 @@ class Host(wiring.Component):
                 m.d.sync += index.eq(0)
                 with m.If(self.start_valid):
                     m.d.sync += [self.go.eq(1), self.cycles.eq(0)]
-                    m.next = "RUN"
+                    m.next = "GO"
+            with m.State("GO"):
+                m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += wait.eq(BANK_LATENCY)
-                with m.If(~self.busy):
+                with m.If(~counting):
                     m.next = "READ"
             with m.State("READ"):
                 m.d.sync += wait.eq(wait - 1)

@@ -4,6 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal
 
+from weft.hw.delay import delay
 from weft.hw.host import Image
 from weft.hw.output import OutputPath
 from weft.hw.params import EngineParams
@@ -23,7 +24,8 @@ def route_images(
     """Connect image writes to the memories; returns the strobes of all memory selects.
 
     An address is the memory select, then word, row (array only) and chunk, each of 2**n. params:
-    the output path whose parameters each select writes.
+    the output path whose parameters each select writes. The memories of units and output paths are
+    all over the chip: their writes come from registers (the array has its own).
     """
     address, chunk = image.address, image.data
     select = address[-3:]
@@ -41,21 +43,24 @@ def route_images(
         control.load_en.eq(chosen[Image.PROGRAM]),
         control.load_address.eq(address),
         control.load_data.eq(chunk),
-        vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], p.vector_chunks)),
-        vector.load_address.eq(vector_word),
-        vector.load_data.eq(_spread(chunk, p.vector_chunks, len(vector.load_data))),
         array.load_en.eq(_one_hot(weight_chunk, chosen[Image.WEIGHT], p.weight_chunks)),
         array.load_row.eq(row),
         array.load_address.eq(weight_word),
         array.load_data.eq(_spread(chunk, p.weight_chunks, len(array.load_data))),
     ]
+    late_chunk = delay(m, chunk, 1, "late_chunk")
+    m.d.sync += [
+        vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], p.vector_chunks)),
+        vector.load_address.eq(vector_word),
+    ]
+    m.d.comb += vector.load_data.eq(_spread(late_chunk, p.vector_chunks, len(vector.load_data)))
     for item, output in params.items():
         word, part = _split(address, output.param_chunks)
-        m.d.comb += [
+        m.d.sync += [
             output.load_en.eq(_one_hot(part, chosen[item], output.param_chunks)),
             output.load_address.eq(word),
-            output.load_data.eq(chunk),
         ]
+        m.d.comb += output.load_data.eq(late_chunk)
     return chosen
 
 

@@ -6,12 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
 from weft.hw.drain import LOAD_DELAY, Drain
+from weft.hw.own import own
 from weft.hw.params import CHUNK_BITS, DATA, EngineParams, Unit
 from weft.hw.ram import Ram
 from weft.hw.requantise import RequantiseLane
 from weft.hw.sequencer import FLAGS
 from weft.hw.serial_requantise import SerialRequantiseLane
-from weft.hw.step import back_layout, param_layout
+from weft.hw.step import back_layout, chunks, param_layout
 from weft.hw.writer import WRITER_LATENCY, Writer
 
 
@@ -27,11 +28,13 @@ class OutputPath(wiring.Component):
     cycles after a tile's last tap. step: changes only after ``done`` and at least ``LOAD_DELAY``
     cycles before the sums of the next step's first tile. word, enable, codes: the write,
     codes on every group of the word. active: a group is due, written or not. row_done, done: with
-    the last write of a row, of the step. load_*: writes chunks of the parameter memory.
+    the last write of a row, of the step. load_*: writes chunks of the parameter memories.
+
+    Lane r has a parameter memory, with the hex image ``<images>_<r>.hex`` (none for "").
     """
 
-    def __init__(self, params: EngineParams, unit: Unit, init_file: str = ""):
-        self.params, self.unit, self.init_file = params, unit, init_file
+    def __init__(self, params: EngineParams, unit: Unit, images: str = ""):
+        self.params, self.unit, self.images = params, unit, images
         self.param_chunks = 2 * params.requant(unit)
         super().__init__(
             {
@@ -70,24 +73,14 @@ class OutputPath(wiring.Component):
         p, unit, step = self.params, self.unit, self.step
         m.submodules.drain = drain = Drain(p, unit)
         m.submodules.writer = writer = Writer(p, unit)
-        m.submodules.params = params = Ram(
-            width=self.param_chunks * CHUNK_BITS,
-            depth=p.param_words[unit.value],
-            grain=CHUNK_BITS,
-            init_file=self.init_file,
-        )
         tile = Signal(FLAGS)
         m.d.comb += [tile.eq(self.flags), tile.active.eq(self.flags.emit)]
         m.d.comb += [
             drain.tile.eq(self._due(m, tile)),
             drain.step.eq(step),
             drain.sums.eq(self.sums),
-            params.r_addr.eq(drain.param_address),
-            params.w_en.eq(self.load_en),
-            params.w_addr.eq(self.load_address),
-            params.w_data.eq(self.load_data.replicate(self.param_chunks)),
         ]
-        codes = [self._lane(m, r, drain, params) for r in range(p.requant(unit))]
+        codes = [self._lane(m, r, drain) for r in range(p.requant(unit))]
         m.d.comb += [
             writer.group.eq(delay(m, drain.group, p.requant_latency - WRITER_LATENCY, "group")),
             writer.step.eq(step),
@@ -110,7 +103,25 @@ class OutputPath(wiring.Component):
         late = delay(m, early, array - vector, "late_tile")
         return Mux(self.step.unit == Unit.VECTOR.value, early.as_value(), late.as_value())
 
-    def _lane(self, m: Module, r: int, drain: Drain, params: Ram) -> Signal:
+    def _params(self, m: Module, r: int, address: Signal) -> Signal:
+        """The parameters of lane r: in a memory of its own, since lanes lie all over the chip."""
+        n_chunks = chunks(param_layout())
+        ram = Ram(
+            width=n_chunks * CHUNK_BITS,
+            depth=self.params.param_words[self.unit.value],
+            grain=CHUNK_BITS,
+            init_file=f"{self.images}_{r}.hex" if self.images else "",
+        )
+        m.submodules[f"params_{r}"] = ram
+        m.d.comb += [
+            ram.r_addr.eq(own(m, address, f"param_address_{r}")),
+            ram.w_en.eq(self.load_en.word_select(r, n_chunks)),
+            ram.w_addr.eq(self.load_address),
+            ram.w_data.eq(self.load_data.replicate(n_chunks)),
+        ]
+        return ram.r_data
+
+    def _lane(self, m: Module, r: int, drain: Drain) -> Signal:
         step = self.step
         if self.params.requant_interval == 1:
             lane = RequantiseLane(self.params)
@@ -120,7 +131,7 @@ class OutputPath(wiring.Component):
         m.submodules[f"requantise_{r}"] = DomainRenamer(DATA)(lane)
         m.d.comb += [
             lane.acc.eq(drain.group_sums[r]),
-            lane.param.eq(params.r_data.word_select(r, param_layout().size)),
+            lane.param.eq(self._params(m, r, drain.param_address)),
             lane.zero_point.eq(step.zero_point.as_signed()),
             lane.low.eq(step.low.as_signed()),
             lane.high.eq(step.high.as_signed()),

@@ -19,14 +19,11 @@ far. What stays after a reset is flushed: no flag says that it is valid."""
 READ_LATENCY = 2
 """Cycles from a memory's address to its data."""
 
-BANK_LATENCY = 1 + READ_LATENCY
+BANK_LATENCY = 1 + READ_LATENCY + 1
 """The same of a bank of activations, with the registers at its ports."""
 
 ROW_LATENCY = BANK_LATENCY + 2
 """Cycles from an issued address to lane data at row 0 (the bank, its choice, padding)."""
-
-WEIGHT_ISSUE = ROW_LATENCY - READ_LATENCY
-"""Cycles from the issue of a tap to that of its weights' address: the data meet at row 0."""
 
 
 class Multiplier(Enum):
@@ -221,6 +218,16 @@ class EngineParams:
     @property
     def max_requant(self) -> int:
         return max(self.array_requant, self.vector_requant)
+
+    @property
+    def weight_registers(self) -> int:
+        """Registers behind the weight memories: multipliers lie far from them in a large engine."""
+        return 0 if self.compact else 1
+
+    @property
+    def weight_issue(self) -> int:
+        """Cycles from a tap's issue to that of its weights' address: the data meet at row 0."""
+        return ROW_LATENCY - READ_LATENCY - self.weight_registers
 
     @property
     def packed(self) -> bool:

@@ -50,7 +50,7 @@ class VectorUnit(wiring.Component):
     Members
     -------
     lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
-    weights (for MAC), ``WEIGHT_ISSUE`` cycles after its issue. active: a tap is issued; without it
+    weights (for MAC), ``weight_issue`` cycles after its issue. active: a tap is issued; without it
     the sums stay as they are. first: marks a tile's first tap, fresh: and the sums are all new,
     both at its issue. load_*: writes chunks of the weight memory.
     """
@@ -109,7 +109,8 @@ class VectorUnit(wiring.Component):
             ram.w_data.eq(self.load_data),
         ]
         row = data.ArrayLayout(signed(p.weight_bits), p.lanes)
-        weights = data.View(data.ArrayLayout(row, p.vector_taps), ram.r_data)
+        words = delay(m, ram.r_data, p.weight_registers, "words")
+        weights = data.View(data.ArrayLayout(row, p.vector_taps), words)
 
         # Each lane has the last registers for itself.
         cycles = p.unit_latency(Unit.VECTOR) - 2

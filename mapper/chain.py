@@ -5,13 +5,15 @@ All times are cycles after the last tap of the step before.
 
 from collections.abc import Iterator, Sequence
 
-from weft.mapper.cost import GAP_BITS, ISSUE_LATENCY, drain_cycles, unit_latency
+from weft.mapper.cost import GAP_BITS, ISSUE_LATENCY, LOAD_DELAY, drain_cycles, unit_latency
 from weft.mapper.plan import Axis, Engine, Step, Unit
 
 MIN_GAP = 2
 """The last tap's activation must have been read before its step's front part is replaced."""
 FIRST_TAP = 1 + ISSUE_LATENCY
 """First tap of a step that begins after a gap of 0."""
+CHANGEOVER = 2
+"""From a step's last result until the output path has the next one's fields."""
 
 
 def gaps(engine: Engine, steps: Sequence[Step], reads_before: Sequence[bool]) -> list[int | None]:
@@ -32,9 +34,10 @@ def gaps(engine: Engine, steps: Sequence[Step], reads_before: Sequence[bool]) ->
 
 
 def _gap(engine: Engine, before: Step, step: Step, reads_before: bool) -> int | None:
-    drain = drain_cycles(engine, before)
-    # The output path changes over with the last result, before the first tile of the step arrives.
-    gap = max(MIN_GAP, drain - unit_latency(engine, Unit.ARRAY) - step.loops.taps)
+    changed = drain_cycles(engine, before) + CHANGEOVER
+    # The output path changes over before the strobe of the step's first tile arrives.
+    strobe = FIRST_TAP + step.loops.taps - 1 + unit_latency(engine, Unit.ARRAY) - LOAD_DELAY
+    gap = max(MIN_GAP, changed - strobe)
     for word, written in _late_writes(engine, before) if reads_before else ():
         read = _first_read(step, word)
         if read is not None:

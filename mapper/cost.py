@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from weft.mapper.plan import Engine, Plan, Step, Style, Unit
 
-# Issue to lane data: the bank's port, memory read, its output register, choice of bank, padding.
-ROW_LATENCY = 5
+# Issue to lane data: the bank's port, its memory, two registers behind it, choice, padding.
+ROW_LATENCY = 6
 # From a step's begin to its first tap: registers loaded, start, counters, addresses.
 ISSUE_LATENCY = 4
 # From the accepted start until the controller begins to fetch: a register.
@@ -21,6 +21,8 @@ FETCH_LATENCY = 3
 READ_LATENCY = 2
 # Width of a program word.
 CHUNK_BITS = 36
+# From a tile's strobe at the drain until its sums are taken.
+LOAD_DELAY = 3
 # From a row's last write until a step that follows may issue: counter, comparison, address.
 ROW_SEEN = 3
 # Cycles that the comparison for the next row takes: a row that follows must be as long.

@@ -57,11 +57,11 @@ def written(graph: Graph, made: Plan, tmp_path_factory: pytest.TempPathFactory) 
 def test_what_is_in_it(written: Path, graph: Graph, made: Plan) -> None:
     assert sorted(contents(written)) == [
         "graph.json",
-        "images/array_params.hex",
+        "images/array_params_0.hex",
         "images/program.hex",
         "images/upload.bin",
         "images/vector.hex",
-        "images/vector_params.hex",
+        "images/vector_params_0.hex",
         "images/weights_0.hex",
         "images/weights_1.hex",
         "manifest.json",

@@ -152,9 +152,6 @@ def lanes_of(word: int, count: int, bits: int) -> list[int]:
     return [signed(word >> i * bits & (1 << bits) - 1, bits) for i in range(count)]
 
 
-PARAMS = ("array_params.hex", "vector_params.hex")
-
-
 def array_lanes(plan: Plan, word: int) -> list[int]:
     """The N weights of a word of a bank; a packed pair is one number, the first one lowest."""
     machine = plan.engine
@@ -171,7 +168,11 @@ def array_lanes(plan: Plan, word: int) -> list[int]:
 def test_hex_files_are_the_arrays(plan: Plan) -> None:
     files = dict(hex_files(plan))
     machine, images = plan.engine, plan.images
-    names = ["program.hex", *PARAMS, "vector.hex"]
+    array, vector = (
+        [f"{unit}_params_{r}.hex" for r in range(count)]
+        for unit, count in (("array", machine.array_requant), ("vector", machine.vector_requant))
+    )
+    names = ["program.hex", *array, *vector, "vector.hex"]
     assert list(files) == names + [f"weights_{k}.hex" for k in range(machine.lanes)]
     assert rows(files["program.hex"]) == program(plan)
     for k in range(machine.lanes):
@@ -180,17 +181,13 @@ def test_hex_files_are_the_arrays(plan: Plan) -> None:
     n_vector = machine.vector_taps * machine.lanes
     found = [lanes_of(w, n_vector, machine.weight_bits) for w in rows(files["vector.hex"])]
     np.testing.assert_array_equal(found, images.vector)
-    for name, params in zip(PARAMS, (images.array_params, images.vector_params), strict=True):
-        lines = rows(files[name])
-        assert len(lines) == len(params.bias)
-        for value, bias, factor, shift in zip(
-            lines, params.bias, params.factor, params.shift, strict=True
-        ):
-            for r in range(len(bias)):
-                lane = value >> 2 * CHUNK_BITS * r
-                assert signed(lane & 0xFFFFFFFF, 32) == bias[r]
-                assert lane >> 32 & 7 == shift[r]
-                assert lane >> CHUNK_BITS & 0xFFFFFFFF == factor[r]
+    for names, params in ((array, images.array_params), (vector, images.vector_params)):
+        for r, name in enumerate(names):
+            lanes = rows(files[name])
+            assert [signed(lane & 0xFFFFFFFF, 32) for lane in lanes] == params.bias[:, r].tolist()
+            assert [lane >> 32 & 7 for lane in lanes] == params.shift[:, r].tolist()
+            factors = [lane >> CHUNK_BITS & 0xFFFFFFFF for lane in lanes]
+            assert factors == params.factor[:, r].tolist()
 
 
 def test_each_output_path_has_parameters_of_its_own_width() -> None:
@@ -234,12 +231,11 @@ def test_hex_lines_have_the_width_of_the_memory(plan: Plan) -> None:
     column = 9 if machine.styles.array is Style.PACKED else machine.weight_bits
     widths = {
         "program.hex": CHUNK_BITS,
-        "array_params.hex": 2 * CHUNK_BITS * machine.array_requant,
-        "vector_params.hex": 2 * CHUNK_BITS * machine.vector_requant,
         "vector.hex": machine.vector_taps * machine.lanes * machine.weight_bits,
     }
     for name, text in hex_files(plan):
-        bits = widths.get(name, machine.columns * column)
+        other = 2 * CHUNK_BITS if "params" in name else machine.columns * column
+        bits = widths.get(name, other)
         assert {len(line) for line in text.splitlines()} == {-(-bits // 4)}, name
 
 
@@ -249,7 +245,7 @@ def test_empty_memories_have_one_word() -> None:
     made = build(layers.graph("r", [output]), ENDLESS, engine(4, 4), 0)
     files = dict(hex_files(made))
     assert files["vector.hex"] == files["weights_0.hex"] == "00000000\n"
-    assert files["array_params.hex"] == "0" * 18 + "\n"
+    assert files["array_params_0.hex"] == "0" * 18 + "\n"
 
 
 def memories(plan: Plan) -> Iterator[tuple[Image, tuple[int, ...], int]]:
@@ -293,10 +289,12 @@ def test_image_writes_fill_the_same_memories(plan: Plan) -> None:
             host[word] = value
             continue
         assert value < 1 << bits[image]
+        if image in (Image.ARRAY_PARAM, Image.VECTOR_PARAM):
+            row, chunk = divmod(chunk, 2)
         name = {
             Image.PROGRAM: "program",
-            Image.ARRAY_PARAM: "array_params",
-            Image.VECTOR_PARAM: "vector_params",
+            Image.ARRAY_PARAM: f"array_params_{row}",
+            Image.VECTOR_PARAM: f"vector_params_{row}",
             Image.VECTOR: "vector",
         }
         memory = found.setdefault(f"{name.get(image, f'weights_{row}')}.hex", {})

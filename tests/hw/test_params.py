@@ -10,6 +10,7 @@ from tests.hw.support import small_params
 from weft.gen.hardware import engine_params
 from weft.hw import dual, packed
 from weft.hw import params as hw
+from weft.hw.drain import LOAD_DELAY
 from weft.hw.step import back_layout, chunks, front_layout, param_layout
 from weft.mapper import cost
 from weft.mapper.plan import Engine, Memories, Style, Styles, Unit
@@ -94,6 +95,7 @@ def test_step_sizes_over_all_widths(shape: tuple[int, int, int, int, int]) -> No
 
 def test_constants_equal_the_cycle_model() -> None:
     assert cost.ROW_LATENCY == hw.ROW_LATENCY
+    assert cost.LOAD_DELAY == LOAD_DELAY
     assert cost.CHUNK_BITS == hw.CHUNK_BITS
     assert [unit.name for unit in hw.Unit] == [unit.name for unit in Unit]
     for style, rows in product(Style, range(1, 17)):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.hw.support import play, small_params
 from weft.gen.images import weight_chunks
-from weft.hw.params import ROW_LATENCY, WEIGHT_ISSUE, EngineParams, Multiplier, Unit
+from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier, Unit
 from weft.hw.step import PRODUCT, VectorOp
 from weft.hw.vector import PAIR_SHIFT, VectorUnit
 from weft.mapper.pack import rolling_weights, vector_weights
@@ -94,7 +94,7 @@ def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndar
     t = begin = len(loading[0][1])
     idle = [99] * p.lanes
     firsts, news, lanes = [0] * begin, [0] * begin, [idle] * begin
-    addresses = [0] * (begin + WEIGHT_ISSUE)
+    addresses = [0] * (begin + p.weight_issue)
     actives = [0] * begin
     lanes += [idle] * ROW_LATENCY
     cycles = {}
@@ -291,8 +291,8 @@ def test_rolling_uses_the_first_weights_only_where_it_does_not_roll(taps: int) -
 
 
 def test_latency() -> None:
-    """Five cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
-    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [8, 9, 8, 9, 8, 8]
+    """Six cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
+    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [9, 10, 9, 10, 9, 9]
 
 
 def test_pairs_meet_in_the_middle_of_the_requantiser() -> None:

@@ -51,11 +51,11 @@ def test_a_fully_connected_step_waits_for_its_last_words() -> None:
     plan = perceptron(engine(4, 8, 2), 64, 64, 8)
     first, second = plan.steps
     assert (first.loops.tiles, first.loops.taps, second.loops.taps) == (8, 16, 16)
-    drain = (5 + 2 + 4 + 1) + 4 + (9 + 2)
+    drain = (6 + 2 + 4 + 1) + 4 + (9 + 2)
     assert cost.drain_cycles(plan.engine, first) == drain
     # The last two words are written 2 cycles before the drain's end and at its end; they are read
     # with taps 14 and 15, in cycles 5 + gap + 14 and 5 + gap + 15.
-    assert second.gap == drain + 1 - (5 + 15) == 8
+    assert second.gap == drain + 1 - (5 + 15) == 9
     # With 15 words, the last tile's first two groups are all that is written of it.
     (_, second) = perceptron(engine(4, 8, 2), 64, 60, 8).steps
     assert second.gap == drain - 2 + 1 - (5 + 14)
@@ -67,9 +67,9 @@ def test_a_short_step_waits_for_the_output_path() -> None:
     source = net.input((4, 9, 9))
     net.conv(source, 4, 1, POINT)
     plan = build(net.graph("fork", [net.conv(source, 4, 1, POINT)]), ENDLESS, engine(4, 4, 2), 0)
-    # Told of it 2 cycles early, that is 5 + gap + 0 + 12 - 2 cycles after the last tap; the drain
-    # has 12 + 2 + 11, and the output path changes over two cycles after it.
-    assert [step.gap for step in plan.steps] == [None, 25 + 2 - (5 + 0 + 12 - 2)]
+    # Told of it 3 cycles early, that is 5 + gap + 0 + 13 - 3 cycles after the last tap; the drain
+    # has 13 + 2 + 11, and the output path changes over two cycles after it.
+    assert [step.gap for step in plan.steps] == [None, 26 + 2 - (5 + 0 + 13 - 3)]
 
 
 def test_a_long_step_begins_as_soon_as_the_front_is_free() -> None:

@@ -47,7 +47,7 @@ def test_one_convolution_by_hand() -> None:
     issue = 5 * 5 * 2 * 18
     assert cost.issue_cycles(step) == issue == cost.floor_cycles(step)
     fetch = 3 + cost.step_chunks(made.engine)
-    array = 5 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
+    array = 6 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
     requantise = 9 + 2
     assert cost.cycles(made) == 1 + fetch + 3 + issue + array + 2 + requantise
     assert cost.mac_floor(made.engine, made.macs) == 4 * 8 * 9 * 25 // 8
@@ -77,7 +77,7 @@ def test_a_step_waits_for_the_one_before(act_words: int) -> None:
     (step,) = made.steps
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, (step, step))
     fetch = 3 + cost.step_chunks(machine)
-    drain = (5 + 2 + 2 + 1) + 2 + (9 + 2)
+    drain = (6 + 2 + 2 + 1) + 2 + (9 + 2)
     taps = step.loops.taps
     assert begin == 1 + fetch
     assert rows == (begin + 3 + taps + drain, begin + 3 + 2 * taps + drain)
@@ -102,7 +102,7 @@ def test_a_following_step_waits_for_rows_by_hand() -> None:
     machine, steps = a_pair(Window(kernel=(2, 1)))
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, steps)
     fetch = 3 + cost.step_chunks(machine)
-    array, vector = (5 + 2 + 4 + 1) + 1 + (9 + 2), (5 + 2 + 1) + 1 + (9 + 2)
+    array, vector = (6 + 2 + 4 + 1) + 1 + (9 + 2), (6 + 2 + 1) + 1 + (9 + 2)
     assert begin == 1 + fetch
     assert rows == tuple(begin + 3 + 36 * (row + 1) + array for row in range(6))
     assert second_begin == begin + fetch  # as soon as it is fetched
@@ -115,7 +115,7 @@ def test_a_following_step_that_is_slower_than_its_rows() -> None:
     machine, steps = a_pair(Window(kernel=(5, 3), pads=(2, 1, 2, 1)))
     (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
     assert steps[1].follow == Follow(need=3)
-    first = rows[2] + 3 + 60 + (5 + 2 + 1) + 1 + (9 + 2)
+    first = rows[2] + 3 + 60 + (6 + 2 + 1) + 1 + (9 + 2)
     assert second_rows == tuple(first + 60 * row for row in range(6))
 
 
@@ -123,7 +123,7 @@ def test_a_following_step_never_waits_for_rows_that_do_not_come() -> None:
     """The last rows reach into the padding; strides ask for two rows at a time."""
     machine, steps = a_pair(Window(kernel=(3, 1), stride=(2, 1), pads=(0, 0, 3, 0)))
     (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
-    vector = (5 + 2 + 1) + 1 + (9 + 2)
+    vector = (6 + 2 + 1) + 1 + (9 + 2)
     assert len(second_rows) == 4
     seen = [rows[2], rows[4], rows[5]]
     assert second_rows[:3] == tuple(row + 3 + 12 + vector for row in seen)
@@ -140,7 +140,7 @@ def test_holds_between_the_rows_of_a_following_step() -> None:
     )
     (_, rows), (_, second_rows) = begins_and_rows(machine, (first, second))
     assert second.loops.row_cycles == 3 * 4 + 1
-    drain = (5 + 2 + 1) + 4 + (9 + 2)
+    drain = (6 + 2 + 1) + 4 + (9 + 2)
     assert second_rows == tuple(row + 3 + 13 + drain for row in rows)
     # Rows that are there already follow each other without a gap, the hold included.
     early = first.replace(loops=first.loops.replace(kernel_cols=1, kernel_rows=1))
@@ -170,7 +170,7 @@ def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
     _, (first, second) = a_pair(Window(kernel=(2, 1)))
     before, after = chained(first, first.replace(gap=5))
     assert before.issued == before.begin + 3 + 6 * 36
-    assert before.end == before.issued + (5 + 2 + 4 + 1) + 1 + (9 + 2)
+    assert before.end == before.issued + (6 + 2 + 4 + 1) + 1 + (9 + 2)
     assert after.begin == before.issued + 1 + 5
     assert after.issued == after.begin + 3 + 6 * 36
     # A gap longer than the wait for the last result does not count.
@@ -261,7 +261,7 @@ def test_a_product_by_hand(gate: bool) -> None:
     made = build(layers.graph("product", [layers.mul(a, b)]), ENDLESS, engine(4, 4, 4, 4), 0)
     (step,) = made.steps
     assert (step.read.stay is not None) == gate
-    drain = (5 + 2 + 1) + 1 + (9 + 2)
+    drain = (6 + 2 + 1) + 1 + (9 + 2)
     fetch = 3 + cost.step_chunks(made.engine)
     assert cost.cycles(made) == 1 + fetch + 3 + 3 * 5 * 2 * 2 + drain
 
