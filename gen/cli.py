@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,8 @@ from weft.nn.operators import SUPPORTED
 from weft.nn.simplify import compare, simplify
 
 INTERRUPTED = 130
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+"""Taken like Ctrl-C, so that no tool outlives the command that started it."""
 
 # Names of nodes and files are printed as they are: no markup, no emoji.
 # A file or a pipe has no width: tables there are as wide as they need.
@@ -47,6 +50,9 @@ log = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(words)
+    for number in ENDINGS:
+        if signal.getsignal(number) is signal.SIG_DFL:  # not what nohup ignores
+            signal.signal(number, signal.default_int_handler)
     try:
         return COMMANDS[args.command](args)
     except WeftError as error:

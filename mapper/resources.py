@@ -105,6 +105,10 @@ def predict(engine: Engine) -> Resources:
     ff += lanes * (6 * acc + 366)
     lut += 2 * (8 * k * 3 + 800 + 28 * address) - 7 * n
     ff += 180 + 20 * n
+    packed = engine.styles.array is Style.PACKED
+    ff += k * n * (9 if packed else engine.weight_bits)  # behind the weight memories
+    ff += k * t * engine.weight_bits
+    ff += 150 + 40 * k + sum(engine.requant(unit) for unit in Unit) * bits_for(max(memories.param))
     if engine.products:  # centred words, what the multiplier leaves out, the gate's address
         lut += 255 + 57 * k
         ff += 105 + 21 * k

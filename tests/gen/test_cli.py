@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,24 @@ def test_names_are_printed_as_they_are(capsys: Captured, tmp_path: Path) -> None
     assert capsys.readouterr().err == (
         f"weft compile: {odd}: cannot be read: No such file or directory\n"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_ended_from_outside(number: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by Ctrl-C: what a command has started ends with it."""
+    ended = []
+
+    def wait(args: object) -> int:
+        try:
+            signal.raise_signal(number)
+            return 0
+        finally:
+            ended.append(args)
+
+    monkeypatch.setitem(cli.COMMANDS, "boards", wait)
+    assert main(["boards"]) == 130
+    assert ended
+    assert capsys.readouterr().err == "weft boards: interrupted\n"
 
 
 def test_interrupt(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
