@@ -2,6 +2,8 @@
 
 import functools
 import math
+from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 from weft.mapper import compact_resources, cost
 from weft.mapper.build import FOLD_LEVELS, Draft, Stored, complete, draft, store
@@ -26,93 +28,106 @@ SLACK = 1.01
 """Cycles that may be given up for fewer LUTs."""
 
 
-def plan(
-    graph: Graph,
-    target: Target,
-    *,
-    lanes: int | None = None,
-    columns: int | None = None,
-    requant_lanes: int | tuple[int, int] | None = None,
-    cycles: int | None = None,
-) -> Plan:
+class Options(TypedDict, total=False):
+    """What a user may ask for: sizes that the engine must have, and cycles that it must reach.
+
+    requant_lanes: of the array's and the vector unit's output path, or one number for both.
+    """
+
+    lanes: int | None
+    columns: int | None
+    requant_lanes: int | tuple[int, int] | None
+    cycles: int | None
+
+
+def plan(graph: Graph, target: Target, **options: Unpack[Options]) -> Plan:
     """The smallest plan that fits the target and takes at most ``cycles``; pins are kept.
 
-    Without ``cycles``: within 1 % of the fewest. requant_lanes: of the array's and the vector
-    unit's output path, or one number for both.
+    Without ``cycles``: within 1 % of the fewest.
 
     Raises FitError when none fits or is fast enough, ConfigError when pinned sizes do not go
     together, ModelError when an operator is beyond every engine's counters.
     """
-    pins = {"lanes": lanes, "columns": columns, "requant_lanes": requant_lanes}
-    return complete(search(graph, target, cycles=cycles, **pins), target)
+    return complete(search(graph, target, **options), target)
 
 
 def search(
-    graph: Graph,
-    target: Target,
-    *,
-    lanes: int | None = None,
-    columns: int | None = None,
-    requant_lanes: int | tuple[int, int] | None = None,
-    cycles: int | None = None,
-    external_memory: bool = False,
+    graph: Graph, target: Target, *, external_memory: bool = False, **options: Unpack[Options]
 ) -> Draft:
     """The draft of the plan that ``plan`` chooses, under the same conditions.
 
     With ``external_memory`` the engine has to fit without its memories, and the cycles are those
     that it takes where they are never late.
     """
-    if isinstance(requant_lanes, int):
-        requant_lanes = (requant_lanes, requant_lanes)
-    fitting: list[tuple[int, int, Draft]] = []  # cycles, LUTs
-    widths = widths_of(graph)
-    ways = functools.cache(functools.partial(_stored, graph))
+    tried = _tried(graph, target, external_memory, options)
+    cycles, hint = options.get("cycles"), advice(options.get("lanes"), options.get("columns"))
+    if tried.fitting:
+        chosen = _smallest(tried.fitting, cycles)
+        if chosen is None:
+            best = min(took for took, _, _ in tried.fitting)
+            raise FitError(
+                f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
+                f"not {cycles}; {hint}"
+            )
+        return chosen
+    if tried.refused is not None and (tried.closest is None or tried.closest[0]):
+        raise tried.refused
+    assert tried.closest is not None
+    raise FitError(f"{graph.name} does not fit {target.name}: {tried.closest[2]}; {hint}")
+
+
+@dataclass
+class _Tried:
+    """What became of the engines: cycles, LUTs and draft of those that fit; of the others the one
+    that came closest (bare: even without its memories too large; excess; why), and an operator
+    beyond an engine's counters."""
+
+    fitting: list[tuple[int, int, Draft]] = field(default_factory=list)
     closest: tuple[bool, float, str] | None = None
     refused: ModelError | None = None
+
+    def fails(self, bare: bool, excess: float, reason: str) -> bool:
+        """Whether an engine is too large; notes how closely."""
+        if excess > 1:
+            failure = (bare, excess, reason)
+            self.closest = min(self.closest or failure, failure)
+        return excess > 1
+
+
+def _tried(graph: Graph, target: Target, external_memory: bool, options: Options) -> _Tried:
+    """All engines that may be fast enough."""
+    tried = _Tried()
+    cycles, requant_lanes = options.get("cycles"), options.get("requant_lanes")
+    if isinstance(requant_lanes, int):
+        requant_lanes = (requant_lanes, requant_lanes)
+    widths = widths_of(graph)
+    ways = functools.cache(functools.partial(_stored, graph))
     for engine in candidates(
         target,
-        lanes,
-        columns,
+        options.get("lanes"),
+        options.get("columns"),
         requant_lanes,
         taps=_taps(graph),
         packable=_packable(graph),
         weight_bits=widths.weight,
     ):
-        best = min((took for took, _, _ in fitting), default=math.inf)
+        best = min((took for took, _, _ in tried.fitting), default=math.inf)
         limit = max(cycles, best) if cycles else best * SLACK
         if cost.mac_floor(engine, _array_macs(graph)) > limit:
             continue  # too slow even without a single idle cycle
-        excess, reason = shortfall(target, engine, predict_for(target, engine))
-        if excess > 1:  # even without its memories: nothing to build
-            closest = min(closest or (True, excess, reason), (True, excess, reason))
+        if tried.fails(True, *shortfall(target, engine, predict_for(target, engine))):
             continue
         for stored in ways(engine.lanes):
             try:
-                tried = draft(stored, engine, widths)
+                made = draft(stored, engine, widths)
             except ModelError as error:  # more lanes may do: fewer words to count
-                refused = error
+                tried.refused = error
                 continue
-            needs = predict_for(target, engine if external_memory else tried.engine)
-            excess, reason = shortfall(target, tried.engine, needs)
-            if excess > 1:
-                closest = min(closest or (False, excess, reason), (False, excess, reason))
-                continue
-            fitting.append((cost.program_cycles(tried.engine, tried.steps), needs.lut, tried))
-    if fitting:
-        chosen = _smallest(fitting, cycles)
-        if chosen is None:
-            best = min(took for took, _, _ in fitting)
-            raise FitError(
-                f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
-                f"not {cycles}; {advice(lanes, columns)}"
-            )
-        return chosen
-    if refused is not None and (closest is None or closest[0]):
-        raise refused
-    assert closest is not None
-    raise FitError(
-        f"{graph.name} does not fit {target.name}: {closest[2]}; {advice(lanes, columns)}"
-    )
+            needs = predict_for(target, engine if external_memory else made.engine)
+            if not tried.fails(False, *shortfall(target, made.engine, needs)):
+                took = cost.program_cycles(made.engine, made.steps)
+                tried.fitting.append((took, needs.lut, made))
+    return tried
 
 
 def _smallest(fitting: list[tuple[int, int, Draft]], cycles: int | None) -> Draft | None:
