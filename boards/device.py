@@ -146,7 +146,15 @@ class Device:
         )
 
     def upload(self) -> None:
-        """Write the memory images. Half an upload leaves the board with half a network."""
+        """Write the memory images. Half an upload leaves the board with half a network.
+
+        Raises ConfigError for a fixed network.
+        """
+        if self._opened.link.fixed:
+            raise ConfigError(
+                f"{self.build.folder} was compiled with --fixed: its network is in the bitstream, "
+                "and no other one can be uploaded"
+            )
         writes = image_writes(self.build.plan)
         memory, place = np.divmod(writes[:, 0], 1 << WORD_BITS)
         records = (writes[:, 1] | place << IMAGE_DATA_BITS).astype("<u8")

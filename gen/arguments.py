@@ -90,6 +90,11 @@ def _compile(command: argparse.ArgumentParser) -> None:
         "--no-simplify", action="store_true", help="keep constant and unused channels"
     )
     command.add_argument(
+        "--fixed",
+        action="store_true",
+        help="no other network can be uploaded: fewer wires, easier to route",
+    )
+    command.add_argument(
         "--calibrate", type=Path, help=".npz with samples of a float model's inputs: quantise it"
     )
     _ranges(command)

@@ -39,14 +39,24 @@ class Build:
         return [self.folder / name for name in self.manifest["sources"]]
 
 
-def write_build(folder: Path, graph: Graph, plan: Plan, board: dict[str, Any]) -> None:
+def write_build(
+    folder: Path, graph: Graph, plan: Plan, board: dict[str, Any], *, fixed: bool = False
+) -> None:
     """Write a build directory, all or nothing; an earlier build of that name is replaced.
 
-    board: the whole board file, as plain data. Raises ConfigError when ``folder`` is there and is
-    not a build directory, or cannot be written.
+    board: the whole board file, as plain data. fixed: neither link nor bus can write the memory
+    images. Raises ConfigError when ``folder`` is there and is not a build directory, or cannot be
+    written, or when a fixed network would have to be uploaded.
     """
     check_folder(folder)
+    if fixed and plan.engine.streamed:
+        raise ConfigError(
+            f"{plan.network} cannot be fixed on {plan.target.name}: its large memories have no "
+            "initial contents, so that a host must write the network; leave out --fixed"
+        )
     manifest = _manifest(plan, board)
+    if fixed:
+        manifest["image_limits"] = [0] * len(manifest["image_limits"])
     try:
         _write(folder.resolve(), graph, plan, manifest)  # "." and links have no name of their own
     except OSError as error:

@@ -84,7 +84,7 @@ def _compile(args: argparse.Namespace) -> int:
         requant_lanes=args.requant_lanes,
         cycles=args.cycles,
     )
-    write_build(args.output, graph, chosen, board.to_json())
+    write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed)
     figures = prediction(chosen) | {
         "build": str(args.output),
         "board": board.name,

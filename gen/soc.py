@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -106,12 +106,16 @@ class SocTop(wiring.Component):
 
 
 def core_instance(host: Any, reset: Any) -> Instance:
-    """``weft_top`` at the ports of its host, see ``hw.core.core_ports``."""
+    """``weft_top`` at the ports of its host, see ``hw.core.core_ports``.
+
+    Of a fixed network synthesis sees that nothing writes the images: their memories become
+    read-only ones.
+    """
     return Instance(
         hardware.TOP,
         i_clk=ClockSignal(),
         i_rst=reset,
-        i_img_valid=host.image_valid,
+        i_img_valid=Const(0, 1) if host.params.fixed else host.image_valid,
         i_img_addr=host.image.address,
         i_img_data=host.image.data,
         i_in_valid=host.words.valid,

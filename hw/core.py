@@ -20,7 +20,7 @@ class CoreParams:
 
     lanes: bytes per word. n_in, n_out: words per inference. image_limits: for every value of the
     memory select of an image address, the first address within that memory that is too large (0:
-    nothing may be written).
+    nothing may be written); all 0 for a fixed network.
     """
 
     lanes: int
@@ -38,6 +38,11 @@ class CoreParams:
             raise ValueError(
                 f"image_limits must be {n_limits} numbers of 0 to {highest}, not {limits!r}"
             )
+
+    @property
+    def fixed(self) -> bool:
+        """Whether no memory image may be written."""
+        return not any(self.image_limits)
 
 
 def core_ports(lanes: int) -> dict[str, Any]:

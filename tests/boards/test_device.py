@@ -1,5 +1,6 @@
 """The driver against a board in Python: inferences, uploads, wrong boards."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,18 @@ def test_no_upload(build: Build, board: FakeBoard) -> None:
     build.manifest["upload"] = True
     with port_that(board.answer) as port, Device(build, port, upload=False):
         assert not board.images
+
+
+def test_no_upload_of_a_fixed_network(build: Build, board: FakeBoard) -> None:
+    path = build.folder / "manifest.json"
+    path.write_text(json.dumps(build.manifest | {"image_limits": [0] * 8}))
+    fixed = read_build(build.folder)
+    with (
+        port_that(board.answer) as port,
+        pytest.raises(ConfigError, match="was compiled with --fixed"),
+    ):
+        Device(fixed, port, upload=True)
+    assert not board.images
 
 
 def error_of(build: Build, board: FakeBoard) -> str:

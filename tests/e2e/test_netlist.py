@@ -23,8 +23,10 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 N_SAMPLES = 3
 
 
-@pytest.mark.parametrize("name", ["ulx3s-25f", "icebreaker"])
-def test_a_convolution(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "fixed"), [("ulx3s-25f", False), ("ulx3s-25f", True), ("icebreaker", False)]
+)
+def test_a_convolution(name: str, fixed: bool, tmp_path: Path) -> None:
     """The smallest engine there is; on iCE40 it is a compact one, with its store uploaded."""
     board, shape = load_board(name), (2, 4, 4)
     budget = {kind: getattr(board.budget, kind) for kind in ("lut", "ff", "dsp", "bram", "spram")}
@@ -36,7 +38,7 @@ def test_a_convolution(name: str, tmp_path: Path) -> None:
         inputs=(first.replace(shape=shape),), outputs=(last.replace(shape=(3, 3, 3)),)
     )
     made = plan(graph, target, lanes=2, columns=2, requant_lanes=1)
-    write_build(tmp_path / "build", graph, made, board.to_json())
+    write_build(tmp_path / "build", graph, made, board.to_json(), fixed=fixed)
     synthesise(tmp_path / "build", place_and_route=False)
     rng = np.random.default_rng(1)
     inputs = {first.name: rng.integers(-128, 128, (N_SAMPLES, *shape)).astype(first.dtype)}

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import weft
-from tests.mapper.support import ENDLESS, conv_graph
+from tests.mapper.support import ENDLESS, compact, conv_graph
 from weft.gen import build_dir, hardware, soc
 from weft.gen.build_dir import check_folder, read_build, write_build
+from weft.mapper.build import build
 from weft.mapper.plan import Plan
 from weft.mapper.search import plan
 from weft.nn.errors import ConfigError
@@ -228,6 +229,25 @@ def test_other_folders_are_refused(graph: Graph, made: Plan, tmp_path: Path) -> 
             f"{folder} is not empty and not a build directory; choose another one with -o"
         )
         assert contents(folder) == {name: text.encode()}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fixed_network(graph: Graph, made: Plan, tmp_path: Path) -> None:
+    """Nothing of it may be written; nothing else of the build changes."""
+    write_build(tmp_path / "free", graph, made, BOARD)
+    write_build(tmp_path / "fixed", graph, made, BOARD, fixed=True)
+    free, fixed = (read_build(tmp_path / name) for name in ("free", "fixed"))
+    assert any(free.manifest["image_limits"])
+    assert fixed.manifest["image_limits"] == [0] * 8
+    assert fixed.plan == free.plan
+
+
+def test_a_fixed_network_that_needs_an_upload(graph: Graph, tmp_path: Path) -> None:
+    streamed = build(graph, ENDLESS, compact(2, 2, streamed=True), 0)
+    with pytest.raises(ConfigError) as caught:
+        write_build(tmp_path / "build", graph, streamed, BOARD, fixed=True)
+    assert "cannot be fixed on" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_refused(graph: Graph, made: Plan, tmp_path: Path) -> None:
