@@ -123,8 +123,10 @@ class OutputPath(wiring.Component):
 
     def _lane(self, m: Module, r: int, drain: Drain) -> Signal:
         step = self.step
+        # The array has no pairs and no averages.
+        pairs = self.unit is Unit.VECTOR or self.params.compact
         if self.params.requant_interval == 1:
-            lane = RequantiseLane(self.params)
+            lane = RequantiseLane(self.params, pairs=pairs)
         else:
             lane = SerialRequantiseLane(self.params)
             m.d.comb += lane.start.eq(drain.group.valid)
@@ -136,7 +138,7 @@ class OutputPath(wiring.Component):
             lane.low.eq(step.low.as_signed()),
             lane.high.eq(step.high.as_signed()),
         ]
-        if self.unit is Unit.VECTOR or self.params.compact:  # the array has no pairs, no averages
+        if pairs:
             m.d.comb += [
                 lane.pair.eq(step.pair),
                 lane.odd.eq(step.odd),

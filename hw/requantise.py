@@ -42,28 +42,28 @@ class Lane(wiring.Component):
     ``clip(round((acc + bias) * factor * 2**-shift) + zero_point, low, high)``. The bias is expected
     with 2**15 added, which makes the lower half a signed number after its top bit is flipped. In
     ``pair`` mode the two halves are two operands with a factor each:
-    ``upper * multiplier + lower * factor``.
+    ``upper * multiplier + lower * factor``. With ``odd``, ties go to odd.
+
+    Parameters: ``params``; ``pairs``, whether there is a pair mode, and odd ties.
 
     Members
     -------
-    acc: the accumulator. param: bias, shift and factor of its channel. pair, odd, multiplier,
-    zero_point, low, high: constant during a step. code: the int8 result.
+    acc: the accumulator. param: bias, shift and factor of its channel. zero_point, low, high, and
+    with ``pairs`` pair, odd, multiplier: constant during a step. code: the int8 result.
     """
 
-    def __init__(self, params: EngineParams, **more: wiring.Member):
-        self.params = params
+    def __init__(self, params: EngineParams, *, pairs: bool = True, **more: wiring.Member):
+        self.params, self.pairs = params, pairs
         self.latency = params.requant_latency
         super().__init__(
             {
                 "acc": In(signed(params.accumulator_bits)),
                 "param": In(param_layout()),
-                "pair": In(1),
-                "odd": In(1),
-                "multiplier": In(32),
                 "zero_point": In(signed(8)),
                 "low": In(signed(8)),
                 "high": In(signed(8)),
                 "code": Out(signed(8)),
+                **({"pair": In(1), "odd": In(1), "multiplier": In(32)} if pairs else {}),
                 **more,
             }
         )
@@ -144,7 +144,8 @@ class RequantiseLane(Lane):
         """The scaled sum of both halves, and its latency."""
         style = self.params.requant_multiplier
         lower, upper = operands(total)
-        pair, second = own(m, self.pair, "pair"), own(m, self.multiplier, "multiplier")
+        pair: Value = own(m, self.pair, "pair") if self.pairs else Const(0, 1)
+        second = own(m, self.multiplier, "multiplier") if self.pairs else factor
         upper_factor = Mux(pair, second, factor)
         halves = []
         for name, operand, scale in (("upper", upper, upper_factor), ("lower", lower, factor)):
@@ -189,10 +190,10 @@ class RequantiseLane(Lane):
         mask = delay(m, tie_mask(aligned.whole), 1, "mask")
         aligned = delay(m, aligned, 1, "aligned")
         # What is constant during a step goes to all lanes: each has its own registers for it.
-        low, high, zero_point, odd = (
-            own(m, signal, signal.name)
-            for signal in (self.low, self.high, self.zero_point, self.odd)
+        low, high, zero_point = (
+            own(m, signal, signal.name) for signal in (self.low, self.high, self.zero_point)
         )
+        odd = own(m, self.odd, "odd") if self.pairs else Const(0, 1)
         within, edge, half_up, up = (Signal(name=n) for n in ("within", "edge", "half_up", "up"))
         for signal, value in zip((within, edge, half_up), near_tie(aligned, mask), strict=True):
             m.d.sync += signal.eq(value)

@@ -59,17 +59,18 @@ class Run:
         return replace(self, **{name: getattr(self, name)[::step] for name in names})
 
 
-def check(params: EngineParams, runs: list[Run]) -> None:
+def check(params: EngineParams, runs: list[Run], *, pairs: bool = True) -> None:
     """Feeds a vector every interval and compares each code ``latency`` cycles later."""
     if params.requant_interval > 1:
         check_serial(params, runs)
         return
-    dut = RequantiseLane(params)
+    dut = RequantiseLane(params, pairs=pairs)
     assert dut.latency == params.requant_latency
+    names = ("zero_point", "low", "high") + ("odd", "pair", "multiplier") * pairs
 
     async def bench(ctx: Any) -> None:
         for run in runs:
-            for name in ("zero_point", "low", "high", "odd", "pair", "multiplier"):
+            for name in names:
                 ctx.set(getattr(dut, name), int(getattr(run, name)))
             accs, factors = run.acc.tolist(), run.factor.tolist()
             shifts, biases = run.shift.tolist(), run.bias.tolist()
@@ -263,6 +264,9 @@ def test_equals_reference(bits: int, style: Multiplier, interval: int) -> None:
             for odd in (i, i + 3):
                 runs.append(scaled(true, biases(rng, true, bits), scaling, **output(odd)))
     check(params, runs)
+    if interval == 1:  # the array's lanes
+        plain = [replace(run, got=[]) for run in runs if not run.odd]
+        check(params, plain, pairs=False)
 
 
 def test_half_ulp_edges_are_edges() -> None:
