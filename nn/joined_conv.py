@@ -1,9 +1,12 @@
 """A sum with an accumulator that was never quantised: both operands in one convolution.
 
 ``Conv -> Add -> Relu -> Q`` leaves the convolution's result real (PyTorch 2 export). Here both
-operands become input channels of one convolution. Its weights are integers, so the ratio of the
-two operands' steps is approximated by a fraction, the better the more often an operand is there.
+operands become input channels of one convolution. Its weights are integers: those of the operand
+with the finer steps a multiple of its own ones, those of the other one rounded. What that leaves
+out comes from a second, coarse copy of the other operand, whose weights are as many times larger.
 """
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,13 +19,14 @@ from weft.nn.pending_conv import (
     WEIGHT_LIMIT,
     Gain,
     PendingConv,
-    accumulator_range,
     identity_conv,
 )
 from weft.nn.symbols import Quantisation, Real
 
 MAX_COPIES = (1, 2, 4)  # of the operand with the finer steps
-TOLERANCE = 1 / 16  # of the coarser operand's step, at its largest value
+COARSE = 16  # steps of an operand to one of its coarse copy
+TOLERANCE = 1 / 64  # of the coarser operand's accumulator step, at its largest value
+HIGHEST = 16 * WEIGHT_LIMIT  # weight of the coarser operand: so many copies of it at most
 
 
 def join(node: Node, builder: Builder, a: PendingConv, b: Real | PendingConv) -> PendingConv:
@@ -38,21 +42,26 @@ def join(node: Node, builder: Builder, a: PendingConv, b: Real | PendingConv) ->
     if np.abs(scales[0]).max() > np.abs(scales[1]).max():
         a, b, scales = b, a, scales[::-1]
     window = _common_window(node, builder, a, b)
-    times, error = _multiples(builder, a, b, scales)
-    weights = [
-        times[i][:, None, None, None] * _embedded(conv, window) for i, conv in enumerate((a, b))
-    ]
-    copies = [max(1, -(-int(np.abs(w).max()) // WEIGHT_LIMIT)) for w in weights]
-    parts = [_split(w, n) for w, n in zip(weights, copies, strict=True)]
-    source = _side_by_side(node, builder, [a.source] * copies[0] + [b.source] * copies[1])
-    if error > 1e-3:
+    chosen = _weights(
+        *(_operand(builder, *each) for each in ((a, window, scales[0]), (b, window, scales[1])))
+    )
+    parts, names = [], []
+    for weight, conv in ((chosen.first, a), (chosen.second, b)):
+        copies = max(1, -(-int(np.abs(weight).max()) // WEIGHT_LIMIT))
+        parts += _split(weight.astype(np.int64), copies)
+        names += [(conv.source, 1.0)] * copies
+    if chosen.coarse.any():
+        parts.append(chosen.coarse)
+        names.append((b.source, 1 / COARSE))
+    source = _side_by_side(node, builder, names)
+    if chosen.error > 1e-3:
         builder.notes.append(
-            f"{node.name}: the ratio of its operands' steps is a fraction here; at the largest "
-            f"value it is {error:.2g} of the coarser operand's steps off"
+            f"{node.name}: the ratio of its operands' steps is approximated here; at the largest "
+            f"value it is {chosen.error:.2g} of the coarser operand's steps off"
         )
     offset = a.bias * scales[0] + a.offset + b.bias * scales[1] + b.offset
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.where(times[0] == 0, scales[1], scales[0] / np.maximum(times[0], 1))
+    times = chosen.times
+    gain = np.where(times == 0, scales[1], scales[0] / np.where(times == 0, 1, times))
     return PendingConv(
         node=node.name,
         op=node.op,
@@ -60,7 +69,7 @@ def join(node: Node, builder: Builder, a: PendingConv, b: Real | PendingConv) ->
         shape=a.shape,
         order=a.order,
         source=source,
-        weight=np.concatenate([p for part in parts for p in part], axis=1).astype(np.int16),
+        weight=np.concatenate(parts, axis=1).astype(np.int16),
         weight_scale=np.ones(1, np.float32),
         bias=np.zeros(a.channels, np.int64),
         window=window,
@@ -104,36 +113,102 @@ def _embedded(conv: PendingConv, window: Window) -> np.ndarray:
     return dense
 
 
-def _multiples(
-    builder: Builder, a: PendingConv, b: PendingConv, scales: list[np.ndarray]
-) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-    """Integers [C_out] whose ratio is that of the scales (|s_a| <= |s_b|), and the error left.
+@dataclass(frozen=True, kw_only=True)
+class _Weights:
+    """Integer weights [C_out, C_in, kh, kw] of both operands and of the second one's coarse copy.
 
-    The error is in steps of b's accumulator, at its largest value.
+    times: how much larger the first one's are than its own, [C_out]; 0 where it has no part. error:
+    the most that a result can be off, in steps of the second one's accumulator.
     """
-    largest = np.abs(a.weight).reshape(a.channels, -1).max(axis=1, initial=1).astype(np.int64)
-    low, high = accumulator_range(b, builder)
-    reach = np.maximum(np.maximum(np.abs(low), np.abs(high)), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(scales[0] == 0, 0.0, scales[1] / scales[0])
-    ratio = np.clip(np.nan_to_num(ratio), -(2.0**24), 2.0**24)
-    best = np.full(a.channels, np.inf)
-    first, second = np.ones(a.channels, np.int64), np.rint(ratio).astype(np.int64)
+
+    first: np.ndarray
+    second: np.ndarray
+    coarse: np.ndarray
+    times: np.ndarray
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Operand:
+    """Weights [C_out, C_in, kh, kw], the value of an accumulator step [C_out], the largest code."""
+
+    weight: np.ndarray
+    scale: np.ndarray
+    reach: int
+
+    @property
+    def largest(self) -> np.ndarray:
+        """Of each output channel's weights, at least 1."""
+        return np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1, initial=1)
+
+    def off(self, missing: np.ndarray) -> np.ndarray:
+        """What a channel is off where so much is missing from each weight."""
+        return np.abs(missing).reshape(len(missing), -1).sum(axis=1) * self.reach
+
+
+def _operand(builder: Builder, conv: PendingConv, window: Window, scale: np.ndarray) -> _Operand:
+    low, high = builder.ranges[conv.source]
+    zero_point = builder.tensors[conv.source].zero_point
+    reach = max(abs(low - zero_point), abs(high - zero_point))
+    return _Operand(weight=_embedded(conv, window), scale=scale, reach=reach)
+
+
+def _weights(a: _Operand, b: _Operand) -> _Weights:
+    """The fewest copies that keep the error within TOLERANCE, or the least error.
+
+    a has the finer steps.
+    """
+    tried = []
     for copies in MAX_COPIES:
-        for times in range(1, copies * WEIGHT_LIMIT + 1):
-            usable = times * largest <= copies * WEIGHT_LIMIT
-            if not usable.any():
-                break
-            other = np.rint(ratio * times)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                off = np.where(ratio == 0, 0.0, np.abs(other / (times * ratio) - 1)) * reach
-            better = usable & (off < best)
-            best = np.where(better, off, best)
-            first = np.where(better, times, first)
-            second = np.where(better, other.astype(np.int64), second)
-        if best.max() <= TOLERANCE:
+        for coarse in (False, True):
+            tried.append(_closest(a, b, copies, coarse))
+            if tried[-1].error <= TOLERANCE:
+                return tried[-1]
+    return min(tried, key=lambda weights: weights.error)
+
+
+def _closest(a: _Operand, b: _Operand, copies: int, coarse: bool) -> _Weights:
+    """The best multiple for each channel that takes no more copies of ``a``.
+
+    Where b would need more than HIGHEST, a's weights are made smaller instead, and rounded.
+    """
+    absent = a.scale == 0
+    ratio = np.where(absent, 1.0, b.scale / np.where(absent, 1.0, a.scale))
+    share = np.minimum(HIGHEST / np.maximum(np.abs(ratio) * b.largest, 1), 1.0)
+    limit = np.maximum(copies * WEIGHT_LIMIT // a.largest, 1)
+    best = _Weights(
+        first=np.zeros(a.weight.shape),
+        second=np.zeros(b.weight.shape),
+        coarse=np.zeros(b.weight.shape),
+        times=np.zeros(len(ratio)),
+        error=0.0,
+    )
+    least = np.full(len(ratio), np.inf)
+    for n in range(1, int(limit.max()) + 1):
+        times = n * share
+        wanted = times[:, None, None, None] * a.weight
+        first = np.rint(wanted)
+        off = a.off(wanted - first)
+        wanted = (times * ratio)[:, None, None, None] * b.weight
+        second = np.rint(wanted)
+        more = np.rint((wanted - second) * COARSE) if coarse else np.zeros(second.shape)
+        off += b.off(wanted - second - more / COARSE)
+        off += np.abs(more).reshape(len(more), -1).sum(axis=1) / 2  # its codes are rounded
+        off = np.where(ratio == 0, 0.0, off / np.maximum(np.abs(times * ratio), 1e-30))
+        usable = (n <= limit) & (np.abs(ratio) * b.largest * times <= HIGHEST + 1)
+        better = (usable | (n == 1)) & (off < least)
+        least[better] = off[better]
+        for kept, value in (
+            (best.first, first),
+            (best.second, second),
+            (best.coarse, more),
+            (best.times, times),
+        ):
+            kept[better] = value[better]
+        if least.max() == 0:
             break
-    return (first, second), float(best.max())
+    best.first[absent], best.times[absent] = 0, 0
+    return replace(best, error=float(least.max()))
 
 
 def _split(weight: np.ndarray, n: int) -> list[np.ndarray]:
@@ -141,12 +216,12 @@ def _split(weight: np.ndarray, n: int) -> list[np.ndarray]:
     return [(weight * (i + 1)) // n - (weight * i) // n for i in range(n)]
 
 
-def _side_by_side(node: Node, builder: Builder, names: list[str]) -> str:
-    """One tensor with the codes of several, unchanged; their zero points have to agree."""
-    tensors = [builder.tensors[name] for name in names]
+def _side_by_side(node: Node, builder: Builder, names: list[tuple[str, float]]) -> str:
+    """One tensor with the codes of several, each times a factor; zero points have to agree."""
+    tensors = [builder.tensors[name] for name, _ in names]
     zero_point = tensors[0].zero_point
     if len(names) == 1:
-        return names[0]
+        return names[0][0]
     if any(tensor.zero_point != zero_point for tensor in tensors):
         raise ModelError(
             f"{node}: adds a result that is not quantised, and the zero points in front differ "
@@ -156,13 +231,13 @@ def _side_by_side(node: Node, builder: Builder, names: list[str]) -> str:
     shape = (sum(tensor.shape[0] for tensor in tensors), *tensors[0].shape[1:])
     name = f"{node.outputs[0]}_joined"
     output = tensors[0].replace(name=name, shape=shape, scale=1.0)
-    low = min(builder.ranges[part][0] for part in names)
-    high = max(builder.ranges[part][1] for part in names)
+    low = min(builder.ranges[part][0] for part, _ in names)
+    high = max(builder.ranges[part][1] for part, _ in names)
     operator = Concat(
         name=f"{node.name}_joined",
         output=name,
-        parts=tuple(names),
-        scalings=(scaling_of(1.0),) * len(names),
+        parts=tuple(part for part, _ in names),
+        scalings=tuple(scaling_of(factor) for _, factor in names),
     )
     builder.add(operator, output, Quantisation(scale=1.0, zero_point=zero_point, dtype="int8"))
     builder.ranges[name] = (low, high)

@@ -1,9 +1,10 @@
 """A mean of values that were never quantised: each value as the sum of several codes.
 
 ``Conv -> Relu -> MaxPool -> Mean -> Q`` leaves values real (PyTorch 2 export). The one before the
-mean is quantised several times with one fine step, each time over the next part of its range: like
-the columns of mercury in a row of thermometers, their sum is the value, and a maximum of such codes
-is the codes of the maximum.
+mean is quantised several times, each time over the next part of its range: like the columns of
+mercury in a row of thermometers, their sum is the value, and a maximum of such codes is the codes
+of the maximum. Where values begin at 0, most are small: each part has twice the step of the one
+below it.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from weft.nn.symbols import Pending, Quantisation, clipped_span
 
 SPAN = 255  # steps of one code
 FINER = 4  # steps of the value per step of the mean, if that takes no more than MAX_CODES codes
-MAX_CODES = 4
+MAX_CODES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +46,15 @@ class PendingStackedMean(Pending):
         low, high = span
         if low >= 0:  # beyond this the mean saturates, whatever the others are
             high = min(high, count * (127 - result.code_zero_point) * result.scale)
-        n_codes = int(np.clip(np.ceil((high - low) * FINER / result.scale / SPAN), 1, MAX_CODES))
-        step = float(np.float32(max(high - low, result.scale) / (n_codes * SPAN)))
+        step, parts = _parts(max(high - low, result.scale), result.scale / FINER, low >= 0)
+        steps = f"{step:.3g}" + (f" to {step * parts[-1]:.3g}" if parts[-1] > 1 else "")
         builder.notes.append(
-            f"{self.node}: its input is not quantised; it is taken in steps of {step:.3g}, "
+            f"{self.node}: its input is not quantised; it is taken in steps of {steps}, "
             f"{step / result.scale:.2g} of the output's"
         )
-        source = self._codes(builder, output.name, low, step, n_codes)
+        source = self._codes(builder, output.name, low, step, parts)
         channels = self.own_shape[1]
-        weight = np.tile(np.eye(channels, dtype=np.int16), n_codes)[:, :, None, None]
+        weight = np.kron(parts, np.eye(channels)).astype(np.int16)[:, :, None, None]
         conv = PendingConv(
             node=self.node,
             op=self.op,
@@ -71,22 +72,36 @@ class PendingStackedMean(Pending):
         )
         return conv.operator(builder, output, result)
 
-    def _codes(self, builder: Builder, name: str, low: float, step: float, n_codes: int) -> str:
-        """The tensor [n_codes * C, H, W] of the source's codes."""
+    def _codes(self, builder: Builder, name: str, low: float, step: float, parts: list[int]) -> str:
+        """The tensor [n_parts * C, H, W] of the source's codes, in steps of ``parts`` steps."""
+        codes, begin = [], low
+        for index, part in enumerate(parts):
+            quantisation = Quantisation(scale=step * part, zero_point=CODE_MIN, dtype="int8")
+            value = self.source.shifted(builder, -begin)
+            codes.append(finish(builder, value, quantisation, f"{name}_code{index}").tensor)
+            begin += SPAN * step * part
+        if len(parts) == 1:
+            return codes[0]
+        first = builder.tensors[codes[0]]
+        shape = (first.shape[0] * len(parts), *first.shape[1:])
         quantisation = Quantisation(scale=step, zero_point=CODE_MIN, dtype="int8")
-        parts = []
-        for index in range(n_codes):
-            value = self.source.shifted(builder, -(low + index * SPAN * step))
-            parts.append(finish(builder, value, quantisation, f"{name}_code{index}").tensor)
-        if n_codes == 1:
-            return parts[0]
-        first = builder.tensors[parts[0]]
-        shape = (first.shape[0] * n_codes, *first.shape[1:])
         concat = Concat(
             name=f"{self.node}_codes",
             output=f"{name}_codes",
-            parts=tuple(parts),
-            scalings=(scaling_of(1.0),) * n_codes,
+            parts=tuple(codes),
+            scalings=(scaling_of(1.0),) * len(parts),
         )
         builder.add(concat, first.replace(name=concat.output, shape=shape), quantisation)
         return concat.output
+
+
+def _parts(width: float, finest: float, growing: bool) -> tuple[float, list[int]]:
+    """A step, and how many of it a step of each part has: parts of SPAN steps that fill ``width``.
+
+    As many parts as a step of ``finest`` takes, at most MAX_CODES; each twice as wide as the one
+    before if ``growing``.
+    """
+    ways = [[1 << i if growing else 1 for i in range(n)] for n in range(1, MAX_CODES + 1)]
+    steps = [float(np.float32(width / (SPAN * sum(way)))) for way in ways]
+    chosen = next((i for i, step in enumerate(steps) if step <= finest), MAX_CODES - 1)
+    return steps[chosen], ways[chosen]

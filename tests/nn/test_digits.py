@@ -42,7 +42,7 @@ FILES = {
     "qoperator_u8_cnn": Expected(codes=0, accuracy=98.15),
     "tf2onnx_cnn": Expected(codes=5e-4, accuracy=95.74),
     "qcdq_w4a4_cnn": Expected(codes=1e-4, accuracy=92.41, step=2),
-    "pt2e_cnn": Expected(codes=4e-3, accuracy=98.15),
+    "pt2e_cnn": Expected(codes=1e-3, accuracy=98.15),
     "qonnx_w4a4_cnn": Expected(codes=1e-4, accuracy=92.41, step=2, reference="y_brevitas"),
     "qonnx_w1a1_mlp": Expected(codes=0, accuracy=90.74, reference="y_brevitas"),
 }
