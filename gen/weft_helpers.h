@@ -25,11 +25,12 @@ static inline uint32_t weft_state(uintptr_t base)
     return WEFT_READ(base, WEFT_REG_STATUS) & WEFT_STATUS_STATE;
 }
 
-/* Back to LOAD, with the given MODE, and nothing pending. */
+/* Back to LOAD, with the given MODE, and nothing pending. Twice: a stream may have sent words. */
 static inline void weft_reset(uintptr_t base, uint32_t mode)
 {
     WEFT_WRITE(base, WEFT_REG_CONTROL, WEFT_CONTROL_RESET);
     WEFT_WRITE(base, WEFT_REG_MODE, mode);
+    WEFT_WRITE(base, WEFT_REG_CONTROL, WEFT_CONTROL_RESET);
     WEFT_WRITE(base, WEFT_REG_ERRORS, UINT32_C(0xffffffff));
     WEFT_WRITE(base, WEFT_REG_IRQ_PENDING, UINT32_C(0xffffffff));
 }
@@ -103,7 +104,7 @@ static inline void weft_start(uintptr_t base)
     WEFT_WRITE(base, WEFT_REG_CONTROL, WEFT_CONTROL_START);
 }
 
-/* Wait for the run's end: 0, or -1 if it has not come after so many looks. */
+/* Wait for the run's end: 0, or -1 if it has not come after so many reads of STATUS. */
 static inline int weft_wait(uintptr_t base, uint32_t looks)
 {
     while (looks-- > 0)
@@ -111,7 +112,8 @@ static inline int weft_wait(uintptr_t base, uint32_t looks)
     return -1;
 }
 
-/* Everything over the bus: 0, or -1 if the run does not end or an access was refused. */
+/* Everything over the bus: 0, or -1 if the run does not end, within so many reads of STATUS, or an
+   access was refused. */
 static inline int weft_infer(
     uintptr_t base, const int8_t *const inputs[], int8_t *const outputs[], uint32_t looks)
 {

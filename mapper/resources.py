@@ -101,7 +101,7 @@ def predict(engine: Engine) -> Resources:
     lut += (k + n) * acc  # drains
     ff += (k + n) * acc
     lanes = engine.array_requant + engine.vector_requant
-    lut += lanes * (2 * acc + 400)
+    lut += lanes * (2 * acc + 400) - 100 * engine.array_requant  # those have no pairs
     ff += lanes * (6 * acc + 366)
     lut += 2 * (8 * k * 3 + 800 + 28 * address) - 7 * n
     ff += 180 + 20 * n
