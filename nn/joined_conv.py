@@ -15,12 +15,7 @@ from weft.nn.errors import ModelError
 from weft.nn.graph import Concat, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
-from weft.nn.pending_conv import (
-    WEIGHT_LIMIT,
-    Gain,
-    PendingConv,
-    identity_conv,
-)
+from weft.nn.pending_conv import WEIGHT_LIMIT, Gain, PendingConv, identity_conv
 from weft.nn.symbols import Quantisation, Real
 
 MAX_COPIES = (1, 2, 4)  # of the operand with the finer steps
@@ -118,7 +113,7 @@ class _Weights:
     """Integer weights [C_out, C_in, kh, kw] of both operands and of the second one's coarse copy.
 
     times: how much larger the first one's are than its own, [C_out]; 0 where it has no part. error:
-    the most that a result can be off, in steps of the second one's accumulator.
+    the most that a result can be off, in steps of the coarser accumulator.
     """
 
     first: np.ndarray
@@ -194,7 +189,7 @@ def _closest(a: _Operand, b: _Operand, copies: int, coarse: bool) -> _Weights:
         more = np.rint((wanted - second) * COARSE) if coarse else np.zeros(second.shape)
         off += b.off(wanted - second - more / COARSE)
         off += np.abs(more).reshape(len(more), -1).sum(axis=1) / 2  # its codes are rounded
-        off = np.where(ratio == 0, 0.0, off / np.maximum(np.abs(times * ratio), 1e-30))
+        off = np.where(ratio == 0, 0.0, off / (times * np.maximum(np.abs(ratio), 1)))
         usable = (n <= limit) & (np.abs(ratio) * b.largest * times <= HIGHEST + 1)
         better = (usable | (n == 1)) & (off < least)
         least[better] = off[better]
