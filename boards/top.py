@@ -77,10 +77,10 @@ class BoardTop(wiring.Component):
         reset = Signal(init=1)
         locked = Signal()
         m.submodules.lock = FFSynchronizer(clocking.locked, locked, o_domain="power_on")
-        over, steady = Signal(), Signal()
+        over, early, ready = Signal(), Signal(init=1), Signal(init=1)
         m.d.comb += over.eq(n_cycles == RESET_CYCLES - 1)
-        # Two registers: one lies where the counter is, the other where the reset goes to.
-        m.d.power_on += [steady.eq(over), reset.eq(~steady)]
+        # Three registers: from where the counter is to where the reset goes to.
+        m.d.power_on += [early.eq(~over), ready.eq(early), reset.eq(ready)]
         with m.If(~locked):
             m.d.power_on += n_cycles.eq(0)
         with m.Elif(~over):

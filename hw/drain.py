@@ -9,7 +9,7 @@ from weft.hw.params import EngineParams, Unit
 from weft.hw.sequencer import FLAGS
 from weft.hw.step import back_layout
 
-LOAD_DELAY = 3
+LOAD_DELAY = 4
 """Cycles from a tile's strobe to the cycle in which its sums are taken."""
 
 GROUP = data.StructLayout(
@@ -38,7 +38,7 @@ class Drain(wiring.Component):
     Members
     -------
     tile: flags of the tile's last tap, ``active`` as the strobe. step: the output path's fields.
-    param_address: leaves so early that parameters meet ``group_sums`` after a register and a
+    param_address: leaves so early that parameters meet ``group_sums`` after two registers and a
     memory's latency; they stay as long. group: what the groups are, in the first cycle of
     ``group_sums``, the only one in which ``valid`` is high.
     """

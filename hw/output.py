@@ -104,7 +104,8 @@ class OutputPath(wiring.Component):
         return Mux(self.step.unit == Unit.VECTOR.value, early.as_value(), late.as_value())
 
     def _params(self, m: Module, r: int, address: Signal) -> Signal:
-        """The parameters of lane r: in a memory of its own, since lanes lie all over the chip."""
+        """The parameters of lane r: in a memory of its own, with registers on both sides, since
+        lanes lie all over the chip."""
         n_chunks = chunks(param_layout())
         ram = Ram(
             width=n_chunks * CHUNK_BITS,
@@ -119,7 +120,7 @@ class OutputPath(wiring.Component):
             ram.w_addr.eq(self.load_address),
             ram.w_data.eq(self.load_data.replicate(n_chunks)),
         ]
-        return ram.r_data
+        return delay(m, ram.r_data, 1, f"param_{r}")
 
     def _lane(self, m: Module, r: int, drain: Drain) -> Signal:
         step = self.step

@@ -22,7 +22,7 @@ READ_LATENCY = 2
 # Width of a program word.
 CHUNK_BITS = 36
 # From a tile's strobe at the drain until its sums are taken.
-LOAD_DELAY = 3
+LOAD_DELAY = 4
 # From a row's last write until a step that follows may issue: counter, comparison, address.
 ROW_SEEN = 3
 # Cycles that the comparison for the next row takes: a row that follows must be as long.

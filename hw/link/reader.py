@@ -54,7 +54,8 @@ class Reader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         byte = self.rx.payload
-        part = Signal(Part)
+        part, following = Signal(Part), Signal(Part)
+        within = Signal()  # a frame has begun and not ended
         pause = Signal(self.timeout_bits + 1)
         wanted = Signal()  # the next byte belongs to the frame
         got = Signal()
@@ -64,9 +65,8 @@ class Reader(wiring.Component):
                 m.d.comb += known.eq(1)
         pauses = (part == Part.PAYLOAD) & ~self.cursor.more
         m.d.comb += [
-            self.valid.eq(part == Part.TAKEN),
-            self.active.eq(part != Part.SYNC),
-            wanted.eq(self.active & ~self.valid & ~pauses),
+            following.eq(part),
+            wanted.eq(within & ~pauses),
             self.rx.ready.eq(~self.active | self.valid | (wanted & self.crc.ready)),
             self.crc.valid.eq(wanted & self.rx.valid),
             self.crc.clear.eq(part == Part.SYNC),
@@ -77,28 +77,35 @@ class Reader(wiring.Component):
             self.cursor.step.eq(got & (part == Part.PAYLOAD)),
             self.write_en.eq(self.cursor.step),
         ]
+        # Registers of their own: much depends on these.
+        m.d.sync += [
+            part.eq(following),
+            self.valid.eq(following == Part.TAKEN),
+            self.active.eq(following != Part.SYNC),
+            within.eq((following != Part.SYNC) & (following != Part.TAKEN)),
+        ]
         with m.Switch(part):
             with m.Case(Part.SYNC):
                 m.d.sync += self.command.eq(UNKNOWN)
                 with m.If(self.rx.valid & (byte == SYNC)):
-                    m.d.sync += part.eq(Part.COMMAND)
+                    m.d.comb += following.eq(Part.COMMAND)
             with m.Case(Part.COMMAND):
                 with m.If(got):
-                    m.d.sync += part.eq(Part.LENGTH)
+                    m.d.comb += following.eq(Part.LENGTH)
                     with m.If(known):
                         m.d.sync += self.command.eq(byte)
             with m.Case(Part.LENGTH):
                 with m.If(got):
-                    m.d.sync += part.eq(Part.PAYLOAD)
+                    m.d.comb += following.eq(Part.PAYLOAD)
             with m.Case(Part.PAYLOAD):
                 with m.If(self.cursor.over):
-                    m.d.sync += part.eq(Part.CRC)
+                    m.d.comb += following.eq(Part.CRC)
             with m.Case(Part.CRC):
                 with m.If(got & self.crc.last):
-                    m.d.sync += part.eq(Part.TAKEN)
+                    m.d.comb += following.eq(Part.TAKEN)
             with m.Case(Part.TAKEN):
                 with m.If(self.taken):
-                    m.d.sync += part.eq(Part.SYNC)
+                    m.d.comb += following.eq(Part.SYNC)
 
         with m.If((part == Part.SYNC) | self.crc.valid):
             m.d.sync += pause.eq(0)
@@ -106,5 +113,5 @@ class Reader(wiring.Component):
             m.d.sync += pause.eq(pause + 1)
         m.d.comb += self.incomplete.eq(pause[-1])
         with m.If(self.incomplete & wanted):
-            m.d.sync += part.eq(Part.TAKEN)
+            m.d.comb += following.eq(Part.TAKEN)
         return m

@@ -143,7 +143,7 @@ def test_groups(case: Case, cols: int) -> None:
     rows = play(dut, inputs, [dut.param_address, *flags_out, *dut.group_sums], n_cycles)
     for t, (_address, *rest) in enumerate(rows):
         group = dict(zip(NAMES, rest[: len(NAMES)], strict=True))
-        got = {"sums": rest[len(NAMES) :], "param": rows[t - READ_LATENCY - 1][0]}
+        got = {"sums": rest[len(NAMES) :], "param": rows[t - READ_LATENCY - 2][0]}
         if t in expected:
             assert got | group == expected[t], f"cycle {t}"
         else:
@@ -153,4 +153,4 @@ def test_groups(case: Case, cols: int) -> None:
 
 def test_latency() -> None:
     """The delay that the output path's pipeline of flags leaves out."""
-    assert LOAD_DELAY == 3
+    assert LOAD_DELAY == 4

@@ -24,7 +24,7 @@ LOADED = 2
 """Cycles from a step's begin until its registers hold its front part; from the last result of the
 step before, its back part."""
 
-STROBE = 3
+STROBE = 4
 """Cycles before a tile's sums are complete in which its output path is told of them."""
 
 

@@ -67,9 +67,9 @@ def test_a_short_step_waits_for_the_output_path() -> None:
     source = net.input((4, 9, 9))
     net.conv(source, 4, 1, POINT)
     plan = build(net.graph("fork", [net.conv(source, 4, 1, POINT)]), ENDLESS, engine(4, 4, 2), 0)
-    # Told of it 3 cycles early, that is 5 + gap + 0 + 13 - 3 cycles after the last tap; the drain
+    # Told of it 4 cycles early, that is 5 + gap + 0 + 13 - 4 cycles after the last tap; the drain
     # has 13 + 2 + 11, and the output path changes over two cycles after it.
-    assert [step.gap for step in plan.steps] == [None, 26 + 2 - (5 + 0 + 13 - 3)]
+    assert [step.gap for step in plan.steps] == [None, 26 + 2 - (5 + 0 + 13 - 4)]
 
 
 def test_a_long_step_begins_as_soon_as_the_front_is_free() -> None:
