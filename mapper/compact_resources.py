@@ -60,7 +60,7 @@ def count(engine: Engine) -> dict[str, int]:
     shapes = [(width, *block_rams(width, depth)) for width, depth in blocks]
     lut += sum(width * 7 // 10 * max(0, behind - 1) for width, _, behind in shapes)
     sums = sum(min(engine.accumulator_bits, 16 + i.bit_length()) for i in range(k))
-    ff += 850 + 26 * k + 36 * step_chunks(engine) + sum(width for width, _ in [*blocks, *large])
+    ff += 922 + 26 * k + 36 * step_chunks(engine) + sum(width for width, _ in [*blocks, *large])
     ff += n * (sums + engine.accumulator_bits) + max(n, k) * engine.accumulator_bits
     ff += 120 * k + 20 * bits + 60 * engine.streamed + (30 + 28 * k) * engine.products
     return {

@@ -108,7 +108,7 @@ def predict(engine: Engine) -> Resources:
     packed = engine.styles.array is Style.PACKED
     ff += k * n * (9 if packed else engine.weight_bits)  # behind the weight memories
     ff += k * t * engine.weight_bits
-    ff += 150 + 40 * k + sum(engine.requant(unit) for unit in Unit) * bits_for(max(memories.param))
+    ff += 150 + 40 * k + lanes * (72 + bits_for(max(memories.param)))  # around parameters
     if engine.products:  # centred words, what the multiplier leaves out, the gate's address
         lut += 255 + 57 * k
         ff += 105 + 21 * k
