@@ -39,8 +39,7 @@ ECP5, and for Gowin a first estimate from it. LUTs are LUT4 equivalents of the w
 core and the serial link, before placement; DSP counts 18 x 18 multipliers. MHz: nextpnr's timing
 model, and the clock that the bitstream has. The model leaves Gowin's multipliers out. Tool
 times are wall times on two shared cores, which other work slows down to a third or less. Rows that
-are not placed stop after yosys (`--yosys-only`): no bitstream has been made of them yet. A row is
-of the engine of its day: that of 5,770 cycles is older than the others.
+are not placed stop after yosys (`--yosys-only`): no bitstream has been made of them yet.
 
 | board | engine | cycles | LUT | FF | DSP | RAM | MHz (clock) | time | yosys | nextpnr | seeds |
 |---|---|---|---|---|---|---|---|---|---|---|---|
