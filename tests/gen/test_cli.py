@@ -175,6 +175,7 @@ def test_names_are_printed_as_they_are(capsys: Captured, tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_ended_from_outside(number: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by Ctrl-C: what a command has started ends with it."""
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup it is ignored
     ended = []
 
     def wait(args: object) -> int:
@@ -185,7 +186,10 @@ def test_ended_from_outside(number: int, capsys: Captured, monkeypatch: pytest.M
             ended.append(args)
 
     monkeypatch.setitem(cli.COMMANDS, "boards", wait)
-    assert main(["boards"]) == 130
+    try:
+        assert main(["boards"]) == 130
+    finally:
+        signal.signal(number, before)
     assert ended
     assert capsys.readouterr().err == "weft boards: interrupted\n"
 
