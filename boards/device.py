@@ -153,7 +153,7 @@ class Device:
         if self._opened.link.fixed:
             raise ConfigError(
                 f"{self.build.folder} was compiled with --fixed: its network is in the bitstream, "
-                "and no other one can be uploaded"
+                "and no other one can be uploaded; run it without --upload"
             )
         writes = image_writes(self.build.plan)
         memory, place = np.divmod(writes[:, 0], 1 << WORD_BITS)

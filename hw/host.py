@@ -124,7 +124,7 @@ class Host(wiring.Component):
                 with m.If(self.start_valid):
                     m.d.sync += [self.go.eq(1), self.cycles.eq(0)]
                     m.next = "GO"
-            with m.State("GO"):
+            with m.State("GO"):  # ``counting`` follows
                 m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += wait.eq(BANK_LATENCY)

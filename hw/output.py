@@ -35,7 +35,7 @@ class OutputPath(wiring.Component):
 
     def __init__(self, params: EngineParams, unit: Unit, images: str = ""):
         self.params, self.unit, self.images = params, unit, images
-        self.param_chunks = 2 * params.requant(unit)
+        self.param_chunks = chunks(param_layout()) * params.requant(unit)
         super().__init__(
             {
                 "flags": In(FLAGS),
