@@ -156,13 +156,13 @@ class RequantiseLane(Lane):
                 m.d.comb += [multiplier.a.eq(bits), multiplier.b.eq(operand)]
                 parts.append(multiplier.p)
                 latency = multiplier.latency
-            half = Signal(signed(len(operand) + 32), name=f"{name}_product")
-            m.d.sync += half.eq(parts[0] + (parts[1] << 16))
-            halves.append(half)
+            half = (parts[0] + (parts[1] << 16))[: len(operand) + 32].as_signed()
+            if name == "upper":  # its place is chosen here: the next sum's carry chain is longer
+                half = Mux(pair, half, half << LOW_BITS)
+            halves.append(delay(m, half, 1, f"{name}_product"))
         # The lowest sum is -2**(bits - 1) - 2**15, the bias's offset taken out: one bit more.
         product = Signal(signed(self.params.accumulator_bits + 1 + 32))
-        upper_product = Mux(pair, halves[0], halves[0] << LOW_BITS)
-        m.d.sync += product.eq(upper_product + halves[1])
+        m.d.sync += product.eq(halves[0] + halves[1])
         return product, latency + 2
 
     def _align(self, m: Module, product: Signal, shift: Value) -> data.View:
