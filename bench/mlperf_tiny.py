@@ -73,6 +73,8 @@ def measure(network: str, args: argparse.Namespace) -> dict[str, Any]:
     words = [str(MODELS / f"{network}.onnx"), "--board", args.board]
     if args.small:
         words += ["--cycles", str(CYCLES[network])]
+    if args.fixed:
+        words.append("--fixed")
     plan = compiled(folder, words)
     row: dict[str, Any] = {"network": network, "macs": plan["macs"]}
     engine = ("lanes", "columns", "array_requant", "vector_requant", "vector_taps")
@@ -126,7 +128,7 @@ def synthesised(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         return report
     flags = ["--yosys-only"] if args.synth == "yosys" else ["--allow-timing-failure"]
     flags += ["--clock", str(args.clock)] if args.clock else []
-    return weft("synth", str(folder), *flags, "--timeout", "7200")
+    return weft("synth", str(folder), *flags, "--timeout", "9000")
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -149,6 +151,7 @@ def main() -> None:
     parser.add_argument(
         "--small", action="store_true", help="the smallest engines within fixed cycles"
     )
+    parser.add_argument("--fixed", action="store_true", help="networks that cannot be exchanged")
     parser.add_argument("--synth", choices=("yosys", "pnr"), help="also synthesise (and route)")
     parser.add_argument("--clock", type=float, help="MHz of place and route (default: the board's)")
     parser.add_argument("--builds", type=Path, default=ROOT / "build" / "mlperf_tiny")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hardware import wrong_on_hardware
-from tests.e2e.layers import KINDS, PRODUCTS, random_network
+from tests.e2e.random_networks import KINDS, PRODUCTS, random_network
 from tests.mapper.support import chains
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
 from weft.mapper.plan import Engine, Style, Styles

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from amaranth.lib import data
 
-from tests.e2e.layers import Layers, random_network
+from tests.e2e.layers import Layers
+from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact, engine
 from weft.gen.hardware import engine_params, registers
 from weft.gen.images import (

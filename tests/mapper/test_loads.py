@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.e2e.layers import random_network
+from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact
 from weft.gen.hardware import engine_params
 from weft.gen.images import SELECT, contents, image_writes, store

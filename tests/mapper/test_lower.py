@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tests.e2e.layers import KINDS, Layers, random_network
+from tests.e2e.layers import Layers
+from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, codes, compact, conv_graph, edge, engine
 from weft.gen.data import random_inputs

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e.layers import KINDS, Layers, random_network
+from tests.e2e.layers import Layers
+from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
 from weft.mapper import cost
