@@ -49,92 +49,122 @@ def stalls(rng: random.Random, often: float) -> Iterator[int]:
         yield rng.randrange(1, 9) if rng.random() < often else 0
 
 
-def infer(registers: list[tuple[int, int, int, int]], busy: list[int], often: float,
-          seed: int = 1) -> list[int]:  # fmt: skip
-    """One inference per entry, the registers rewritten where they change; returns cycle counts.
+async def idle(ctx: Any, waits: Iterator[int]) -> None:
+    """As many cycles as the next stall takes."""
+    for _ in range(next(waits)):
+        await ctx.tick()
 
-    The outputs overlap the inputs or hold what ran before, so the words show where they come from.
+
+Place = tuple[int, int, int, int]
+"""What the registers say of one inference: input base and words, output base and words."""
+
+
+class Inferences:
+    """One inference per place, the registers rewritten where they change, stalls everywhere.
+
+    ``busy``: cycles that each one takes. ``counts``: what the host counted. The outputs overlap
+    the inputs or hold what ran before, so that the words show where they come from.
     """
-    params = small_params(lanes=LANES, act_words=DEPTHS)
-    dut = Bench(params, registers[0])
-    host = dut.host
-    rng = random.Random(seed)
-    memory = [0] * 2 * ACT_WORDS
-    inputs = [[rng.getrandbits(8 * LANES) for _ in range(words)] for _, words, _, _ in registers]
-    received: list[list[int]] = []
-    counts: list[int] = []
-    loaded = 0  # inputs of this inference that have been taken
-    placed = 0  # inferences whose registers are written
 
-    async def source(ctx: Any) -> None:
-        nonlocal loaded
-        waits = stalls(rng, often)
-        for n, words in enumerate(inputs):
-            while registers[n] != registers[n - 1] and placed <= n:
+    def __init__(self, places: list[Place], busy: list[int], often: float):
+        self.places, self.busy, self.often = places, busy, often
+        self.dut = Bench(small_params(lanes=LANES, act_words=DEPTHS), places[0])
+        self.host = self.dut.host
+        self.rng = random.Random(1)
+        self.inputs = [[self.rng.getrandbits(8 * LANES) for _ in range(n)] for _, n, _, _ in places]
+        self.received: list[list[int]] = []
+        self.counts: list[int] = []
+        self.loaded = 0  # inputs of this inference that have been taken
+        self.placed = 0  # inferences whose registers are written
+
+    def run(self) -> list[int]:
+        """Simulate, compare the outputs with what lies in memory then; the counts."""
+        simulate(self.dut, self.source, self.sink, self.runner, self.monitor)
+        memory = [0] * 2 * ACT_WORDS
+        for place, words, got in zip(self.places, self.inputs, self.received, strict=True):
+            in_base, _, out_base, out_words = place
+            memory[in_base : in_base + len(words)] = words
+            assert got == memory[out_base : out_base + out_words]
+        return self.counts
+
+    async def source(self, ctx: Any) -> None:
+        """The input words; after a change of the registers they wait for it."""
+        waits, port = stalls(self.rng, self.often), self.host.i
+        for n, words in enumerate(self.inputs):
+            while self.places[n] != self.places[n - 1] and self.placed <= n:
                 await ctx.tick()
             for i, word in enumerate(words):
-                for _ in range(next(waits)):
-                    await ctx.tick()
-                ctx.set(host.i.valid, 1)
-                ctx.set(host.i.payload, word)
-                await ctx.tick().until(host.i.ready)
-                loaded = i + 1
-                ctx.set(host.i.valid, 0)
-                ctx.set(host.i.payload, BEYOND)
+                await idle(ctx, waits)
+                ctx.set(port.valid, 1)
+                ctx.set(port.payload, word)
+                await ctx.tick().until(port.ready)
+                self.loaded = i + 1
+                ctx.set(port.valid, 0)
+                ctx.set(port.payload, BEYOND)
 
-    async def sink(ctx: Any) -> None:
-        waits = stalls(rng, often)
-        for _, _, _, words in registers:
+    async def sink(self, ctx: Any) -> None:
+        """Takes the output words."""
+        waits, port = stalls(self.rng, self.often), self.host.o
+        for _, _, _, words in self.places:
             got: list[int] = []
             for _ in range(words):
-                for _ in range(next(waits)):
-                    await ctx.tick()
-                ctx.set(host.o.ready, 1)
-                (word,) = await ctx.tick().sample(host.o.payload).until(host.o.valid)
-                ctx.set(host.o.ready, 0)
+                await idle(ctx, waits)
+                ctx.set(port.ready, 1)
+                (word,) = await ctx.tick().sample(port.payload).until(port.valid)
+                ctx.set(port.ready, 0)
                 got.append(word)
-            received.append(got)
+            self.received.append(got)
 
-    async def runner(ctx: Any) -> None:
-        nonlocal loaded, placed
-        waits = stalls(rng, often)
-        before = registers[0]
-        for place, cycles, words in zip(registers, busy, inputs, strict=True):
-            # Image writes while idle; where there are any, the source waits for them.
+    async def runner(self, ctx: Any) -> None:
+        """Registers, start and the engine's busy time."""
+        waits, before = stalls(self.rng, self.often), self.places[0]
+        for place, cycles, words in zip(self.places, self.busy, self.inputs, strict=True):
             if place != before:
-                for register, value in zip(Register, place, strict=True):
-                    ctx.set(host.register_en, 1)
-                    ctx.set(host.register_index, register)
-                    ctx.set(host.register_data, value)
-                    await ctx.tick()
-                ctx.set(host.register_en, 0)
+                await self.write_registers(ctx, place)
                 before = place
-            placed += 1
-            for _ in range(next(waits)):
+            self.placed += 1
+            await idle(ctx, waits)
+            await self.start(ctx, len(words))
+            n_done = len(self.received)
+            await self.work(ctx, cycles)
+            while len(self.received) == n_done:
+                assert not ctx.get(self.host.start_ready)
                 await ctx.tick()
-            ctx.set(host.start_valid, 1)
-            while not ctx.get(host.start_ready):
-                await ctx.tick()
-            assert loaded == len(words)
-            loaded = 0
-            await ctx.tick()
-            ctx.set(host.start_valid, 0)
-            ctx.set(host.busy, 1)
-            for _ in range(cycles):
-                assert not ctx.get(host.i.ready)
-                assert not ctx.get(host.o.valid)
-                await ctx.tick()
-            ctx.set(host.busy, 0)
-            n_done = len(received)
-            while len(received) == n_done:
-                assert not ctx.get(host.start_ready)
-                await ctx.tick()
-            counts.append(ctx.get(host.cycles))
+            self.counts.append(ctx.get(self.host.cycles))
 
-    async def monitor(ctx: Any) -> None:
+    async def write_registers(self, ctx: Any, place: Place) -> None:
+        """Image writes while idle."""
+        for register, value in zip(Register, place, strict=True):
+            ctx.set(self.host.register_en, 1)
+            ctx.set(self.host.register_index, register)
+            ctx.set(self.host.register_data, value)
+            await ctx.tick()
+        ctx.set(self.host.register_en, 0)
+
+    async def start(self, ctx: Any, n_words: int) -> None:
+        """The start is taken when all inputs are there."""
+        ctx.set(self.host.start_valid, 1)
+        while not ctx.get(self.host.start_ready):
+            await ctx.tick()
+        assert self.loaded == n_words
+        self.loaded = 0
+        await ctx.tick()
+        ctx.set(self.host.start_valid, 0)
+
+    async def work(self, ctx: Any, cycles: int) -> None:
+        """The engine is busy; no word goes in or out."""
+        ctx.set(self.host.busy, 1)
+        for _ in range(cycles):
+            assert not ctx.get(self.host.i.ready)
+            assert not ctx.get(self.host.o.valid)
+            await ctx.tick()
+        ctx.set(self.host.busy, 0)
+
+    async def monitor(self, ctx: Any) -> None:
         """A word that is offered stays until it is taken; ``go`` follows the start's handshake."""
+        host = self.host
         offered, started = None, False
-        while len(received) < len(registers):
+        while len(self.received) < len(self.places):
             watched = (host.start_valid, host.start_ready, host.go)
             values = await ctx.tick().sample(host.o.valid, host.o.ready, host.o.payload, *watched)
             valid, ready, word, start_valid, start_ready, go = values[2:]
@@ -143,14 +173,6 @@ def infer(registers: list[tuple[int, int, int, int]], busy: list[int], often: fl
             if offered is not None:
                 assert (valid, word) == (1, offered)
             offered = word if valid and not ready else None
-
-    simulate(dut, source, sink, runner, monitor)
-    for (in_base, _, out_base, out_words), words, got in zip(
-        registers, inputs, received, strict=True
-    ):
-        memory[in_base : in_base + len(words)] = words
-        assert got == memory[out_base : out_base + out_words]
-    return counts
 
 
 @pytest.mark.parametrize("often", [0, 0.3, 0.9])
@@ -170,10 +192,10 @@ def infer(registers: list[tuple[int, int, int, int]], busy: list[int], often: fl
     ],
     ids=str,
 )
-def test_inferences(place: tuple[int, int, int, int], often: float) -> None:
+def test_inferences(place: Place, often: float) -> None:
     """Three inferences in a row: no word is lost, doubled or taken too early."""
     busy = [12, 1, 30]
-    assert infer([place] * 3, busy, often) == busy
+    assert Inferences([place] * 3, busy, often).run() == busy
 
 
 @pytest.mark.parametrize("often", [0, 0.5])
@@ -185,7 +207,7 @@ def test_registers_can_be_rewritten(often: float) -> None:
         (0, 8, BANK_1, 15),
         (0, 8, 0, 8),
     ]
-    assert infer(places, [5, 6, 7, 8, 9], often) == [5, 6, 7, 8, 9]
+    assert Inferences(places, [5, 6, 7, 8, 9], often).run() == [5, 6, 7, 8, 9]
 
 
 def test_output_rate() -> None:
