@@ -8,7 +8,7 @@ from pathlib import Path
 from weft.boards.build_dir import Build, netlist_hz
 from weft.boards.families.family import Family
 from weft.boards.families.lookup import family_of
-from weft.boards.synth import FOLDER as SYNTH
+from weft.boards.job import FOLDER as SYNTH
 from weft.boards.toolchain import find_tool, run, version
 from weft.boards.top import TOP, uart_divisor
 from weft.hw.link.link import TIMEOUT_BITS

@@ -3,76 +3,22 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from weft.boards.board import Board
 from weft.boards.build_dir import Build, merge_report, open_build
-from weft.boards.families.family import Family, Files, Resources
+from weft.boards.families.family import Family, Resources
 from weft.boards.families.lookup import design_hz, family_of, pll_for
-from weft.boards.families.pll import Pll
-from weft.boards.synth_report import SynthReport, Timing, read_pnr, read_stat
-from weft.boards.toolchain import RunError, Tool, find_tool, run, version
+from weft.boards.job import FOLDER, Job, Progress
+from weft.boards.place_route import run_nextpnr
+from weft.boards.synth_report import SynthReport, Timing, read_stat
+from weft.boards.toolchain import Tool, find_tool, version
 from weft.boards.top import TOP, board_pins, board_verilog
 from weft.nn.errors import ConfigError, FitError, ToolError
 
-FOLDER = "synth"
 BITSTREAM = "bitstream"
-MAX_SEEDS = 3
 MULTIPLIERS = ("weft_mul", "weft_dual_mul")
 CELLS = Path(__file__).parent.parent / "hw" / "cells"
 SAFE_SHARE = 0.95  # of the fmax that one seed reached: what to ask for instead
-# Failures of nextpnr that another seed may cure.
-SEED_DEPENDENT = ("failed to route", "unroutable", "routing failed", "unable to find legal")
-
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One synthesis: the build, its family, the clock that the design gets, the limits."""
-
-    build: Build
-    family: Family
-    pll: Pll | None
-    seed: int
-    timeout: float
-    progress: Progress
-
-    @property
-    def board(self) -> Board:
-        """Where it is going to run."""
-        return self.build.board
-
-    @property
-    def clock_hz(self) -> float:
-        """The clock of the design."""
-        return self.pll.out_hz if self.pll else float(self.board.clock.hz)
-
-    @property
-    def files(self) -> Files:
-        """What the tools read and write, relative to the build directory."""
-        stem = f"{FOLDER}/{TOP}"
-        return Files(
-            netlist=f"{stem}.json",
-            constraints=f"{stem}.{self.family.constraints_suffix}",
-            placed=f"{stem}.{self.family.placed_suffix}",
-            report=f"{FOLDER}/nextpnr.json",
-            bitstream=f"{stem}.{self.family.bitstream_suffix}",
-        )
-
-    def run(self, tool: Tool, arguments: list[str], log: str, own_log: str = "") -> float:
-        """Run a tool in the build directory; wall seconds. Raises ToolError."""
-        return run(
-            tool,
-            arguments,
-            cwd=self.build.folder,
-            log=f"{FOLDER}/{log}",
-            own_log=own_log and f"{FOLDER}/{own_log}",
-            timeout=self.timeout,
-        )
 
 
 def synthesise(
@@ -82,6 +28,7 @@ def synthesise(
     clock_mhz: float | None = None,
     allow_timing_failure: bool = False,
     seed: int = 1,
+    placements: int = 1,
     timeout: float = 3600,
     progress: Progress = lambda message: None,
 ) -> SynthReport:
@@ -89,9 +36,10 @@ def synthesise(
 
     ``clock_mhz``: the design's clock, by a PLL if it is not the oscillator's (default: the board's
     or family's). If nextpnr cannot meet it, no bitstream is written, unless
-    ``allow_timing_failure``. ``seed``: the first for nextpnr; when routing fails or
-    takes longer than ``timeout`` (seconds, for each tool run), the next seeds are tried,
-    MAX_SEEDS in all. ``progress`` receives one line per stage.
+    ``allow_timing_failure``. ``seed``: the first for nextpnr; with ``placements`` above 1
+    so many seeds are placed, and the one that looks fastest is routed. When routing fails or takes
+    longer than ``timeout`` (seconds, for each tool run), other seeds are tried, MAX_SEEDS in all.
+    ``progress`` receives one line per stage.
 
     Files go to ``build/synth``; the bitstream is copied to ``build/bitstream.*`` and the result
     merged into ``build/report.json`` under "synthesis".
@@ -109,6 +57,7 @@ def synthesise(
         family=family,
         pll=pll_for(opened.board, hz),
         seed=seed,
+        placements=placements,
         timeout=timeout,
         progress=progress,
     )
@@ -126,7 +75,7 @@ def synthesise(
         return report
 
     _check_fit(job, report)
-    report = report.replace(**_place_and_route(job, tools[1]))
+    report = report.replace(**run_nextpnr(job, tools[1]))
     merge_report(build, "synthesis", report.to_json())
     assert report.timing is not None
     if not report.timing.met and not allow_timing_failure:
@@ -158,7 +107,7 @@ def _missed(job: Job, timing: Timing) -> str:
         f"timing: the design reaches {timing.fmax_mhz:g} MHz on {job.board.name}, its clock is "
         f"{timing.clock_mhz:g} MHz; no bitstream was written\n"
         f"  critical path: {timing.critical_path}\n"
-        f"  try --clock {int(timing.fmax_mhz * SAFE_SHARE)}, another --seed, or "
+        f"  try --clock {int(timing.fmax_mhz * SAFE_SHARE)}, --placements 3, another --seed, or "
         "--allow-timing-failure for a bitstream that may compute wrong results"
     )
 
@@ -234,37 +183,6 @@ def _write_inputs(job: Job) -> None:
         f"tee -q -o {FOLDER}/stat.json stat -json",
     ]
     (build.folder / FOLDER / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-
-
-def _place_and_route(job: Job, nextpnr: Tool) -> dict[str, Any]:
-    """nextpnr with up to MAX_SEEDS seeds; the fields of SynthReport that come from it."""
-    seeds: list[int] = []
-    seconds = 0.0
-    arguments = job.family.nextpnr_arguments(job.board.device, job.files, job.clock_hz)
-    while True:
-        seed = job.seed + len(seeds)
-        seeds.append(seed)
-        job.progress(f"nextpnr: place and route, seed {seed}, {job.clock_hz / 1e6:g} MHz")
-        try:
-            words = [*arguments, "--seed", str(seed), "--timing-allow-fail"]
-            seconds += job.run(nextpnr, words, f"nextpnr-{seed}.log")
-            break
-        except RunError as error:
-            if len(seeds) == MAX_SEEDS or not _curable(error):
-                raise
-            seconds += error.seconds
-            job.progress(f"nextpnr: no result with seed {seed}, trying the next one")
-    path = job.build.folder / job.files.report
-    log = job.build.folder / FOLDER / f"nextpnr-{seeds[-1]}.log"
-    comb, timing = read_pnr(path, log, job.family, job.clock_hz)
-    took = round(seconds, 1)
-    return {"comb": comb, "timing": timing, "seeds": tuple(seeds), "pnr_seconds": took}
-
-
-def _curable(error: RunError) -> bool:
-    """Whether another seed may help."""
-    text = error.output.lower()
-    return error.timed_out or any(phrase in text for phrase in SEED_DEPENDENT)
 
 
 def _pack(job: Job, packer: Tool) -> str:

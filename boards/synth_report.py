@@ -122,6 +122,18 @@ def read_pnr(path: Path, log: Path, family: Family, clock_hz: float) -> tuple[in
     return comb, timing
 
 
+def read_estimate(log: Path) -> float:
+    """The clock, in MHz, that nextpnr expects of a placement before it is routed.
+
+    Raises ToolError if the log does not say.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found = re.findall(r"Max frequency for clock .*: ([\d.]+) MHz", text)
+    if not found:
+        raise ToolError(f"{log}: nextpnr gives no estimate of the clock")
+    return min(map(float, found))
+
+
 def _hold_slack_ns(log: str) -> float | None:
     """The report has no hold times. In the log each path ends in a row "hold DELAY SLACK"."""
     slacks = [float(x) for x in re.findall(r"^Info: +hold +\S+ +(-?[\d.]+) Source", log, re.M)]

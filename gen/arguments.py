@@ -151,6 +151,13 @@ def _synth(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seed", type=int, default=1, help="first seed of place and route")
     command.add_argument(
+        "--placements",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="place with N seeds and route the one that looks fastest (default: 1)",
+    )
+    command.add_argument(
         "--timeout", type=float, default=3600, help="seconds for each tool run (default: 3600)"
     )
     _json(command)

@@ -196,6 +196,7 @@ def _synth(args: argparse.Namespace) -> int:
         clock_mhz=args.clock,
         allow_timing_failure=args.allow_timing_failure,
         seed=args.seed,
+        placements=args.placements,
         timeout=args.timeout,
         progress=_progress,
     )

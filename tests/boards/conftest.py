@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.boards.fake_tools import no_tools as no_tools  # a fixture
 from weft.boards.board import load_board
 
 CELLS = Path(__file__).parent.parent.parent / "hw" / "cells" / "generic"
