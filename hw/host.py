@@ -90,20 +90,15 @@ class Host(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        registers = [
-            Signal(self.params.act_address_bits + 1, init=value, name=register.name.lower())
-            for register, value in zip(Register, self.registers, strict=True)
-        ]
-        with m.If(self.register_en):
-            with m.Switch(self.register_index):
-                for register, signal in zip(Register, registers, strict=True):
-                    with m.Case(register):
-                        m.d.sync += signal.eq(self.register_data)
-        input_base, input_words, output_base, output_words = registers
+        input_base = self._register(m, Register.INPUT_BASE, "input_base")
+        output_base = self._register(m, Register.OUTPUT_BASE, "output_base")
+        # Of a number of words, the index of the last one: compared with without an adder before it.
+        last_input = self._register(m, Register.INPUT_WORDS, "last_input", less=1)
+        last_output = self._register(m, Register.OUTPUT_WORDS, "last_output", less=1)
 
         counting = Signal()  # busy, a cycle late: from a register, the controller is far away
         m.d.sync += [counting.eq(self.busy), self.cycles.eq(self.cycles + counting)]
-        index = Signal(input_words.shape())
+        index = Signal(last_input.shape())
         wait = Signal(range(BANK_LATENCY + 1))
         m.d.comb += [
             self.write_address.eq(input_base + index),
@@ -116,7 +111,7 @@ class Host(wiring.Component):
                 m.d.comb += [self.i.ready.eq(1), self.write_en.eq(self.i.valid)]
                 with m.If(self.i.valid):
                     m.d.sync += index.eq(index + 1)
-                    with m.If(index + 1 == input_words):
+                    with m.If(index == last_input):
                         m.next = "START"
             with m.State("START"):
                 m.d.comb += self.start_ready.eq(1)
@@ -140,7 +135,16 @@ class Host(wiring.Component):
                 with m.If(self.o.ready):
                     m.d.sync += [self.o.valid.eq(0), index.eq(index + 1)]
                     m.next = "READ"
-                    with m.If(index + 1 == output_words):
+                    with m.If(index == last_output):
                         m.d.sync += index.eq(0)
                         m.next = "LOAD"
         return m
+
+    def _register(self, m: Module, register: Register, name: str, less: int = 0) -> Signal:
+        """One of the four, its value ``less`` something."""
+        signal = Signal(
+            self.params.act_address_bits + 1, init=self.registers[register.value] - less, name=name
+        )
+        with m.If(self.register_en & (self.register_index == register)):
+            m.d.sync += signal.eq(self.register_data - less)
+        return signal
