@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from weft.boards.build_dir import Build
-from weft.boards.top import BoardTop, top_verilog
+from weft.boards.top import TOP, BoardTop
+from weft.gen.verilog import verilog_of
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.uart import MIN_DIVISOR
 from weft.sim_tb.uart_board import UartBoard
@@ -24,7 +25,7 @@ def simulated_board(build: Build, *, timeout_bits: int = TIMEOUT_BITS) -> Iterat
     top = BoardTop(build.link, divisor=MIN_DIVISOR, timeout_bits=timeout_bits)
     folder = build.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    (folder / SOURCE).write_text(top_verilog(top), encoding="utf-8")
+    (folder / SOURCE).write_text(verilog_of(top, TOP), encoding="utf-8")
     sources = (folder / SOURCE, *(build.folder / source for source in build.sources))
     board = UartBoard(sources=sources, workdir=folder, run_dir=build.folder)
     with board.running(divisor=MIN_DIVISOR, linger=2 << timeout_bits) as port:

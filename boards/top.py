@@ -1,6 +1,5 @@
 """The design that goes on a board: clock, reset, UART and host link around ``weft_top``."""
 
-from amaranth.back import verilog
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
@@ -11,7 +10,7 @@ from weft.boards.clocking import Clocking
 from weft.boards.families.family import Pin
 from weft.boards.families.pll import Pll
 from weft.gen.soc import core_instance
-from weft.hw.cells import CellLibrary
+from weft.gen.verilog import verilog_of
 from weft.hw.link.link import TIMEOUT_BITS, Link
 from weft.hw.link.params import LinkParams
 from weft.hw.uart import MIN_DIVISOR, Receiver, Transmitter
@@ -131,14 +130,7 @@ def board_verilog(board: Board, pll: Pll | None, link: LinkParams) -> str:
         n_high=len(board.high),
         pll=pll,
     )
-    return top_verilog(top)
-
-
-def top_verilog(top: BoardTop) -> str:
-    """Verilog of a board's top; ``weft_top`` and the leaf cells apart."""
-    return verilog.convert(
-        top, name=TOP, platform=CellLibrary(), emit_src=False, strip_internal_attrs=True
-    )
+    return verilog_of(top, TOP)
 
 
 def board_pins(board: Board) -> list[Pin]:

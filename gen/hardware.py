@@ -4,12 +4,11 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.cells import CellLibrary
+from weft.gen.verilog import verilog_of
 from weft.hw.compact_engine import CompactEngine
 from weft.hw.engine import Engine as OverlappedEngine
 from weft.hw.params import CHUNK_BITS, DATA, IMAGE_ADDRESS_BITS, EngineParams, Multiplier
@@ -55,7 +54,7 @@ def registers(plan: Plan) -> tuple[int, int, int, int]:
 
 
 class Top(wiring.Component):
-    """The engine with plain-bit ports (ABC9 rejects the names that structured ports get).
+    """The engine with plain-bit ports.
 
     Streams ``in_*`` and ``out_*`` carry words of K bytes, lane 0 lowest; ``image_*`` writes memory
     images while idle; ``cycles`` counts the current or last run. ``docs/architecture.md`` has the
@@ -128,13 +127,7 @@ def verilog_text(plan: Plan, *, baked: bool = True) -> str:
     kind = CompactEngine if plan.engine.compact else OverlappedEngine
     component = kind(engine_params(plan.engine), registers(plan), IMAGE_DIR if baked else "")
     with _no_collection():
-        return verilog.convert(
-            Top(component),
-            name=TOP,
-            platform=CellLibrary(),
-            strip_internal_attrs=True,
-            emit_src=False,
-        )
+        return verilog_of(Top(component), TOP)
 
 
 @contextlib.contextmanager

@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.gen import hardware
+from weft.gen.verilog import verilog_of
 from weft.hw.bus.params import BusParams
 from weft.hw.bus.register_bank import RegisterBank
 from weft.hw.bus.registers import ADDRESS_BITS, HASH_BYTES
 from weft.hw.bus.wishbone import Wishbone
-from weft.hw.cells import CellLibrary
 from weft.mapper import cost
 from weft.mapper.plan import Plan
 
@@ -133,6 +132,4 @@ def core_instance(host: Any, reset: Any) -> Instance:
 
 def soc_verilog(params: BusParams) -> str:
     """Verilog of module ``weft_soc``; ``weft_top`` and the leaf cells apart."""
-    return verilog.convert(
-        SocTop(params), name=TOP, platform=CellLibrary(), emit_src=False, strip_internal_attrs=True
-    )
+    return verilog_of(SocTop(params), TOP)
