@@ -38,6 +38,7 @@ COLUMNS = {
     "dsp": "DSP (predicted)",
     "bram": "RAM (predicted)",
     "spram": "SPRAM (predicted)",
+    "seed": "seed",
     "fmax_mhz": "fmax MHz",
     "milliseconds": "ms",
 }
@@ -89,6 +90,7 @@ def measure(network: str, args: argparse.Namespace) -> dict[str, Any]:
         for name in RESOURCES:
             row[name] = f"{report[name]:,} ({plan[name]:,})"
         if report["fmax_mhz"]:
+            row["seed"] = report["seeds"][-1]
             row["fmax_mhz"] = report["fmax_mhz"]
             row["milliseconds"] = round(row["cycles"] / report["fmax_mhz"] / 1000, 4)
             row["critical_path"] = report["timing"]["critical_path"]
