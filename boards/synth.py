@@ -38,19 +38,21 @@ def synthesise(
     or family's). If nextpnr cannot meet it, no bitstream is written, unless
     ``allow_timing_failure``. ``seed``: the first for nextpnr; with ``placements`` above 1
     so many seeds are placed, and the one that looks fastest is routed. When routing fails or takes
-    longer than ``timeout`` (seconds, for each tool run), other seeds are tried, MAX_SEEDS in all.
+    longer than ``timeout`` (seconds, for each tool run), other seeds are tried, three in all.
     ``progress`` receives one line per stage.
 
     Files go to ``build/synth``; the bitstream is copied to ``build/bitstream.*`` and the result
     merged into ``build/report.json`` under "synthesis".
 
-    Raises ConfigError (not a build directory, unknown device, a clock that cannot be made),
-    FitError (more cells than the board has, or a clock that is not met) and ToolError.
+    Raises ConfigError (not a build directory, unknown device, a clock that cannot be made, no
+    placement), FitError (more cells than the board has, or a clock that is not met) and ToolError.
     """
     opened = open_build(build)
     family = family_of(opened.board)
     if clock_mhz is not None and not 0 < clock_mhz < math.inf:
         raise ConfigError(f"the clock must be a number of MHz above 0, not {clock_mhz:g}")
+    if placements < 1:
+        raise ConfigError(f"placements must be at least 1, not {placements}")
     hz = design_hz(opened.board) if clock_mhz is None else clock_mhz * 1e6
     job = Job(
         build=opened,

@@ -130,7 +130,9 @@ def read_estimate(log: Path) -> float:
     text = log.read_text(encoding="utf-8", errors="replace")
     found = re.findall(r"Max frequency for clock .*: ([\d.]+) MHz", text)
     if not found:
-        raise ToolError(f"{log}: nextpnr gives no estimate of the clock")
+        raise ToolError(
+            f"{log}: nextpnr gives no estimate of the clock to choose by; leave out --placements"
+        )
     return min(map(float, found))
 
 

@@ -10,7 +10,7 @@ from tests.boards.fake_tools import failure
 from weft.boards.place_route import MAX_SEEDS
 from weft.boards.synth import synthesise
 from weft.boards.toolchain import RunError
-from weft.nn.errors import ToolError
+from weft.nn.errors import ConfigError, ToolError
 
 FakeBuild = Callable[[str], Path]
 
@@ -102,4 +102,12 @@ def test_an_estimate_is_needed(fake_build: FakeBuild, no_tools: Any) -> None:
     with pytest.raises(ToolError) as raised:
         synthesise(build, placements=2)
     log = build / "synth/place-1.log"
-    assert str(raised.value) == f"{log}: nextpnr gives no estimate of the clock"
+    assert str(raised.value) == (
+        f"{log}: nextpnr gives no estimate of the clock to choose by; leave out --placements"
+    )
+
+
+def test_the_number_of_placements_is_checked(fake_build: FakeBuild) -> None:
+    with pytest.raises(ConfigError) as raised:
+        synthesise(fake_build("ulx3s-25f"), placements=0)
+    assert str(raised.value) == "placements must be at least 1, not 0"
