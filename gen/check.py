@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft.gen.calibrate import calibrated
+from weft.gen.saturation import saturation_notes
 from weft.mapper.cost import cycles as cycles_of
 from weft.mapper.cost import program_cycles
 from weft.mapper.external import external_memory_of
@@ -77,10 +78,11 @@ def _reasons(count: int) -> str:
 
 
 def _look(model: Path, data: Path | None, ranges: str) -> tuple[Survey, list[str]]:
-    """The survey of a model, quantised first where it is a float one."""
+    """The survey of a model, quantised first where it is a float one, and what to say of it."""
     is_float = not is_tflite(model) and quantising(load(model).nodes) is None
     if not is_float and data is None:
-        return survey(model), []
+        looked = survey(model)
+        return looked, [] if is_tflite(model) else saturation_notes(model, looked)
     with tempfile.TemporaryDirectory(prefix="weft") as folder:
         target = Path(folder, model.name)
         try:

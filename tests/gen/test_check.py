@@ -14,6 +14,12 @@ Captured = pytest.CaptureFixture[str]
 SMALL = ("--lanes", "4", "--columns", "4", "--requant-lanes", "2")
 
 
+@pytest.fixture(autouse=True)
+def with_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this computer's CPU is; tests/gen/test_saturation.py has the others."""
+    monkeypatch.setattr("weft.gen.saturation.cpu_flags", lambda: {"avx2", "avx512_vnni"})
+
+
 @pytest.fixture(scope="module")
 def digits(root: Path) -> Path:
     return root / "examples/digits"
