@@ -49,6 +49,8 @@ class Scaling(Value):
             raise ValueError("Scaling: mantissa and shift must be vectors of one length")
         if not np.all((m == 0) | ((m >= 1 << 23) & (m < 1 << 24))):
             raise ValueError("Scaling: every mantissa must be 0 or in [2**23, 2**24)")
+        if self.shift.dtype != np.int64 or np.any(np.abs(self.shift) > 200):  # float32: -104..172
+            raise ValueError("Scaling: every shift must be an int64 of -200..200")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
