@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from weft.boards.board import Board, board_from_data
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import HASH_BYTES
 from weft.nn.errors import ConfigError
+from weft.nn.files import read_object
 from weft.nn.value import Value
 
 TOP = "weft_top"
+MIN_CLOCK_MHZ, MAX_CLOCK_MHZ = 0.001, 10_000.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +40,7 @@ def open_build(folder: Path) -> Build:
             f"{folder} is not a build directory: it has no manifest.json; "
             f"make one with `weft compile MODEL.onnx --board NAME -o {folder}`"
         )
-    manifest = _read_object(path)
+    manifest = read_object(path)
     if manifest.get("top") != TOP:
         raise ConfigError(f"{path}: field 'top' must be {TOP!r}, not {manifest.get('top')!r}")
     try:
@@ -80,19 +83,39 @@ def link_params(manifest: dict[str, Any]) -> LinkParams:
 
 
 def bitstream_hz(folder: Path) -> float | None:
-    """The clock that the last synthesis made a bitstream for, by ``report.json``; None without."""
-    path = folder / "report.json"
-    synthesis = _read_object(path).get("synthesis") if path.is_file() else None
-    timing = synthesis.get("timing") if isinstance(synthesis, dict) else None
-    return timing["clock_mhz"] * 1e6 if timing else None
+    """The clock that the last synthesis made a bitstream for, by ``report.json``; None without.
+
+    Raises ConfigError.
+    """
+    timing = _synthesis(folder).get("timing")
+    return _clock_hz(folder, timing) if timing is not None else None
 
 
 def netlist_hz(folder: Path) -> float | None:
-    """The clock that the last synthesis made a netlist for, by ``report.json``; None without."""
+    """The clock that the last synthesis made a netlist for, by ``report.json``; None without.
+
+    Raises ConfigError.
+    """
+    synthesis = _synthesis(folder)
+    return _clock_hz(folder, synthesis) if synthesis.get("clock_mhz") is not None else None
+
+
+def _synthesis(folder: Path) -> dict[str, Any]:
+    """What ``report.json`` says about the last synthesis; empty without."""
     path = folder / "report.json"
-    synthesis = _read_object(path).get("synthesis") if path.is_file() else None
-    clock_mhz = synthesis.get("clock_mhz") if isinstance(synthesis, dict) else None
-    return clock_mhz * 1e6 if clock_mhz else None
+    synthesis = read_object(path).get("synthesis") if path.is_file() else None
+    return synthesis if isinstance(synthesis, dict) else {}
+
+
+def _clock_hz(folder: Path, figures: Any) -> float:
+    clock_mhz = figures.get("clock_mhz") if isinstance(figures, dict) else None
+    number = isinstance(clock_mhz, int | float) and not isinstance(clock_mhz, bool)
+    if not number or not MIN_CLOCK_MHZ <= clock_mhz <= MAX_CLOCK_MHZ:
+        raise ConfigError(
+            f"{folder / 'report.json'}: 'clock_mhz' must be a number of {MIN_CLOCK_MHZ:g} to "
+            f"{MAX_CLOCK_MHZ:g}, not {reprlib.repr(clock_mhz)}; run `weft synth {folder}` again"
+        )
+    return clock_mhz * 1e6
 
 
 def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
@@ -101,18 +124,8 @@ def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
     Raises ConfigError if the file is there and is not a JSON object.
     """
     path = folder / "report.json"
-    report = _read_object(path) if path.is_file() else {}
+    report = read_object(path) if path.is_file() else {}
     report[key] = value
     draft = folder / "report.json.new"
     draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     os.replace(draft, path)
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a JSON object, not {type(data).__name__}")
-    return data

@@ -6,16 +6,20 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import weft
 from weft.gen import fusesoc, hardware, images, soc
+from weft.gen.build_check import check_graph, check_manifest, check_pair
 from weft.gen.c_header import header
 from weft.gen.report import prediction
 from weft.mapper.plan import Plan
 from weft.nn.errors import ConfigError
+from weft.nn.files import read_object
 from weft.nn.graph import Graph
 
 CELLS = Path(__file__).parent.parent / "hw" / "cells" / "generic"
@@ -96,7 +100,7 @@ def check_folder(folder: Path) -> None:
 def _is_build(folder: Path) -> bool:
     """Whether weft wrote it: other programs have a manifest.json, too."""
     try:
-        return "plan_hash" in _load(folder / MANIFEST)
+        return "plan_hash" in read_object(folder / MANIFEST)
     except ConfigError:
         return False
 
@@ -178,39 +182,45 @@ def read_build(folder: Path) -> Build:
             f"{folder} is not a build directory: it has no {MANIFEST}; "
             f"make one with `weft compile MODEL.onnx --board NAME -o {folder}`"
         )
-    manifest = _load(folder / MANIFEST)
+    manifest = read_object(folder / MANIFEST)
     sums = manifest.get("files")
     if not isinstance(sums, dict) or not isinstance(manifest.get("sources"), list):
         raise ConfigError(
             f"{folder / MANIFEST} is not a manifest of weft {weft.__version__}; "
             "compile the model again"
         )
-    values = []
-    for name, kind in (("graph.json", Graph), ("plan.json", Plan)):
-        data = _load(folder / name)
-        try:
-            values.append(kind.from_json(data))
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"{folder / name} is not a {kind.__name__.lower()} of weft {weft.__version__} "
-                f"({error}); compile the model again"
-            ) from error
-        if sums.get(name) != _checksum(folder / name):
-            raise ConfigError(
-                f"{folder / name} was changed after it was written (its checksum differs from the "
-                "manifest's); compile the model again"
-            )
-    return Build(folder=folder, graph=values[0], plan=values[1], manifest=manifest)
+    with _expected(folder / "graph.json", "a graph"):
+        graph = Graph.from_json(_read_sound(folder / "graph.json", sums))
+        check_graph(graph)
+    with _expected(folder / "plan.json", "a plan"):
+        plan = Plan.from_json(_read_sound(folder / "plan.json", sums))
+        check_pair(graph, plan)
+        derived = _manifest(plan, {})
+    with _expected(folder / MANIFEST, "the manifest"):
+        check_manifest(manifest, derived)
+    return Build(folder=folder, graph=graph, plan=plan, manifest=manifest)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; compile the model again") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a JSON object; compile the model again")
+def _read_sound(path: Path, sums: dict[str, Any]) -> dict[str, Any]:
+    """A JSON file's contents, unless it was changed after it was written."""
+    data = read_object(path)
+    if sums.get(path.name) != _checksum(path):
+        raise ConfigError(
+            f"{path} was changed after it was written (its checksum differs from the "
+            "manifest's); compile the model again"
+        )
     return data
+
+
+@contextmanager
+def _expected(path: Path, what: str) -> Iterator[None]:
+    """Say of a ValueError which file is not what it should be."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is not {what} of weft {weft.__version__} ({error}); compile the model again"
+        ) from error
 
 
 def _json(value: Any) -> str:

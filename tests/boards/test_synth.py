@@ -236,7 +236,10 @@ def test_merge_report(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("[]")
     with pytest.raises(ConfigError) as raised:
         merge_report(tmp_path, "synthesis", {})
-    assert str(raised.value) == f"{tmp_path / 'report.json'} must hold a JSON object, not list"
+    assert (
+        str(raised.value)
+        == f"{tmp_path / 'report.json'} must hold a JSON object; compile the model again"
+    )
 
 
 def test_stat(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_manifest(written: Path, made: Plan) -> None:
     assert (manifest["lanes"], manifest["input_words"]) == (2, made.inputs.words)
     assert manifest["inputs"][0] == {
         "name": "x",
-        "shape": [1],
+        "shape": [2, 4, 4],
         "dtype": "int8",
         "stored_shape": list(made.inputs.ports[0].shape),
         "word": 0,
@@ -145,8 +145,8 @@ def test_an_earlier_build_is_replaced(graph: Graph, made: Plan, tmp_path: Path) 
     folder = tmp_path / "build"
     write_build(folder, graph, made, BOARD)
     (folder / "sim").mkdir()
-    write_build(folder, graph, made.replace(network="other"), BOARD)
-    assert read_build(folder).plan.network == "other"
+    write_build(folder, graph, made.replace(macs=7), BOARD)
+    assert read_build(folder).plan.macs == 7
     assert not (folder / "sim").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
@@ -177,7 +177,7 @@ def test_a_failure_in_the_middle_changes_nothing(
     before = contents(folder)
     monkeypatch.setattr(module, name, fail)
     with pytest.raises(RuntimeError, match="out of ideas"):
-        write_build(folder, graph, made.replace(network="other"), BOARD)
+        write_build(folder, graph, made.replace(macs=7), BOARD)
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
     with pytest.raises(RuntimeError, match="out of ideas"):
@@ -212,7 +212,7 @@ def test_the_old_build_comes_back_when_the_new_one_cannot_take_its_place(
 
     monkeypatch.setattr(os, "replace", only_aside)
     with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
-        write_build(folder, graph, made.replace(network="other"), BOARD)
+        write_build(folder, graph, made.replace(macs=7), BOARD)
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
@@ -291,6 +291,19 @@ def text(name: str, content: str) -> Edit:
     return edit
 
 
+def fitting(change: Edit) -> Edit:
+    """The checksums are changed as well."""
+
+    def edit(folder: Path) -> None:
+        change(folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for name in ("graph.json", "plan.json"):
+            manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return edit
+
+
 def plan_field(**changes: Any) -> Edit:
     def edit(folder: Path) -> None:
         path = folder / "plan.json"
@@ -326,25 +339,24 @@ DAMAGES: list[tuple[Edit, str]] = [
     ),
     (
         drop("plan.json"),
-        "{0}/plan.json cannot be read: [Errno 2] No such file or directory: '{0}/plan.json'; "
-        + AGAIN_PLEASE,
+        "{0}/plan.json cannot be read: No such file or directory; " + AGAIN_PLEASE,
     ),
     (text("plan.json", "7"), "{0}/plan.json must hold a JSON object; " + AGAIN_PLEASE),
     (
-        plan_field(colour="red"),
+        fitting(plan_field(colour="red")),
         "{0}/plan.json is not a plan of weft {1} (Plan has no field 'colour'); " + AGAIN_PLEASE,
     ),
     (
-        plan_field(steps=5),
-        "{0}/plan.json is not a plan of weft {1} ('int' object is not iterable); " + AGAIN_PLEASE,
+        fitting(plan_field(steps=5)),
+        "{0}/plan.json is not a plan of weft {1} (steps must be a list, not 5); " + AGAIN_PLEASE,
     ),
     (
-        plan_field(macs="many"),
+        plan_field(macs=7),
         "{0}/plan.json was changed after it was written (its checksum differs from the "
         "manifest's); " + AGAIN_PLEASE,
     ),
     (
-        text("graph.json", "{}"),
+        fitting(text("graph.json", "{}")),
         "{0}/graph.json is not a graph of weft {1} ({2}); " + AGAIN_PLEASE,
     ),
 ]
