@@ -93,6 +93,7 @@ class FakeBoard:
                 self.state, self.taken = State.LOAD, b""
             case Command.STATUS:
                 cycles = cost.cycles(self.build.plan) + self.extra_cycles
+                cycles = 0 if self.state == State.RUN else cycles
                 return reply(command, cycles.to_bytes(4, "little") + bytes([self.state]))
             case Command.INPUT:
                 self.taken += payload
