@@ -3,25 +3,14 @@
 import contextlib
 import os
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from weft.gen.npz import Member, members
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy and zipfile raise for files that are damaged or something else."""
 
 
 def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[str, np.ndarray]:
@@ -37,34 +26,19 @@ def load_edges(
     path: Path, inputs: Sequence[HostEdge], samples: int | None = None
 ) -> dict[str, np.ndarray]:
     """``load_inputs`` for these inputs."""
-    arrays = _load(path)
+    arrays = members(path)
     edges = {edge.name: edge for edge in inputs}
     found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}
-    counts = {name: len(array) for name, array in found.items()}
+    counts = {name: member.shape[0] for name, member in found.items()}
     if len(set(counts.values())) > 1:
         raise ConfigError(f"{path}: inputs have different numbers of samples: {counts}")
     available = next(iter(counts.values()))
     if samples is not None and samples > available:
         raise ConfigError(f"{path} has {available} samples, fewer than --samples {samples}")
-    return {name: array[:samples] for name, array in found.items()}
+    return {name: member.read(samples) for name, member in found.items()}
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """As np.load does it, whose own object complains on stderr about damaged files."""
-    arrays = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".npy"):
-                    with archive.open(name) as member:
-                        array = np.lib.format.read_array(member, allow_pickle=False)
-                    arrays[name.removesuffix(".npy")] = array
-    except UNREADABLE as error:
-        raise ConfigError(f"{path} is not a readable .npz file: {error}") from error
-    return arrays
-
-
-def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool) -> np.ndarray:
+def _find(path: Path, arrays: dict[str, Member], edge: HostEdge, alone: bool) -> Member:
     names = [edge.name, "x"] if alone else [edge.name]
     fitting = [n for n, a in arrays.items() if a.ndim > 0 and a.shape[1:] == edge.shape]
     if alone and len(fitting) == 1:
@@ -72,6 +46,7 @@ def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool
     for name in names:
         if name in arrays:
             array = arrays[name]
+            array.check()
             if array.shape == (0, *edge.shape):
                 raise ConfigError(f"{path}: array {name!r} holds no samples")
             if array.ndim == 0 or array.shape[1:] != edge.shape:
