@@ -1,6 +1,7 @@
 """The command line: ``weft COMMAND``. Results go to stdout, the log to stderr."""
 
 import argparse
+import io
 import json
 import signal
 import sys
@@ -20,24 +21,33 @@ from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.gen.check_tables import tables
 from weft.gen.data import different, load_inputs, save_outputs
+from weft.gen.faults import ending, settle_output
 from weft.gen.operators_page import operators_page
 from weft.gen.report import prediction
 from weft.mapper.search import plan
-from weft.nn.errors import ModelError, WeftError
+from weft.nn.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import SUPPORTED
 from weft.nn.simplify import compare, simplify
 
-INTERRUPTED = 130
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 """Taken like Ctrl-C, so that no tool outlives the command that started it."""
 
 # Names of nodes and files are printed as they are: no markup, no emoji.
 # A file or a pipe has no width: tables there are as wide as they need.
 PIPE_WIDTH = 200
-out = Console(
+
+
+class Pipe(Console):
+    """A console whose reader may go away: an error like any other, not an exit in its midst."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = Pipe(
     highlight=False,
     soft_wrap=True,
     markup=False,
@@ -53,14 +63,18 @@ def main(words: Sequence[str] | None = None) -> int:
     for number in ENDINGS:
         if signal.getsignal(number) is signal.SIG_DFL:  # not what nohup ignores
             signal.signal(number, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return COMMANDS[args.command](args)
-    except WeftError as error:
-        log.print(f"weft {args.command}: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        log.print(f"weft {args.command}: interrupted")
-        return INTERRUPTED
+        code = COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return code
+    except (Exception, KeyboardInterrupt) as error:
+        settle_output()
+        message, code = ending(error, sys.argv[1:] if words is None else words)
+        if message:
+            log.print(f"weft {args.command}: {message}")
+        return code
 
 
 def _compile(args: argparse.Namespace) -> int:
