@@ -14,6 +14,7 @@ from weft.nn.errors import ConfigError
 from weft.nn.value import TAG, Value
 
 FAMILIES = ("ecp5", "ice40", "gowin")
+MAX_TEXT = 1000
 MAX_BUDGET = 100_000_000  # of anything: ten times the largest FPGA's
 MIN_HZ, MAX_HZ = 1_000, 10_000_000_000
 BOARDS_FOLDER = Path(__file__).parent / "data"
@@ -242,10 +243,20 @@ def _field(hint: Any, item: Any, where: str, name: str) -> Any:
         return _value(hint, item, where, name + ".")
     if typing.get_origin(hint) is tuple and isinstance(item, list | tuple):
         if all(type(x) is str for x in item):
-            return tuple(item)
+            return tuple(_text(x, where, name) for x in item)
     elif isinstance(hint, type) and type(item) is hint:
-        return item
+        return _text(item, where, name) if hint is str else item
     raise ConfigError(f"{where}: field {name!r} must be {_expected(hint)}, not {_short(item)}")
+
+
+def _text(item: str, where: str, name: str) -> str:
+    """It may end up in messages, constraint files and command lines."""
+    if len(item) > MAX_TEXT or not item.replace("\n", "").isprintable():
+        raise ConfigError(
+            f"{where}: field {name!r} must be at most {MAX_TEXT} printable characters, not "
+            f"{_short(item)}"
+        )
+    return item
 
 
 def _required(hint: Any) -> Any:
