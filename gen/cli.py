@@ -63,8 +63,9 @@ def main(words: Sequence[str] | None = None) -> int:
     for number in ENDINGS:
         if signal.getsignal(number) is signal.SIG_DFL:  # not what nohup ignores
             signal.signal(number, signal.default_int_handler)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = COMMANDS[args.command](args)
         sys.stdout.flush()

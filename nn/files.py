@@ -24,6 +24,11 @@ def regular_size(path: Path) -> int:
     return info.st_size
 
 
+def network_name(path: Path) -> str:
+    """What a model is called after its file: text, also where the file's name is none."""
+    return path.stem.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of a build directory. Raises ConfigError."""
     try:

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, numpy_helper
 
 from weft.nn.errors import ModelError
+from weft.nn.files import network_name, regular_size
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: beyond any network meant for these devices
 
@@ -118,7 +119,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
     opset = _opset(path, proto)
     _check(path, proto)
     return OnnxModel(
-        name=path.stem,
+        name=network_name(path),
         opset=opset,
         nodes=tuple(_node(item) for item in proto.graph.node),
         initialisers=initialisers,
@@ -129,6 +130,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
+        regular_size(path)
         proto = onnx.load(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error

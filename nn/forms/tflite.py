@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft.nn.errors import ModelError
+from weft.nn.files import network_name
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
 from weft.nn.forms.tflite_moves import MOVES
 from weft.nn.onnx_model import Node, OnnxModel, Port
@@ -32,7 +33,7 @@ def load(path: Path) -> OnnxModel:
     model = read(path)
     if not model.operators or not model.inputs or not model.outputs:
         raise ModelError(f"{path}: holds no operators, inputs or outputs")
-    return Converter(model=model).convert(path.stem)
+    return Converter(model=model).convert(network_name(path))
 
 
 @dataclass(kw_only=True)

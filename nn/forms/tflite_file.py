@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft.nn.errors import ModelError
+from weft.nn.files import regular_size
 from weft.nn.onnx_model import MAX_ELEMENTS
 
 IDENTIFIER = b"TFL3"
@@ -78,6 +79,7 @@ def is_tflite(path: Path) -> bool:
     if path.suffix == ".tflite":
         return True
     try:
+        regular_size(path)
         with path.open("rb") as file:
             return file.read(8)[4:] == IDENTIFIER
     except OSError:
@@ -87,6 +89,7 @@ def is_tflite(path: Path) -> bool:
 def read(path: Path) -> TfModel:
     """The file's contents. Raises ModelError for anything that is not a usable TFLite file."""
     try:
+        regular_size(path)
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -118,7 +118,7 @@ def _changed(data: Any, rng: np.random.Generator) -> Any:
             if other is not None:
                 holder[key] = copy.deepcopy(other[place])
         case 3 if isinstance(item, int | float) and not isinstance(item, bool):
-            holder[key] = type(item)(item * rng.choice([-1, 2, 10, 1000]) + rng.choice([-1, 0, 1]))
+            holder[key] = item * int(rng.choice([-1, 2, 10, 1000])) + int(rng.choice([-1, 0, 1]))
         case 4 if isinstance(item, int):
             holder[key] = item + int(rng.choice([-1, 1]))
         case _:

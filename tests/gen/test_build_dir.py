@@ -320,6 +320,29 @@ def drop(*names: str) -> Edit:
     return edit
 
 
+def manifest_field(**changes: Any) -> Edit:
+    def edit(folder: Path) -> None:
+        path = folder / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return edit
+
+
+def rule(what: str, message: str, *keys: Any, value: Any) -> tuple[Edit, str]:
+    """One value somewhere in a file that does not fit, and a checksum that does."""
+
+    def edit(folder: Path) -> None:
+        path = folder / f"{what}.json"
+        data = holder = json.loads(path.read_text())
+        for key in keys[:-1]:
+            holder = holder[key]
+        holder[keys[-1]] = value
+        path.write_text(json.dumps(data))
+
+    expected = f"{{0}}/{what}.json is not a {what} of weft {{1}} ({message}); {AGAIN_PLEASE}"
+    return fitting(edit), expected
+
+
 AGAIN_PLEASE = "compile the model again"
 DAMAGES: list[tuple[Edit, str]] = [
     (
@@ -362,6 +385,40 @@ DAMAGES: list[tuple[Edit, str]] = [
 ]
 
 
+ROWS = ("steps", 0, "loops", "rows")
+NUMBER = "steps[0].loops.rows must be an integer of at most 62 bits"
+TOO_MANY = "its tensors hold 34,359,738,386 codes, more than 67,108,864"
+DAMAGES += [
+    rule(
+        "plan",
+        "steps[0].loops.rows must be an integer of at most 62 bits, not 1.5",
+        *ROWS,
+        value=1.5,
+    ),
+    rule("plan", "lanes must be at least 1, not 0", "engines", 0, "lanes", value=0),
+    rule("plan", "inputs: ports of 16 words in 15", "inputs", "words", value=15),
+    rule("plan", "step 0 ('c') is chained to no step", "steps", 0, "gap", value=0),
+    rule("plan", "step 0 ('c'): loop counts (4096, 3, 1, 2, 2, 1)", *ROWS, value=4096),
+    rule("graph", "'c' reads an unknown tensor 'q'", "operators", 0, "input", value="q"),
+    rule("graph", TOO_MANY, "tensors", 0, "shape", value=[2, 1 << 17, 1 << 17]),
+    rule("graph", "input 'x': its steps do not lead to 'x'", "inputs", 0, "shape", value=[2, 4, 5]),
+    rule("graph", "edge 'x': type 'object'", "inputs", 0, "dtype", value="object"),
+    (
+        manifest_field(lanes=4),
+        "{0}/manifest.json is not the manifest of weft {1} (field 'lanes' is not what follows from "
+        "the plan); " + AGAIN_PLEASE,
+    ),
+    (
+        text("manifest.json", "[" * 100_000),
+        "{0}/manifest.json cannot be read: it is nested too deeply; " + AGAIN_PLEASE,
+    ),
+    (
+        text("manifest.json", '{"a": 1, "a": 2}'),
+        "{0}/manifest.json cannot be read: 'a' stands twice in one object; " + AGAIN_PLEASE,
+    ),
+]
+
+
 @pytest.mark.parametrize(("edit", "expected"), DAMAGES, ids=range(len(DAMAGES)))
 def test_damaged_builds(edit: Edit, expected: str, written: Path, tmp_path: Path) -> None:
     folder = tmp_path / "build"
@@ -370,8 +427,8 @@ def test_damaged_builds(edit: Edit, expected: str, written: Path, tmp_path: Path
     edit(folder)
     with pytest.raises(ConfigError) as caught:
         read_build(folder)
-    missing = str(caught.value).partition("(")[2].partition(")")[0]  # any field will do
-    assert str(caught.value) == expected.format(folder, weft.__version__, missing)
+    field = str(caught.value).partition("(")[2].partition(" is missing)")[0]  # any will do
+    assert str(caught.value) == expected.format(folder, weft.__version__, f"{field} is missing")
 
 
 def test_not_text(written: Path, tmp_path: Path) -> None:

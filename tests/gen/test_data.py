@@ -104,6 +104,52 @@ def test_not_a_readable_file(tmp_path: Path, npz: Callable[..., Path]) -> None:
     )
 
 
+def zipped(path: Path, method: int, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def test_arrays_that_are_none(tmp_path: Path) -> None:
+    path, good = tmp_path / "x.npz", npy(A)
+    start = " is not a readable .npz file: array 'a' "
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        packed = zipped(path, method, a=good)
+        assert refused(packed, ONE) == f"{start}is packed in another way than np.savez does it"
+    stored = zipfile.ZIP_STORED
+    short = f"{start}has not as many bytes as its shape says"
+    assert refused(zipped(path, stored, a=good[:-1]), ONE) == short
+    odd = good[:6] + b"\x07" + good[7:]
+    assert refused(zipped(path, stored, a=odd), ONE) == f"{start}has a format that is not known"
+    no_dict = good.replace(b"{", b"(", 1)
+    assert refused(zipped(path, stored, a=no_dict), ONE).startswith(f"{start}is damaged: ")
+
+
+def test_what_no_input_needs_is_not_read(tmp_path: Path) -> None:
+    """Damaged members, and an array of 256 MB of which a few rows are wanted."""
+    path = zipped(tmp_path / "x.npz", zipfile.ZIP_DEFLATED, a=npy(A), b=b"nonsense")
+    np.testing.assert_array_equal(load_inputs(path, ONE)["a"], A)
+    n = 1 << 25
+    fields = {"descr": "<f4", "fortran_order": False, "shape": (n, 2)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("a.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, fields)
+            for _ in range(n * 8 >> 20):
+                file.write(bytes(1 << 20))
+    assert refused(path, ONE) == (
+        f": array 'a' would take {n * 8:,} bytes of memory, many times the file's size; keep fewer "
+        "with --samples, or store it uncompressed, with np.savez"
+    )
+    assert load_inputs(path, ONE, 5)["a"].shape == (5, 2)
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     """Cut anywhere, or with any byte changed: an error of ours or the right shape, nothing else."""
     buffer = io.BytesIO()
