@@ -109,8 +109,11 @@ def _synthesis(folder: Path) -> dict[str, Any]:
 
 def _clock_hz(folder: Path, figures: Any) -> float:
     clock_mhz = figures.get("clock_mhz") if isinstance(figures, dict) else None
-    number = isinstance(clock_mhz, int | float) and not isinstance(clock_mhz, bool)
-    if not number or not MIN_CLOCK_MHZ <= clock_mhz <= MAX_CLOCK_MHZ:
+    if (
+        not isinstance(clock_mhz, int | float)
+        or isinstance(clock_mhz, bool)
+        or not MIN_CLOCK_MHZ <= clock_mhz <= MAX_CLOCK_MHZ
+    ):
         raise ConfigError(
             f"{folder / 'report.json'}: 'clock_mhz' must be a number of {MIN_CLOCK_MHZ:g} to "
             f"{MAX_CLOCK_MHZ:g}, not {reprlib.repr(clock_mhz)}; run `weft synth {folder}` again"

@@ -219,7 +219,8 @@ def _expected(path: Path, what: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ConfigError(
-            f"{path} is not {what} of weft {weft.__version__} ({error}); compile the model again"
+            f"{path} is not {what} of weft {weft.__version__} ({error!s:.500}); compile "
+            "the model again"
         ) from error
 
 

@@ -51,7 +51,7 @@ def write_samples(folder: Path) -> list[Path]:
         for number, (graph, plan) in enumerate(samples()):
             where = folder / f"build{number}"
             write_build(where, graph, plan, load_board("ulx3s-25f").to_json())
-            np.savez(where / "inputs.npz", **inputs_of(graph))
+            np.savez(where / "inputs.npz", **inputs_of(graph))  # pyright: ignore[reportArgumentType]
             folders.append(where)
     return folders
 
