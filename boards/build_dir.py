@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,17 +41,19 @@ def open_build(folder: Path) -> Build:
         )
     manifest = read_object(path)
     if manifest.get("top") != TOP:
-        raise ConfigError(f"{path}: field 'top' must be {TOP!r}, not {manifest.get('top')!r}")
+        raise ConfigError(f"{path}: field 'top' must be {TOP!r}, not {_short(manifest.get('top'))}")
     try:
         link = link_params(manifest)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     sources = manifest.get("sources")
     if not isinstance(sources, list) or not all(type(x) is str for x in sources):
-        raise ConfigError(f"{path}: field 'sources' must be a list of file names, not {sources!r}")
+        raise ConfigError(
+            f"{path}: field 'sources' must be a list of file names, not {_short(sources)}"
+        )
     for source in sources:
         if not (folder / source).is_file():
-            raise ConfigError(f"{path}: source {source!r} does not exist in {folder}")
+            raise ConfigError(f"{path}: source {_short(source)} does not exist in {folder}")
     return Build(
         folder=folder,
         board=board_from_data(manifest.get("board_file"), f"{path}, 'board_file'"),
@@ -66,13 +67,15 @@ def link_params(manifest: dict[str, Any]) -> LinkParams:
     for name in ("lanes", "input_words", "output_words"):
         if type(manifest.get(name)) is not int or manifest[name] < 1:
             raise ValueError(
-                f"field {name!r} must be an integer of 1 or more, not {manifest.get(name)!r}"
+                f"field {name!r} must be an integer of 1 or more, not {_short(manifest.get(name))}"
             )
     limits, plan_hash = manifest.get("image_limits"), manifest.get("plan_hash")
     if not isinstance(limits, list) or not all(type(limit) is int for limit in limits):
-        raise ValueError(f"field 'image_limits' must be a list of integers, not {limits!r}")
+        raise ValueError(f"field 'image_limits' must be a list of integers, not {_short(limits)}")
     if not isinstance(plan_hash, str) or not re.fullmatch("[0-9a-f]{64}", plan_hash):
-        raise ValueError(f"field 'plan_hash' must be 64 hexadecimal digits, not {plan_hash!r}")
+        raise ValueError(
+            f"field 'plan_hash' must be 64 hexadecimal digits, not {_short(plan_hash)}"
+        )
     return LinkParams(
         lanes=manifest["lanes"],
         n_in=manifest["input_words"],
@@ -116,7 +119,7 @@ def _clock_hz(folder: Path, figures: Any) -> float:
     ):
         raise ConfigError(
             f"{folder / 'report.json'}: 'clock_mhz' must be a number of {MIN_CLOCK_MHZ:g} to "
-            f"{MAX_CLOCK_MHZ:g}, not {reprlib.repr(clock_mhz)}; run `weft synth {folder}` again"
+            f"{MAX_CLOCK_MHZ:g}, not {_short(clock_mhz)}; run `weft synth {folder}` again"
         )
     return clock_mhz * 1e6
 
@@ -132,3 +135,9 @@ def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
     draft = folder / "report.json.new"
     draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     os.replace(draft, path)
+
+
+def _short(item: Any) -> str:
+    """As Python writes it, but never longer than two lines."""
+    text = repr(item)
+    return text if len(text) <= 160 else f"{text[:160]}..."
