@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flatbuffers.number_types import Int32Flags
 
 from weft.nn.errors import ModelError
 from weft.nn.onnx_model import MAX_ELEMENTS
 
 IDENTIFIER = b"TFL3"
+BUILTIN_CODE = 10  # where a table of kind OperatorCode says where its field ``builtin_code`` is
 TYPES = {
     "FLOAT32": "float32",
     "INT8": "int8",
@@ -144,8 +146,7 @@ class _Reader:
         return result
 
     def operator(self, table: Any, tensors: list[TfTensor]) -> TfOperator:
-        code = self.root.OperatorCodes(table.OpcodeIndex())
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        number = _operator_code(self.root.OperatorCodes(table.OpcodeIndex()))
         inputs = self.indices(table.InputsAsNumpy(), len(tensors), -1)
         outputs = self.indices(table.OutputsAsNumpy(), len(tensors))
         return TfOperator(
@@ -216,6 +217,16 @@ class _Reader:
             both = np.stack([(pairs << 4).astype(np.int8) >> 4, pairs >> 4], axis=1)
             return both.reshape(-1)[: int(np.prod(shape))].reshape(shape)
         return np.frombuffer(raw, TYPES[dtype]).reshape(shape)
+
+
+def _operator_code(table: Any) -> int:
+    """Which operator: of the new and the old field, the larger one; one that is left out is 0.
+
+    Not by the package's ``BuiltinCode``, which looks only at the old field for codes below 127.
+    """
+    place = table._tab.Offset(BUILTIN_CODE)
+    new = table._tab.Get(Int32Flags, place + table._tab.Pos) if place else 0
+    return max(new, table.DeprecatedBuiltinCode())
 
 
 def _names(enumeration: type) -> dict[int, str]:
