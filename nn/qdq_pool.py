@@ -28,7 +28,7 @@ from weft.nn.symbols import (
     chw,
     clipped_span,
 )
-from weft.nn.views import axes_of, transposed
+from weft.nn.views import arrangements, transposed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,9 +248,9 @@ def _channels_first(
         return None
     choices: list[tuple[int, ...]] = [tuple(range(rank))]
     if isinstance(value, Real):
-        perm = axes_of(value.order, (1, *builder.tensors[value.tensor].shape))
-        if value.order is not None and perm is not None and rank == 4:
-            choices.insert(0, tuple(int(axis) for axis in np.argsort(perm)))
+        own = (1, *builder.tensors[value.tensor].shape)
+        found = arrangements(value.order, value.shape, own) if rank == 4 else []
+        choices[:0] = [tuple(int(axis) for axis in np.argsort(perm)) for perm in found]
         if value.order is not None or value.tensor in builder.hosts:  # the host may turn it
             others = [axis for axis in range(2, rank) if axis not in axes]
             choices += [(0, c, *(a for a in range(1, rank) if a != c)) for c in others]
