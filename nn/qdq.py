@@ -285,4 +285,5 @@ def _dequantize_constant(node: Node, builder: Builder, value: Constant) -> Quant
         codes=value.array.astype(np.int64),
         scale=_along(node, scale, shape),
         zero_point=_along(node, offset, shape),
+        dtype=kind,
     )
