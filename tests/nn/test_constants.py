@@ -72,7 +72,8 @@ def noted(graph: Graph) -> int:
 def test_every_code(tmp_path: Path, chain: str, per_channel: bool, turned: bool) -> None:
     rng = np.random.default_rng(CHAINS.index(chain))
     shape = (1, 3, 1, 1) if per_channel else ()
-    constants = [rng.uniform(-3, 3, shape), rng.uniform(0.5, 1.6, shape) * rng.choice([-1, 1])]
+    offset, gain = rng.uniform(-3, 3, shape), rng.uniform(0.5, 1.6, shape) * rng.choice([-1, 1])
+    constants = [np.asarray(offset), np.asarray(gain)]
     path = network(tmp_path, chain, 0.05, constants, turned, 0.061)
     wrong, graph = differing(path, 0.05)
     assert wrong == noted(graph) <= 2
@@ -83,7 +84,7 @@ def test_every_code(tmp_path: Path, chain: str, per_channel: bool, turned: bool)
 @pytest.mark.parametrize("chain", HALVES)
 def test_every_half(tmp_path: Path, chain: str, step: float) -> None:
     """Pixels made to -1..1: every code is a tie, and float32's noise decides each."""
-    constants = [np.float32(127.5), np.float32(127.5 if "div" in chain else 1 / 127.5)]
+    constants = [np.array(127.5), np.array(127.5 if "div" in chain else 1 / 127.5)]
     wrong, graph = differing(network(tmp_path, chain, 1.0, constants, False, step), 1.0)
     assert wrong == noted(graph) <= 0.01 * 768
 
