@@ -91,9 +91,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "VALID are supported",
     ),
     "pads": (
-        lambda net, x: conv(net, x, pads=[3, 0, 0, 0]),
-        "node 'conv2' (Conv): attribute 'pads' is as large as the kernel; it must be smaller than "
-        "it",
+        lambda net, x: conv(net, x, pads=[-1, 0, 0, 0]),
+        "node 'conv2' (Conv): attribute 'pads' is [-1, 0, 0, 0]; 4 numbers of 0 or more are needed",
     ),
     "groups": (
         lambda net, x: conv(net, x, group=2),

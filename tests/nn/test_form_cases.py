@@ -22,7 +22,7 @@ def case(name: str) -> tuple[Path, dict[str, np.ndarray], dict[str, np.ndarray]]
     return path, inputs, outputs
 
 
-@pytest.mark.parametrize("name", ["09-normalise-in-graph"])
+@pytest.mark.parametrize("name", ["09-normalise-in-graph", "11-conv1x1-pad1"])
 def test_right(name: str) -> None:
     path, inputs, outputs = case(name)
     got = reference_model(import_model(path), inputs)
