@@ -249,7 +249,7 @@ def _channels_first(
     choices: list[tuple[int, ...]] = [tuple(range(rank))]
     if isinstance(value, Real):
         own = (1, *builder.tensors[value.tensor].shape)
-        found = arrangements(value.order, value.shape, own) if rank == 4 else []
+        found = [perm for perm in arrangements(value.order, value.shape, own) if 1 in perm]
         choices[:0] = [tuple(int(axis) for axis in np.argsort(perm)) for perm in found]
         if value.order is not None or value.tensor in builder.hosts:  # the host may turn it
             others = [axis for axis in range(2, rank) if axis not in axes]

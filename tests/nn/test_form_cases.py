@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import MODELS
+from weft.nn.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 
@@ -22,7 +23,7 @@ def case(name: str) -> tuple[Path, dict[str, np.ndarray], dict[str, np.ndarray]]
     return path, inputs, outputs
 
 
-@pytest.mark.parametrize("name", ["09-normalise-in-graph", "11-conv1x1-pad1"])
+@pytest.mark.parametrize("name", ["09-normalise-in-graph", "11-conv1x1-pad1", "12-matmul-rank3"])
 def test_right(name: str) -> None:
     path, inputs, outputs = case(name)
     got = reference_model(import_model(path), inputs)
@@ -43,4 +44,14 @@ def test_the_error_of_a_head_that_is_not_quantised_is_told() -> None:
         "to 65536 accumulator steps, of a range of 21787200: values are off by up to 5.52, "
         "typically 2.02, and classes whose scores are closer than 10.8 may change places; quantise "
         "the output: put QuantizeLinear and DequantizeLinear behind it"
+    )
+
+
+def test_coordinates_that_are_refused_are_named() -> None:
+    path, _, _ = case("15-resize-align-corners")
+    with pytest.raises(ModelError) as error:
+        import_model(path)
+    assert str(error.value) == (
+        "node 'n_Resize9' (Resize): mode 'linear' from 3 to 6 with coordinates 'align_corners', "
+        "which is by 5/2; whole factors are supported, or mode 'nearest'"
     )
