@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+MIN_SHARE = 0.03  # of all cycles, from which on a node is shown
+
 
 def tables(figures: dict[str, Any]) -> Iterator[Table]:
     """The nodes, what holds for the network as a whole, and the board."""
@@ -39,6 +41,12 @@ def _accumulators(found: dict[str, Any]) -> str:
     return f"at most {found['bits']} bits (node {found['node']!r}), {exact}"
 
 
+def _share(row: dict[str, Any], total: int) -> str:
+    """What one node costs of the whole."""
+    where = f" (node {row['node']!r})" if row["node"] else ""
+    return f"{row['cycles']:,} of {total:,} cycles{where}"
+
+
 def _board(board: dict[str, Any]) -> Table:
     table = _plain(board["name"])
     if not board["fits"]:
@@ -49,6 +57,9 @@ def _board(board: dict[str, Any]) -> Table:
     table.add_row("fits", "yes" if outside is None else "yes, with memory outside the chip")
     table.add_row("array", f"{board['lanes']} lanes x {board['columns']} columns")
     table.add_row("cycles", f"{board['cycles']:,}")
+    for row in board["nodes"]:
+        if row["cycles"] >= MIN_SHARE * board["cycles"]:
+            table.add_row(f"  {row['operator']}", _share(row, board["cycles"]))
     table.add_row("microseconds", f"{board['microseconds']:,}")
     for name, share in board["resources"].items():
         if share["needed"] or share["available"]:

@@ -4,7 +4,7 @@ Importing stops at the first node that is not supported. A survey goes on: what 
 node is not judged, up to the next quantised tensor of known shape, where it starts afresh.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -274,24 +274,25 @@ def _place(walk: _Walk, node: Node, made: list[Operator]) -> str:
 def _made(operators: Iterable[Operator], nodes: list[Node]) -> dict[str, list[Operator]]:
     """The operators that came from each node, by the node's key."""
     made: dict[str, list[Operator]] = {}
+    kinds = [(node.name, node.op) for node in nodes]
     for operator in operators:
-        maker = _maker(operator, nodes)
+        maker = maker_of(operator.name, kinds)
         if maker is not None:
-            made.setdefault(_key(maker), []).append(operator)
+            made.setdefault(_key(nodes[maker]), []).append(operator)
     return made
 
 
-def _maker(operator: Operator, nodes: list[Node]) -> Node | None:
-    """The node that an operator came from: the one whose name its own begins with.
+def maker_of(name: str, nodes: Sequence[tuple[str, str]]) -> int | None:
+    """Which node (name, operator) one of the graph's operators came from: its name begins it.
 
     A TFLite operator's nodes share its name; the one with the work is meant.
     """
-    makers = [n for n in nodes if n.name and f"{operator.name}_".startswith(f"{n.name}_")]
-    return max(makers, key=lambda n: (len(n.name), _works(n)), default=None)
+    makers = [i for i, (own, _) in enumerate(nodes) if own and f"{name}_".startswith(f"{own}_")]
+    return max(makers, key=lambda i: (len(nodes[i][0]), _works(nodes[i][1])), default=None)
 
 
-def _works(node: Node) -> bool:
-    return node.op in BY_NAME and BY_NAME[node.op].runs != "none"
+def _works(op: str) -> bool:
+    return op in BY_NAME and BY_NAME[op].runs != "none"
 
 
 def on_array(operator: Operator) -> bool:
