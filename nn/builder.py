@@ -59,6 +59,7 @@ class Builder:
     outputs: list[HostEdge] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     hosts: dict[str, HostInput] = field(default_factory=dict)  # of each input tensor
+    unused_inputs: tuple[str, ...] = ()
     macs: int = 0
 
     def symbol(self, node: Node, index: int) -> Symbol:
@@ -330,6 +331,7 @@ class Builder:
             outputs=tuple(self.outputs),
             macs=self.macs,
             notes=tuple(dict.fromkeys(self.notes)),
+            unused_inputs=self.unused_inputs,
         )
 
 

@@ -300,6 +300,7 @@ class Graph(Value):
     outputs: tuple[HostEdge, ...]
     macs: int = 0  # multiply-accumulates of the original network
     notes: tuple[str, ...] = ()  # every approximation, in words, for the report
+    unused_inputs: tuple[str, ...] = ()  # of the model, by name: no output depends on them
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name. Raises KeyError."""

@@ -38,11 +38,12 @@ def decode(edge: HostEdge, codes: np.ndarray) -> np.ndarray:
 def encode_inputs(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """int8 codes by tensor name from the ONNX model's inputs by name.
 
-    Raises ConfigError for a missing, unknown or unusable input.
+    Inputs of the model that no output depends on may be there. Raises ConfigError for a missing,
+    unknown or unusable input.
     """
     names = list(dict.fromkeys(edge.name for edge in graph.inputs))
     for name in inputs:
-        if name not in names:
+        if name not in (*names, *graph.unused_inputs):
             raise ConfigError(f"the model has no input {name!r}; its inputs: {', '.join(names)}")
     codes: dict[str, np.ndarray] = {}
     for edge in graph.inputs:

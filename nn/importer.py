@@ -84,7 +84,7 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
             f"{model.name}: opset {model.opset} has no QuantizeLinear; "
             "export with opset 13 or later"
         )
-    builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
+    builder = Builder(name=model.name, opset=model.opset)
     builder.float_runtime = any(node.op in qonnx.HANDLERS for node in nodes)
     for name, array in model.initialisers.items():
         builder.symbols[name] = Constant(array=array)
@@ -92,6 +92,14 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
         for name in filter(None, node.inputs):
             builder.readers.setdefault(name, []).append(node)
     builder.wanted = set(builder.readers) | {port.name for port in model.outputs}
+    used = [port for port in model.inputs if port.name in builder.wanted]
+    builder.unused_inputs = tuple(p.name for p in model.inputs if p.name not in builder.wanted)
+    builder.batch = _batch(model.name, used)
+    if builder.batch > 1:
+        builder.notes.append(
+            f"the model has a fixed batch of {builder.batch}: its samples run one by one, and any "
+            "number of them can be given"
+        )
     return builder
 
 
@@ -148,10 +156,17 @@ def import_node(node: Node, builder: Builder) -> None:
     builder.symbols[node.outputs[0]] = support.handler(node, builder)
 
 
-def _batch(model: OnnxModel) -> int:
-    """The fixed batch of the model's inputs, 1 where it is free."""
-    sizes = {port.shape[0] for port in model.inputs if port.shape}
-    return next((size for size in sizes if size is not None and size > 1), 1)
+def _batch(name: str, inputs: list[Port]) -> int:
+    """The fixed batch of the inputs, 1 where it is free. Raises ModelError where they differ."""
+    sizes = {port.name: port.shape[0] for port in inputs if port.shape}
+    fixed = {own: size for own, size in sizes.items() if size is not None and size > 0}
+    if len(set(fixed.values())) > 1:
+        words = ", ".join(f"{own!r} of {size}" for own, size in fixed.items())
+        raise ModelError(
+            f"{name}: inputs have different batches ({words}); one for all is supported: export "
+            "with a batch of 1"
+        )
+    return next(iter(fixed.values()), 1)
 
 
 def host_input(port: Port) -> HostInput:
