@@ -11,6 +11,11 @@ EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs d
 2 does not fit; 3 an outside tool failed; 130 interrupted"""
 
 
+INPUTS = (
+    ".npz with an array of samples for each input, by name; of one input also as x or by its shape "
+    "alone. Other arrays (labels) are left alone"
+)
+OUTPUTS = ".npz for the outputs, by name, and once more the first one as y"
 RANGES = ("minmax", "percentile", "mse")
 """``weft.nn.quantise.calibration.METHODS``, whose import takes a second."""
 
@@ -124,7 +129,7 @@ def _ranges(command: argparse.ArgumentParser) -> None:
 
 def _simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
-    command.add_argument("--inputs", type=Path, help=".npz with the inputs (default: random codes)")
+    command.add_argument("--inputs", type=Path, help=f"{INPUTS} (default: random codes)")
     command.add_argument("--samples", type=positive, help="how many of them (default: 4)")
     command.add_argument("--trace", type=Path, help="record all signals in this file")
     _json(command)
@@ -132,8 +137,8 @@ def _simulate(command: argparse.ArgumentParser) -> None:
 
 def _reference(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
-    command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
-    command.add_argument("-o", "--output", type=Path, required=True, help=".npz for the outputs")
+    command.add_argument("--inputs", type=Path, required=True, help=INPUTS)
+    command.add_argument("-o", "--output", type=Path, required=True, help=OUTPUTS)
     command.add_argument("--samples", type=positive, help="only the first so many")
     _json(command)
 
@@ -177,8 +182,8 @@ def _run(command: argparse.ArgumentParser) -> None:
         help='serial port of the board; "sim" for a simulated one, "netlist" for the simulated '
         "netlist of the last weft synth",
     )
-    command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
-    command.add_argument("-o", "--output", type=Path, help=".npz for the outputs")
+    command.add_argument("--inputs", type=Path, required=True, help=INPUTS)
+    command.add_argument("-o", "--output", type=Path, help=OUTPUTS)
     command.add_argument("--samples", type=positive, help="only the first so many")
     command.add_argument(
         "--check", action="store_true", help="compare the outputs with the reference, bit for bit"

@@ -28,16 +28,23 @@ def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[st
     """Arrays [n, ...] for every input of the network from an .npz file.
 
     An array is found by the input's name; a network with one input also takes the array ``x``, or
-    the only one of the right shape. ``samples`` keeps the first so many. Raises ConfigError.
+    the only one of the right shape. Other arrays (labels, inputs that nothing depends on) may be
+    there. Numbers of another type are cast where that changes none of them (uint8 pixels, float64).
+    ``samples`` keeps the first so many. Raises ConfigError.
     """
-    return load_edges(path, graph.inputs, samples)
+    return load_edges(path, graph.inputs, samples, graph.unused_inputs)
 
 
 def load_edges(
-    path: Path, inputs: Sequence[HostEdge], samples: int | None = None
+    path: Path,
+    inputs: Sequence[HostEdge],
+    samples: int | None = None,
+    unused: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """``load_inputs`` for these inputs."""
+    """``load_inputs`` for these inputs. unused: names of arrays that belong to none of them."""
     arrays = _load(path)
+    for name in unused:
+        arrays.pop(name, None)
     edges = {edge.name: edge for edge in inputs}
     found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}
     counts = {name: len(array) for name, array in found.items()}
@@ -80,10 +87,26 @@ def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool
                     f"{path}: array {name!r} has shape {list(array.shape)}, "
                     f"input {edge.name!r} needs [{shape}]"
                 )
-            return array
+            return _cast(path, name, array, np.dtype(edge.dtype))
     raise ConfigError(
         f"{path} has no array for input {edge.name!r}; it has: {', '.join(arrays) or 'none'}"
     )
+
+
+def _cast(path: Path, name: str, array: np.ndarray, wanted: np.dtype) -> np.ndarray:
+    """The same numbers as another type. Raises ConfigError with the first that it does not have."""
+    if array.dtype == wanted or array.dtype.kind not in "fiub":
+        return array  # other kinds of things are refused where inputs are encoded
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = array.astype(wanted)
+        changed = (cast.astype(array.dtype) != array) & (array == array)  # NaN is refused there too
+    if changed.any():
+        place = tuple(int(i) for i in np.argwhere(changed)[0])
+        raise ConfigError(
+            f"{path}: array {name!r} is {array.dtype} and has {array[place]} at {list(place)}, "
+            f"which is no {wanted}; round it first: array.astype(np.{wanted})"
+        )
+    return cast
 
 
 def random_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, np.ndarray]:

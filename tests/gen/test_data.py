@@ -62,6 +62,40 @@ def test_samples(npz: Callable[..., Path]) -> None:
     assert len(load_inputs(npz(a=A), ONE, 3)["a"]) == 3
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "float64", "float16", "bool"])
+def test_numbers_of_another_type(npz: Callable[..., Path], dtype: str) -> None:
+    array = np.array([[0, 1], [1, 100 if dtype != "bool" else 1]]).astype(dtype)
+    found = load_inputs(npz(a=array), ONE)["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, array)
+
+
+def test_numbers_that_another_type_does_not_have(npz: Callable[..., Path]) -> None:
+    advice = "round it first: array.astype(np."
+    assert refused(npz(a=np.array([[0.5, 1.0], [0.1, 2.0]])), ONE) == (
+        f": array 'a' is float64 and has 0.1 at [1, 0], which is no float32; {advice}float32)"
+    )
+    assert refused(npz(a=np.array([[0, 2**24 + 1]])), ONE) == (
+        f": array 'a' is int64 and has 16777217 at [0, 1], which is no float32; {advice}float32)"
+    )
+    codes = ONE.replace(inputs=(ONE.inputs[0].replace(dtype="uint8"),))
+    whole = load_inputs(npz(a=np.array([[0.0, 255.0]])), codes)["a"]
+    assert (whole.dtype, whole.tolist()) == (np.uint8, [[0, 255]])
+    for array in (np.array([[0.0, 256.0]]), np.array([[7, -1]]), np.array([[1.0, 1e30]])):
+        place = f"{array[0, 1]} at [0, 1], which is no uint8; {advice}uint8)"
+        assert refused(npz(a=array), codes) == f": array 'a' is {array.dtype} and has {place}"
+    words = np.array([["p", "q"]])
+    assert load_inputs(npz(a=words), ONE)["a"].dtype == words.dtype  # refused when it is encoded
+
+
+def test_inputs_that_nothing_depends_on(npz: Callable[..., Path]) -> None:
+    """They are neither unknown nor taken for the input that counts."""
+    network = ONE.replace(unused_inputs=("x", "mask"))
+    found = load_inputs(npz(image=A, x=A + 1, mask=A + 2), network)
+    np.testing.assert_array_equal(found["a"], A)
+    assert refused(npz(x=A), network) == " has no array for input 'a'; it has: none"
+
+
 def refused(path: Path, network: Graph, samples: int | None = None) -> str:
     """The error's text without the path."""
     with pytest.raises(ConfigError) as caught:
