@@ -20,6 +20,7 @@ from weft.nn.graph import (
     Reshape,
     Tensor,
     Window,
+    origin,
 )
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
@@ -214,10 +215,10 @@ class Builder:
             return self.pick(node.name, tensor, picks, name)
         if not isinstance(producer, Rescale):
             raise ModelError(
-                f"{node}: its input is a Transpose that moves elements of tensor {tensor!r}; "
-                "supported are Transposes that meet their inverse, the model's inputs and "
-                "outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height "
-                "and width: export in NCHW order"
+                f"{node}: its input is a Transpose that moves elements of "
+                f"{origin(tensor, self.operators, self.inputs)}; supported are Transposes that "
+                "meet their inverse, the model's inputs and outputs, or a Flatten in front of Gemm "
+                "or MatMul, and those that exchange height and width: export in NCHW order"
             )
         before = self._in_order(
             node, Codes(tensor=producer.input, shape=value.shape, order=value.order)

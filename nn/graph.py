@@ -6,6 +6,7 @@ host edges shift back. What each operator computes is defined in ``weft.nn.refer
 down in ``docs/ops.md``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -312,3 +313,12 @@ class Graph(Value):
     def consumers(self, name: str) -> tuple[Operator, ...]:
         """The operators that read a tensor."""
         return tuple(op for op in self.operators if name in op.inputs)
+
+
+def origin(tensor: str, operators: Iterable[Operator], inputs: Iterable[HostEdge]) -> str:
+    """Where a tensor comes from, in words of the model: tensors' names may be invented."""
+    for edge in inputs:
+        if edge.tensor == tensor:
+            return f"the model's input {edge.name!r}"
+    maker = next((op.name for op in operators if op.output == tensor), None)
+    return f"tensor {tensor!r}" if maker is None else f"the result of node {maker!r}"

@@ -22,6 +22,7 @@ from weft.nn.graph import (
     Rescale,
     Reshape,
     Window,
+    origin,
 )
 
 Pass = Callable[[Graph], Graph]
@@ -201,9 +202,10 @@ def _refuse_reshapes(graph: Graph) -> None:
             after = list(graph.tensor(operator.output).shape)
             readers = ", ".join(repr(op.name) for op in graph.consumers(operator.output))
             raise ModelError(
-                f"Reshape of {operator.input!r} from {before} to {after} (channels, height, width) "
-                f"in front of node {readers} is not supported; what works: a Reshape next to the "
-                "model's inputs and outputs, and one to a vector in front of Gemm or MatMul"
+                f"Reshape of {origin(operator.input, graph.operators, graph.inputs)} from {before} "
+                f"to {after} (channels, height, width) in front of node {readers} is not "
+                "supported; what works: a Reshape next to the model's inputs and outputs, and one "
+                "to a vector in front of Gemm or MatMul"
             )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
-from weft.nn.graph import Window
+from weft.nn.graph import Window, origin
 from weft.nn.onnx_model import Node
 from weft.nn.pending_conv import PendingConv
 from weft.nn.qdq_window import window_of
@@ -150,8 +150,8 @@ def _rows(node: Node, builder: Builder, x: Real, c_out: int) -> tuple[str, Shape
     except ModelError as error:
         raise ModelError(
             f"{node}: multiplies the last dimension of {list(x.shape)}, which are not the channels "
-            f"of tensor {x.tensor!r}; supported are the model's inputs, results of MatMul and "
-            "images in NHWC: use a convolution with channels in front"
+            f"of {origin(x.tensor, builder.operators, builder.inputs)}; supported are the model's "
+            "inputs, results of MatMul and images in NHWC: use a convolution with channels in front"
         ) from error
     own_shape = (1, c_out, *shape[2:])
     return source, own_shape, transposed(None, own_shape, (0, *range(2, rank), 1))

@@ -89,7 +89,11 @@ def test_calibration_data_are_checked(refusal, digits: Path) -> None:
     )
     assert refusal({"image": good[:0]}) == "DATA: array 'image' holds no samples"
     expected = "expected float32 of shape [n, 1, 8, 8]"
-    assert refusal({"image": good.astype(np.float64)}) == f"input 'image' is float64; {expected}"
+    assert refusal({"image": good.astype(complex)}) == f"input 'image' is complex128; {expected}"
+    assert refusal({"image": good * np.float64(0.1)}) == (
+        "DATA: array 'image' is float64 and has 0.1 at [0, 0, 0, 0], which is no float32; round it "
+        "first: array.astype(np.float32)"
+    )
     bad = good.copy()
     bad[1, 0, 2, 3] = np.nan
     assert refusal({"image": bad}) == (

@@ -144,8 +144,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
     "transpose": (
         lambda net, x: conv(net, net.node("Transpose", net.dq(net.q(conv(net, x), 0.1, 3), 0.1, 3),
                                           perm=[0, 2, 3, 1])),
-        "node 'conv7' (Conv): its input is a Transpose that moves elements of tensor "
-        "'quantizelinear3'; supported are Transposes that meet their inverse, the model's inputs "
+        "node 'conv7' (Conv): its input is a Transpose that moves elements of the result of node "
+        "'conv2'; supported are Transposes that meet their inverse, the model's inputs "
         "and outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height and "
         "width: export in NCHW order",
     ),
@@ -177,8 +177,9 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
                      net.constant([0, 4, 8, -1], "int64")),
             kernel_shape=[2, 2],
         ),
-        "Reshape of 'quantizelinear3' from [8, 4, 4] to [4, 8, 4] (channels, height, width) in "
-        "front of node 'maxpool6' is not supported; what works: a Reshape next to the model's "
+        "Reshape of the result of node 'conv2' from [8, 4, 4] to [4, 8, 4] (channels, height, "
+        "width) in front of node 'maxpool6' is not supported; what works: a Reshape next to the "
+        "model's "
         "inputs and outputs, and one to a vector in front of Gemm or MatMul",
     ),
     "softmax inside": (

@@ -103,6 +103,6 @@ def test_of_another_dimension_than_the_channels(tmp_path: Path) -> None:
         import_model(net.save(tmp_path))
     assert str(error.value).endswith(
         " (MatMul): multiplies the last dimension of [1, 5, 4, 6], which are not the channels of "
-        "tensor 'quantizelinear3'; supported are the model's inputs, results of MatMul and images "
-        "in NHWC: use a convolution with channels in front"
+        "the result of node 'conv2'; supported are the model's inputs, results of MatMul and "
+        "images in NHWC: use a convolution with channels in front"
     )
