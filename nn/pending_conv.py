@@ -131,11 +131,10 @@ class PendingConv(Pending):
         weight = self.weight * flip[:, None, None, None]
         straight = replace(self, weight=weight, bias=np.zeros(self.channels, np.int64))
         largest = np.abs(weight).reshape(self.channels, -1).max(axis=1, initial=1)
-        reach = accumulator_range(straight, builder)
         wanted = Affine(
             slope=np.abs(scale),
             offset=self.bias * scale + self.offset / result.scale,
-            reach=reach,
+            reach=accumulator_range(straight, builder),
             limit=np.maximum(WEIGHT_LIMIT // np.maximum(largest, 1), 1),
             zero_point=result.code_zero_point,
             rounding=self.rounding,

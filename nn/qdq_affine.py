@@ -158,12 +158,12 @@ def _affine(
             f"{list(value.shape)}; one value, or one per channel, is supported"
         )
     known = CodeValues.of(builder.quantisations[value.source]) if first else value.known
-    if builder.float_runtime:
-        known = None  # it has no float32 of its own
-    if known is not None:
+    if known is not None and not builder.float_runtime:
         columns = [_column(value, constant) for constant in exact.constants]
         fused = _fused(node, builder, index, value, exact) if first else None
         known = known.then(lambda x: exact.function(x, *columns), fused)
+    if builder.float_runtime or (known is not None and np.isnan(known.values).any()):
+        known = None  # QONNX has no float32 of its own; infinities of both signs met
     return value.then(parts[0], parts[1], known)
 
 

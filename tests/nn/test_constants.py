@@ -104,3 +104,21 @@ def test_a_table_that_costs_too_much_is_a_note(tmp_path: Path) -> None:
     assert len(graph.operators) == 1
     assert np.count_nonzero(got != wanted) == 4 * noted(graph) > 0
     assert np.abs(got.astype(int) - wanted).max() == 1
+
+
+def test_numbers_beyond_float32(tmp_path: Path) -> None:
+    """What float32 makes infinite and then no number at all is taken as real arithmetic has it."""
+    net = Net()
+    x = net.dq(net.input("x", [1, 1, 16, 16]), 1.0, 0)
+    for op, value in (("Mul", 1e38), ("Mul", 1e38), ("Mul", 1e-38), ("Mul", 1e-38)):
+        x = net.node(op, x, net.constant(value, "float32"))
+    y = net.node("Sub", x, net.constant(0.25, "float32"))
+    net.output(net.q(y, 1.0, 0), 4)
+    norm = Net()
+    x = norm.dq(norm.input("x", [1, 1, 16, 16]), 1.0, 0)
+    parts = [norm.constant([value], "float32") for value in (1e30, 0, 0, 1e-20)]
+    norm.output(norm.q(norm.node("BatchNormalization", x, *parts, epsilon=0.0), 1.0, 0), 4)
+    codes = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 16, 16)
+    for made in (net, norm):
+        (got,) = reference_model(import_model(made.save(tmp_path)), {"x": codes}).values()
+        assert np.all(np.diff(got.reshape(-1).astype(int)) >= 0)
