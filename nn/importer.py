@@ -54,6 +54,7 @@ def import_graph(model: OnnxModel) -> Graph:
     """
     nodes = running_order(model)
     builder = begin(model, nodes)
+    bind_batch(model, builder)
     for port in model.inputs:
         if port.name in builder.wanted:
             builder.symbols[port.name] = host_input(port)
@@ -92,14 +93,7 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
         for name in filter(None, node.inputs):
             builder.readers.setdefault(name, []).append(node)
     builder.wanted = set(builder.readers) | {port.name for port in model.outputs}
-    used = [port for port in model.inputs if port.name in builder.wanted]
     builder.unused_inputs = tuple(p.name for p in model.inputs if p.name not in builder.wanted)
-    builder.batch = _batch(model.name, used)
-    if builder.batch > 1:
-        builder.notes.append(
-            f"the model has a fixed batch of {builder.batch}: its samples run one by one, and any "
-            "number of them can be given"
-        )
     return builder
 
 
@@ -156,17 +150,22 @@ def import_node(node: Node, builder: Builder) -> None:
     builder.symbols[node.outputs[0]] = support.handler(node, builder)
 
 
-def _batch(name: str, inputs: list[Port]) -> int:
-    """The fixed batch of the inputs, 1 where it is free. Raises ModelError where they differ."""
-    sizes = {port.name: port.shape[0] for port in inputs if port.shape}
-    fixed = {own: size for own, size in sizes.items() if size is not None and size > 0}
+def bind_batch(model: OnnxModel, builder: Builder) -> None:
+    """Take the inputs' batch as one sample, and note it. Raises ModelError where they differ."""
+    used = [port for port in model.inputs if port.name in builder.wanted and port.shape]
+    fixed = {port.name: port.shape[0] for port in used if port.shape and (port.shape[0] or 0) > 0}
     if len(set(fixed.values())) > 1:
-        words = ", ".join(f"{own!r} of {size}" for own, size in fixed.items())
+        words = ", ".join(f"{name!r} of {size}" for name, size in fixed.items())
         raise ModelError(
-            f"{name}: inputs have different batches ({words}); one for all is supported: export "
-            "with a batch of 1"
+            f"{model.name}: inputs have different batches ({words}); one for all is supported: "
+            "export with a batch of 1"
         )
-    return next(iter(fixed.values()), 1)
+    builder.batch = next(iter(fixed.values()), None) or 1
+    if builder.batch > 1:
+        builder.notes.append(
+            f"the model has a fixed batch of {builder.batch}: its samples run one by one, and any "
+            "number of them can be given"
+        )
 
 
 def host_input(port: Port) -> HostInput:

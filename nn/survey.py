@@ -19,6 +19,7 @@ from weft.nn.graph import Conv, Graph, Operator
 from weft.nn.importer import (
     NOTHING,
     begin,
+    bind_batch,
     dynamic,
     host_input,
     import_node,
@@ -77,6 +78,7 @@ def survey(path: Path) -> Survey:
     model = read(path)
     nodes = running_order(model)
     walk = _Walk(model, nodes, {} if is_tflite(path) else _types(path))
+    walk.bind()
     for port in model.inputs:
         walk.enter(port)
     for node in nodes:
@@ -123,7 +125,7 @@ class _Walk:
     def __init__(
         self, model: OnnxModel, nodes: list[Node], types: dict[str, tuple[str, Shape]]
     ) -> None:
-        self.nodes, self.types = nodes, types
+        self.model, self.nodes, self.types = model, nodes, types
         self.builder = begin(model, nodes)
         self.blocked: dict[str, str] = {}  # value -> the node or input that keeps it from view
         self.problems: list[str] = []
@@ -131,6 +133,13 @@ class _Walk:
         self.refused: dict[str, str] = {}
         self.waits: dict[str, str] = {}
         self.on_host: set[str] = set()
+
+    def bind(self) -> None:
+        """Take the inputs' batch."""
+        try:
+            bind_batch(self.model, self.builder)
+        except ModelError as error:
+            self.problems.append(str(error))
 
     def enter(self, port: Port) -> None:
         """Take a model input."""

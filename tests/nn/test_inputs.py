@@ -58,8 +58,10 @@ def test_a_batch_of_one_needs_no_words(tmp_path: Path, batches: tuple[int | str,
 
 def test_different_batches_are_refused(tmp_path: Path) -> None:
     """A batch of 1 would be the same for all four."""
+    path = network(tmp_path, [4, 1])
     with pytest.raises(ModelError) as error:
-        import_model(network(tmp_path, [4, 1]))
+        import_model(path)
+    assert survey(path).problems == (str(error.value),)
     assert str(error.value) == (
         "net: inputs have different batches ('x0' of 4, 'x1' of 1); one for all is supported: "
         "export with a batch of 1"
