@@ -26,6 +26,7 @@ from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Rea
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
 NOTHING = "nothing to accelerate: no operator lies between Q and DQ"
 ACTIVATION_TYPES = ("float", "int8", "uint8")
+FIXED_BATCH = "the model has a fixed batch"  # how the note begins; it is no approximation
 MANY_OUTPUTS = ("Split",)  # their handlers make all of them known
 MIN_OPSET = 10  # the first with QuantizeLinear; float networks become newer ones when quantised
 
@@ -163,7 +164,7 @@ def bind_batch(model: OnnxModel, builder: Builder) -> None:
     builder.batch = next(iter(fixed.values()), None) or 1
     if builder.batch > 1:
         builder.notes.append(
-            f"the model has a fixed batch of {builder.batch}: its samples run one by one, and any "
+            f"{FIXED_BATCH} of {builder.batch}: its samples run one by one, and any "
             "number of them can be given"
         )
 

@@ -115,8 +115,7 @@ def _window(b: Build, shape: tuple[int, ...], largest: int = 3, dilate: bool = T
         k, s = b.whole(1, largest), b.whole(1, 2)
         d = b.pick((1, 1, 2)) if dilate else 1
         reach = d * (k - 1) + 1
-        most = k - 1 + (3 if b.pick((False, False, False, True)) else 0)
-        before, after = b.whole(0, most), b.whole(0, most)
+        before, after = b.whole(0, k - 1), b.whole(0, k - 1)
         after += max(0, reach - size - before - after)
         kernel.append(k)
         strides.append(s)
