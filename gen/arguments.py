@@ -8,7 +8,7 @@ from typing import NoReturn
 import weft
 
 EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs differ;
-2 does not fit; 3 an outside tool failed; 130 interrupted"""
+2 does not fit; 3 an outside tool failed; 70 a fault of weft; 130 interrupted"""
 
 
 RANGES = ("minmax", "percentile", "mse")

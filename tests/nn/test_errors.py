@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import ModelError
+from weft.nn.errors import InternalError, ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import BY_NAME
@@ -346,4 +346,13 @@ def test_opset_without_quantisation(tmp_path: Path) -> None:
     net.output(net.node("Relu", y), 2, "float32")
     assert message(net.save(tmp_path)) == (
         "net: opset 9 has no QuantizeLinear; export with opset 13 or later"
+    )
+
+
+def test_a_fault_of_weft_says_what_to_report() -> None:
+    error = InternalError("two and two are five")
+    assert error.exit_code == 70
+    assert str(error) == (
+        "two and two are five; this is a fault of weft: please report it with this message, the "
+        "command, the model and the board; nothing was written"
     )
