@@ -1,6 +1,7 @@
 """Rewrites of the graph, shared by all importers, in the order in which they run.
 
-Every pass keeps the meaning exactly; ``checker.check`` runs after each one.
+Every pass keeps the meaning exactly; ``checker.check`` runs after each one, and the graphs before
+and after all of them are compared (``equivalence``).
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace as _replace
 import numpy as np
 
 from weft.nn.checker import check
+from weft.nn.equivalence import require_same
 from weft.nn.errors import ModelError
 from weft.nn.graph import (
     CODE_MAX,
@@ -28,12 +30,19 @@ Pass = Callable[[Graph], Graph]
 
 
 def run_passes(graph: Graph) -> Graph:
-    """The graph after all passes. Raises ModelError where a Reshape is left over."""
+    """The graph after all passes.
+
+    Raises ModelError where a Reshape is left over, InternalError where an output is not what it was
+    (``weft.nn.equivalence``).
+    """
     check(graph)
+    versions = [("import", graph)]
     for step in PASSES:
         graph = step(graph)
         check(graph)
+        versions.append((step.__name__, graph))
     _refuse_reshapes(graph)
+    require_same(versions)
     return graph
 
 

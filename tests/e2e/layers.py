@@ -217,14 +217,17 @@ class Layers(Choices):
 
     def graph(self, name: str, outputs: list[Tensor]) -> Graph:
         """The finished network."""
+        given = [tensor for tensor in self.tensors if tensor.name in self.inputs]
         return Graph(
             name=name,
             tensors=tuple(self.tensors),
             operators=tuple(self.operators),
-            inputs=tuple(_edge(tensor) for tensor in self.inputs),
-            outputs=tuple(_edge(tensor.name) for tensor in outputs),
+            inputs=tuple(_edge(tensor) for tensor in given),
+            outputs=tuple(_edge(tensor) for tensor in outputs),
         )
 
 
-def _edge(tensor: str) -> HostEdge:
-    return HostEdge(name=tensor, tensor=tensor, shape=(1,), dtype="int8", steps=())
+def _edge(tensor: Tensor) -> HostEdge:
+    return HostEdge(
+        name=tensor.name, tensor=tensor.name, shape=tensor.shape, dtype="int8", steps=()
+    )

@@ -12,7 +12,11 @@ import weft
 from weft.boards.board import list_boards
 from weft.gen import cli
 from weft.gen.cli import main
+from weft.nn import simplify
+from weft.nn.errors import REPORT
+from weft.nn.graph import Graph
 from weft.nn.operators import SUPPORTED
+from weft.nn.passes import with_operators
 
 Captured = pytest.CaptureFixture[str]
 
@@ -202,3 +206,26 @@ def test_interrupt(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["boards"]) == 130
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "weft boards: interrupted\n")
+
+
+def test_compile_refuses_a_build_that_simplification_changed(
+    root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(graph: Graph) -> Graph:
+        operators = [op.replace(high=9) if op.type == "Conv" else op for op in graph.operators]
+        return with_operators(graph, operators)
+
+    monkeypatch.setattr(simplify, "SIMPLIFICATIONS", (*simplify.SIMPLIFICATIONS, wrong))
+    folder = tmp_path / "build"
+    words = ["compile", str(root / "examples/digits/digits.onnx"), "--board", "ulx3s-25f"]
+    words += ["--lanes", "4", "--columns", "4"]
+    assert main([*words, "-o", str(folder)]) == 70
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.fullmatch(
+        "weft compile: network 'digits': rewriting step wrong changes output '.*; "
+        + re.escape(REPORT),
+        shown.err.splitlines()[-1],
+    )
+    assert not folder.exists()
+    assert main([*words, "-o", str(folder), "--no-simplify"]) == 0
