@@ -30,9 +30,10 @@ from weft.mapper.program import Place, Program
 from weft.mapper.target import Target
 from weft.mapper.widths import Widths, widths_of
 from weft.nn.graph import Graph, HostEdge, Operator, Rescale, Scaling
+from weft.nn.names import Names
 
 INPUTS, OUTPUTS = "(inputs)", "(outputs)"
-"""Names of the two I/O regions among the buffers."""
+"""Names of the two I/O regions among the buffers, unless a tensor has one of them."""
 
 FOLD_LEVELS = (0, 1, 2)
 """How far to fold first layers: not, kernel columns, kernel rows and columns."""
@@ -40,21 +41,32 @@ FOLD_LEVELS = (0, 1, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A graph whose foldable inputs are stored folded, with its I/O ports."""
+    """A graph whose foldable inputs are stored folded, with its I/O ports.
+
+    regions: names of the buffers of all inputs and all outputs.
+    """
 
     graph: Graph
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    regions: tuple[str, str]
 
 
 def store(graph: Graph, lanes: int, level: int) -> Stored:
     """Fold each input as far as ``level`` says and it helps; lay the ports out one by one."""
     tensors = {tensor.name: tensor for tensor in graph.tensors}
-    copies = _copies(graph)
     operators = list(graph.operators)
-    for name, copy in copies.items():
+    names = Names(tensors)
+    regions = names.new(INPUTS), names.new(OUTPUTS)
+    operator_names = Names(operator.name for operator in operators)
+    given = {edge.tensor for edge in graph.inputs}
+    copies: dict[str, str] = {}
+    for name in dict.fromkeys(edge.tensor for edge in graph.outputs if edge.tensor in given):
+        copies[name] = copy = names.new(f"{name}/copy")
         tensors[copy] = tensors[name].replace(name=copy)
-        operators.append(Rescale(name=copy, output=copy, input=name, scaling=_one()))
+        operators.append(
+            Rescale(name=operator_names.new(copy), output=copy, input=name, scaling=_one())
+        )
     edges = tuple(
         edge.replace(tensor=copies.get(edge.tensor, edge.tensor)) for edge in graph.outputs
     )
@@ -65,8 +77,8 @@ def store(graph: Graph, lanes: int, level: int) -> Stored:
         if way is not None:
             folds[edge.tensor] = way.fold
             tensors[edge.tensor] = way.tensor
-            names = [operator.name for operator in operators]
-            operators[names.index(way.conv.name)] = way.conv
+            places = [operator.output for operator in operators]
+            operators[places.index(way.conv.output)] = way.conv
     changed = graph.replace(
         tensors=tuple(tensors.values()), operators=tuple(operators), outputs=edges
     )
@@ -74,26 +86,12 @@ def store(graph: Graph, lanes: int, level: int) -> Stored:
         graph=changed,
         inputs=_ports(changed, _unique(graph.inputs), lanes, folds),
         outputs=_ports(changed, edges, lanes, {}),
+        regions=regions,
     )
 
 
 def _unique(edges: tuple[HostEdge, ...]) -> list[HostEdge]:
     return list({edge.tensor: edge for edge in edges}.values())
-
-
-def _copies(graph: Graph) -> dict[str, str]:
-    """Names for copies of the network outputs that are also network inputs."""
-    given = {edge.tensor for edge in graph.inputs}
-    taken = {tensor.name for tensor in graph.tensors}
-    copies = {}
-    for edge in graph.outputs:
-        if edge.tensor in given and edge.tensor not in copies:
-            copy = f"{edge.tensor}/copy"
-            while copy in taken:
-                copy += "/copy"
-            copies[edge.tensor] = copy
-            taken.add(copy)
-    return copies
 
 
 def _one() -> Scaling:
@@ -134,8 +132,9 @@ def build(graph: Graph, target: Target, engine: Engine, level: int) -> Plan:
 
 def draft(stored: Stored, engine: Engine, widths: Widths) -> Draft:
     """Steps, banks, buffers and memory depths. Raises ModelError as ``build`` does."""
-    region_of = {port.edge.tensor: INPUTS for port in stored.inputs}
-    region_of |= {port.edge.tensor: OUTPUTS for port in stored.outputs}
+    inputs, outputs = stored.regions
+    region_of = {port.edge.tensor: inputs for port in stored.inputs}
+    region_of |= {port.edge.tensor: outputs for port in stored.outputs}
     if engine.single_port:
         stored = replace(stored, graph=with_copies(stored.graph, region_of))
     program, spans = _lower_all(stored.graph, engine, lambda name: Place())
@@ -178,7 +177,7 @@ def complete(draft: Draft, target: Target) -> Plan:
             words=by_name[name].words,
             ports=ports,
         )
-        for name, ports in ((INPUTS, stored.inputs), (OUTPUTS, stored.outputs))
+        for name, ports in zip(stored.regions, (stored.inputs, stored.outputs), strict=True)
     )
     places = {x.tensor: Place(bank=x.bank, base=x.offset) for x in draft.buffers}
     for region in (inputs, outputs):
@@ -294,14 +293,14 @@ def _lifetimes(
     wanted = {port.edge.tensor for port in stored.outputs}
     lifetimes = [
         Lifetime(
-            tensor=INPUTS,
+            tensor=stored.regions[0],
             bank=0,
             words=sum(port_words(port, engine.lanes) for port in stored.inputs),
             first_step=-1,
             last_step=max(reads.get(name, -1) for name in given),
         ),
         Lifetime(
-            tensor=OUTPUTS,
+            tensor=stored.regions[1],
             bank=0,
             words=max(port.offset + port_words(port, engine.lanes) for port in stored.outputs),
             first_step=min(spans[name][0] for name in wanted),

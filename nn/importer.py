@@ -14,6 +14,7 @@ from weft.nn.errors import ModelError
 from weft.nn.forms import qonnx, qoperator, tflite
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Graph
+from weft.nn.names import Names
 from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.operators import BY_NAME
 from weft.nn.pads import fold_pads
@@ -84,7 +85,13 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
             f"{model.name}: opset {model.opset} has no QuantizeLinear; "
             "export with opset 13 or later"
         )
-    builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
+    builder = Builder(
+        name=model.name,
+        opset=model.opset,
+        batch=_batch(model),
+        names=Names(_value_names(model)),
+        operator_names=Names(node.name for node in model.nodes),
+    )
     builder.float_runtime = any(node.op in qonnx.HANDLERS for node in nodes)
     for name, array in model.initialisers.items():
         builder.symbols[name] = Constant(array=array)
@@ -93,6 +100,12 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
             builder.readers.setdefault(name, []).append(node)
     builder.wanted = set(builder.readers) | {port.name for port in model.outputs}
     return builder
+
+
+def _value_names(model: OnnxModel) -> set[str]:
+    """Names of all that the model's nodes read and write."""
+    names = {port.name for port in (*model.inputs, *model.outputs)} | set(model.initialisers)
+    return names.union(*((*node.inputs, *node.outputs) for node in model.nodes))
 
 
 def _needed(model: OnnxModel) -> list[Node]:

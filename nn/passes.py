@@ -25,6 +25,7 @@ from weft.nn.graph import (
     Reshape,
     Window,
 )
+from weft.nn.names import Names
 
 Pass = Callable[[Graph], Graph]
 
@@ -70,11 +71,17 @@ def reshape_behind_rescale(graph: Graph) -> Graph:
 
 def _swap(graph: Graph, reshape: Reshape, rescale: Rescale) -> Graph:
     source = graph.tensor(reshape.input)
+    names = Names(tensor.name for tensor in graph.tensors)
     middle = graph.tensor(rescale.output).replace(
-        name=f"{rescale.output}_unshaped", shape=source.shape
+        name=names.new(f"{rescale.output}_unshaped"), shape=source.shape
     )
+    operator_names = Names(operator.name for operator in graph.operators)
     moved = rescale.replace(input=source.name, output=middle.name)
-    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle.name)
+    behind = Reshape(
+        name=operator_names.new(f"{rescale.name}_reshape"),
+        output=rescale.output,
+        input=middle.name,
+    )
     operators: list[Operator] = []
     for operator in graph.operators:
         operators += [moved, behind] if operator is rescale else [operator]

@@ -39,7 +39,8 @@ class PendingConcat(Pending):
         names, scalings = [], []
         for index, part in enumerate(self.parts):
             if isinstance(part, Pending):
-                part = finish(builder, part, result, f"{output.name}_part{index}").tensor
+                name = builder.names.new(f"{output.name}_part{index}")
+                part = finish(builder, part, result, name).tensor
             scaling, wrong = rescale_scaling(builder.quantisations[part], result, **clamp)
             names.append(part)
             scalings.append(scaling)

@@ -92,7 +92,8 @@ def _with_edges(node: Node, builder: Builder, source: str, row: _Line, col: _Lin
         for line, size in ((row, height), (col, width))
     )
     picks = Picks(channels=tuple(range(channels)), rows=rows, cols=cols)
-    return builder.pick(f"{node.name}_edges", source, picks, f"{node.outputs[0]}_edges")
+    operator = builder.operator_names.new(f"{node.name}_edges")
+    return builder.pick(operator, source, picks, f"{node.outputs[0]}_edges")
 
 
 def _line(node: Node, mode: str, before: int, after: int, scale: np.float32) -> _Line:

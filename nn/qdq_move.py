@@ -47,7 +47,7 @@ class PendingMove(Pending):
     fill: float
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        before = finish(builder, self.source, result, f"{output.name}_before")
+        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
         fill = result.code_of(self.fill)
         name = builder.pick(self.node, before.tensor, self.picks, f"{output.name}_moved", fill)
         return Rescale(  # does nothing, or clamps

@@ -23,7 +23,17 @@ MAX_WEIGHTS = 1 << 14
 
 
 def accumulators(builder: Builder, pending: PendingConv) -> HostResult:
-    """The real result of a convolution or Gemm, as the host computes it from codes."""
+    """The real result of a convolution or Gemm, as the host computes it from codes.
+
+    One for all that read the result.
+    """
+    known = builder.results.get(id(pending))
+    if known is None:
+        known = builder.results[id(pending)] = pending, _accumulators(builder, pending)
+    return known[1]
+
+
+def _accumulators(builder: Builder, pending: PendingConv) -> HostResult:
     if pending.clip != NO_CLIP:
         raise ModelError(
             f"node {pending.node!r} ({pending.op}): its clamped result is an output that is not "
@@ -36,7 +46,7 @@ def accumulators(builder: Builder, pending: PendingConv) -> HostResult:
     exponent = np.ceil(np.log2(np.maximum(needed / n_codes, 1))).astype(np.int64)
     step = np.int64(1) << exponent
     shape = (pending.channels * n_codes, *(*pending.own_shape[2:], 1, 1)[:2])
-    output = f"{pending.node}_accumulators"
+    output = builder.names.new(f"{pending.node}_accumulators")
     quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
     first = np.arange(n_codes) * SPAN * step[:, None] + low[:, None]
     conv = Conv(

@@ -39,7 +39,7 @@ class PendingMaxPool(Pending):
     window: Window
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        before = finish(builder, self.source, result, f"{output.name}_before")
+        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
         return MaxPool(
             name=self.node,
             output=output.name,
@@ -151,7 +151,7 @@ def _max_pool(node: Node, builder: Builder, kernel: tuple[int, ...] | None, ceil
     window = _window(node, builder, source, kernel, ceil)
     tensor = builder.tensors[source]
     out = window.output_size(*tensor.shape[1:])
-    name = f"{node.outputs[0]}_codes"
+    name = builder.names.new(f"{node.outputs[0]}_codes")
     output = tensor.replace(name=name, shape=(tensor.shape[0], *out))
     low, high = builder.ranges[source]
     operator = MaxPool(name=node.name, output=name, input=source, window=window)

@@ -75,13 +75,13 @@ class PendingTable(Pending):
         knots = [np.pad(item.knots, (0, count - len(item.knots)), mode="edge") for item in drawn]
         quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
         tensor = Tensor(
-            name=f"{output}_hinges",
+            name=builder.names.new(f"{output}_hinges"),
             shape=(channels * count, *source.shape[1:]),
             scale=1.0,
             zero_point=CODE_MIN,
         )
         operator = Conv(
-            name=f"{self.node}_hinges",
+            name=builder.operator_names.new(f"{self.node}_hinges"),
             output=tensor.name,
             input=self.source,
             weight=np.ones((channels * count, 1, 1, 1), np.int16),

@@ -228,4 +228,3 @@ def test_compile_refuses_a_build_that_simplification_changed(
         shown.err.splitlines()[-1],
     )
     assert not folder.exists()
-    assert main([*words, "-o", str(folder), "--no-simplify"]) == 0
