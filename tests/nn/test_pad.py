@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx, run_unoptimised
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import AveragePool, Graph, Move
 from weft.nn.host import reference_model
@@ -58,21 +58,15 @@ def network(behind: Behind, pads: tuple[int, ...], between: bool, value: float |
     return net
 
 
-def unoptimised(path: Path, x: np.ndarray) -> np.ndarray:
-    """What the operators say one by one. Else a float Pad in front of a MaxPool would be merged
-    into it, where it no longer counts as 0."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    results = [session.run(None, {"x": item[None]})[0] for item in x]
-    return np.concatenate([np.asarray(item) for item in results])
-
-
 def compared(net: Net, folder: Path, shape: tuple[int, ...] = SHAPE, exact: bool = True) -> Graph:
-    """exact: ONNX Runtime fuses every operator; in float, near ties may fall on the other side."""
+    """exact: ONNX Runtime fuses every operator; in float, near ties may fall on the other side.
+
+    Not fused it must not optimise either: it merges a float Pad into the MaxPool behind it, where
+    it no longer counts as 0.
+    """
     path = net.save(folder)
     x = np.random.default_rng(0).integers(-128, 128, (5, *shape[1:])).astype(np.int8)
-    wanted = run_onnx(path, {"x": x}, int8=True)[0] if exact else unoptimised(path, x)
+    (wanted,) = (run_onnx if exact else run_unoptimised)(path, {"x": x})
     graph = import_model(path)
     (found,) = reference_model(graph, {"x": x}).values()
     apart = np.abs(found.astype(int) - wanted)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.nn.qdq_builder import run_onnx
+from tests.nn.golden import run_onnx
 from tests.nn.random_graphs import alone, build, random_layers, some_codes
 from tests.nn.random_operators import Codes
 from weft.nn.host import reference_model
@@ -34,7 +34,7 @@ def distance(
     graph = import_model(path)
     read = {edge.name: given[edge.name] for edge in graph.inputs}  # an Add may read one twice
     (ours,) = reference_model(graph, read).values()
-    (theirs,) = run_onnx(path, given, int8=True)
+    (theirs,) = run_onnx(path, given)
     assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
     noted = any("differently from ONNX Runtime" in note for note in graph.notes)
     return np.abs(ours.astype(int) - theirs.astype(int)), noted

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import Graph, Move
 from weft.nn.host import reference_model
@@ -31,7 +32,7 @@ def compared(net: Net, folder: Path, shape: tuple[int, ...], dtype: str = "int8"
     x = np.random.default_rng(0).integers(info.min, info.max + 1, (3, *shape[1:])).astype(dtype)
     graph = import_model(path)
     (found,) = reference_model(graph, {"x": x}).values()
-    np.testing.assert_array_equal(found, run_onnx(path, {"x": x}, int8=True)[0])
+    np.testing.assert_array_equal(found, run_onnx(path, {"x": x})[0])
     return graph
 
 

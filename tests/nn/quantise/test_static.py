@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from tests.nn.quantise.float_networks import (
     NETWORKS,
     Build,
@@ -113,7 +114,7 @@ def test_upsample_of_opset_9(tmp_path: Path) -> None:
     graph = import_model(target)
     assert [op.type for op in graph.operators] == ["Conv", "Move", "Conv"]
     (found,) = reference_model(graph, {"x": samples}).values()
-    np.testing.assert_array_equal(found, run_onnx(target, {"x": samples}, int8=True)[0])
+    np.testing.assert_array_equal(found, run_onnx(target, {"x": samples})[0])
 
 
 @pytest.mark.parametrize("opset", [9, 10, 11, 13, 18, 21, 23])
