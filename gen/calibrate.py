@@ -2,7 +2,11 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from weft.gen.data import load_edges
 from weft.nn.errors import ConfigError
@@ -10,10 +14,22 @@ from weft.nn.host import encode
 from weft.nn.quantise.static import float_inputs, quantise
 
 
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What a model was quantised with. inputs: float32 [n, ...] by name."""
+
+    inputs: Mapping[str, np.ndarray]
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return len(next(iter(self.inputs.values())))
+
+
 def calibrated(
     model: Path, data: Path, target: Path, method: str, samples: int | None = None
-) -> int:
-    """Write the int8 form of a float model, all or nothing; returns the number of samples used.
+) -> Calibration:
+    """Write the int8 form of a float model, all or nothing; returns what it was made with.
 
     Raises ModelError for the model, ConfigError for the data or the target.
     """
@@ -33,4 +49,4 @@ def calibrated(
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
-    return len(next(iter(inputs.values())))
+    return Calibration(inputs=inputs)

@@ -21,6 +21,7 @@ from weft.nn.graph import Conv, Graph
 from weft.nn.importer import quantising
 from weft.nn.onnx_model import load
 from weft.nn.pending_conv import INEXACT
+from weft.nn.quantise.losses import Loss, losses
 from weft.nn.quantise.static import float_inputs, quantise
 from weft.nn.survey import Survey, by_name, survey
 
@@ -50,7 +51,7 @@ def check(
     sizes: pinned sizes of the engine, as ``mapper.search.plan`` takes them. Raises ModelError for a
     file that is no usable model at all, ConfigError for calibration data or sizes.
     """
-    looked, notes = _look(model, calibrate, ranges)
+    looked, notes, lost = _look(model, calibrate, ranges)
     figures: dict[str, Any] = {
         "model": str(model),
         "supported": looked.refusals == 0,
@@ -63,6 +64,8 @@ def check(
         error = ModelError(f"{model} is not supported as it is: {_reasons(count)}")
         return Answer(figures=figures, error=error)
     figures["notes"] = notes + list(looked.graph.notes)
+    if calibrate is not None:
+        figures["outputs"] = [vars(loss) for loss in lost]
     figures["macs"] = looked.graph.macs
     figures["accumulators"] = accumulators(looked.graph)
     if target is None:
@@ -76,24 +79,29 @@ def _reasons(count: int) -> str:
     return "1 reason" if count == 1 else f"{count} reasons"
 
 
-def _look(model: Path, data: Path | None, ranges: str) -> tuple[Survey, list[str]]:
-    """The survey of a model, quantised first where it is a float one."""
+def _look(
+    model: Path, data: Path | None, ranges: str
+) -> tuple[Survey, list[str], tuple[Loss, ...]]:
+    """The survey of a model, quantised first where it is a float one, and what that costs."""
     is_float = not is_tflite(model) and quantising(load(model).nodes) is None
     if not is_float and data is None:
-        return survey(model), []
+        return survey(model), [], ()
     with tempfile.TemporaryDirectory(prefix="weft") as folder:
         target = Path(folder, model.name)
         try:
-            if data is not None:
-                calibrated(model, data, target, ranges)
-                return survey(target), []
-            quantise(model, _noise(model), target, ranges)
+            if data is None:
+                quantise(model, _noise(model), target, ranges)
+                return survey(target), [MADE_UP], ()
+            used = calibrated(model, data, target, ranges)
         except ModelError as error:
             named = by_name(model)
             if named.refusals == 0:
                 raise
-            return named, [str(error)]
-        return survey(target), [MADE_UP]
+            return named, [str(error)], ()
+        looked = survey(target)
+        if looked.graph is None:
+            return looked, [], ()
+        return looked, [], losses(model, target, looked.graph, used.inputs)
 
 
 def _noise(model: Path) -> dict[str, np.ndarray]:

@@ -16,6 +16,8 @@ def tables(figures: dict[str, Any]) -> Iterator[Table]:
     if "macs" in figures:
         network.add_row("MACs", f"{figures['macs']:,}")
         network.add_row("accumulators", _accumulators(figures["accumulators"]))
+    for loss in figures.get("outputs", ()):
+        network.add_row(f"output {loss['name']!r}", _loss(loss))
     for note in figures["notes"]:
         network.add_row("note", note)
     yield network
@@ -37,6 +39,12 @@ def _nodes(figures: dict[str, Any]) -> Table:
 def _accumulators(found: dict[str, Any]) -> str:
     exact = "exact in float32, too" if found["exact"] else "beyond float32's 24 bits: see the notes"
     return f"at most {found['bits']} bits (node {found['node']!r}), {exact}"
+
+
+def _loss(loss: dict[str, Any]) -> str:
+    steps = "" if loss["steps"] is None else f", {loss['steps']} steps of 8 bits"
+    ratio = "" if loss["snr_db"] is None else f"{loss['snr_db']} dB below it, "
+    return f"error of quantisation {ratio}at most {loss['largest']}{steps}"
 
 
 def _board(board: dict[str, Any]) -> Table:

@@ -134,31 +134,38 @@ def _import(args: argparse.Namespace) -> Graph:
     if args.calibrate is None:
         return import_model(args.model, simplify=False)
     from weft.gen.calibrate import calibrated
+    from weft.nn.quantise.losses import losses
 
     with tempfile.TemporaryDirectory(prefix="weft") as folder:
         model = Path(folder, args.model.name)
-        samples = calibrated(args.model, args.calibrate, model, args.ranges)
+        used = calibrated(args.model, args.calibrate, model, args.ranges)
         graph = import_model(model, simplify=False)
-    note = f"quantised from float: ranges by {args.ranges} over {samples} samples"
-    return graph.replace(notes=(note, *graph.notes))
+        lost = losses(args.model, model, graph, used.inputs)
+    note = f"quantised from float: ranges by {args.ranges} over {used.samples} samples"
+    return graph.replace(notes=(note, *map(str, lost), *graph.notes))
 
 
 def _quantise(args: argparse.Namespace) -> int:
     from weft.gen.calibrate import calibrated
+    from weft.nn.quantise.losses import losses
 
-    samples = calibrated(args.model, args.calibrate, args.output, args.ranges, args.samples)
+    used = calibrated(args.model, args.calibrate, args.output, args.ranges, args.samples)
     try:
         graph = import_model(args.output)
+        lost = losses(args.model, args.output, graph, used.inputs)
     except ModelError:  # no file is left that compiling it would refuse
         args.output.unlink()
         raise
     figures = {
         "output": str(args.output),
         "ranges": args.ranges,
-        "samples": samples,
+        "samples": used.samples,
         "operators": len(graph.operators),
+        "outputs": [vars(loss) for loss in lost],
     }
-    _show(args, figures, f"{args.model}: quantised")
+    _show(args, figures, f"{args.model}: quantised", ("outputs",))
+    for loss in lost:
+        log.print(str(loss))
     for note in graph.notes:
         log.print(f"note: {note}")
     return 0

@@ -37,7 +37,11 @@ def test_digits_keep_their_accuracy(
     target = tmp_path / "new" / "int8.onnx"
     assert quantised(digits, target, "--ranges", method, "--json") == 0
     found = json.loads(capsys.readouterr().out)
+    (loss,) = found.pop("outputs")
     assert found == {"output": str(target), "ranges": method, "samples": 512, "operators": 8}
+    assert loss["name"] == "logits"
+    assert 30 < loss["snr_db"] < 40
+    assert 0.5 < loss["steps"] < 4
     assert [path.name for path in target.parent.iterdir()] == ["int8.onnx"]
     with np.load(digits / "digits_test.npz") as file:
         images, labels = file["image"], file["labels"]
@@ -58,6 +62,8 @@ def test_compile_says_so(digits: Path, tmp_path: Path, capsys: Captured) -> None
     assert f"note: {note}\n" in shown.err
     report = json.loads((tmp_path / "b" / "report.json").read_text())
     assert report["prediction"]["notes"][0] == note
+    said = "output 'logits': the error of quantisation is 3"
+    assert report["prediction"]["notes"][1].startswith(said)
     assert "digits_float on ulx3s-25f" in shown.out
 
 

@@ -82,7 +82,8 @@ def test_what_is_in_the_file(tmp_path: Path) -> None:
     proto = onnx.load(tmp_path / "int8.onnx")
     kinds = {node.op_type for node in proto.graph.node}
     assert kinds == {
-        "QuantizeLinear", "DequantizeLinear", "Conv", "GlobalAveragePool", "Flatten", "Gemm",
+        "QuantizeLinear", "DequantizeLinear", "Conv", "Relu", "GlobalAveragePool", "Flatten",
+        "Gemm",
     }  # fmt: skip
     assert [item.domain for item in proto.opset_import] == [""]
     shapes = {item.name: list(item.dims) for item in proto.graph.initializer}
@@ -201,8 +202,8 @@ def test_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as config:
         float_inputs(tmp_path / "int8.onnx")
     assert str(config.value) == (
-        f"{tmp_path / 'int8.onnx'} is quantised already (node 'c0_DequantizeLinear' "
-        "(DequantizeLinear)); only float models are calibrated"
+        f"{tmp_path / 'int8.onnx'} is quantised already (node 'x_QuantizeLinear' "
+        "(QuantizeLinear)); only float models are calibrated"
     )
     with pytest.raises(ConfigError) as config:
         float_inputs(tmp_path / "a.tflite")
