@@ -1,13 +1,13 @@
 """What synthesis needs from a build directory, and the report that it adds to."""
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weft.boards.board import Board, board_from_data
+from weft.gen.output import write_file
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import HASH_BYTES
 from weft.nn.errors import ConfigError
@@ -103,9 +103,7 @@ def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
     path = folder / "report.json"
     report = _read_object(path) if path.is_file() else {}
     report[key] = value
-    draft = folder / "report.json.new"
-    draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    write_file(path, json.dumps(report, indent=2) + "\n")
 
 
 def _read_object(path: Path) -> dict[str, Any]:

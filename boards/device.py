@@ -16,6 +16,7 @@ from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
 from weft.gen.build_dir import Build, read_build
 from weft.gen.images import image_writes
+from weft.gen.locks import using
 from weft.hw.core import WORD_BITS
 from weft.hw.host import Image
 from weft.hw.link.link import TIMEOUT_BITS
@@ -77,6 +78,7 @@ class Device:
         self._progress = progress
         self._stack = ExitStack()
         with self._stack:
+            self._stack.enter_context(using(self.build.folder))
             if port in SIMULATIONS:
                 progress("building the simulated board", 0, 1)
                 port = self._stack.enter_context(SIMULATIONS[port](self._opened))

@@ -3,9 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,16 @@ from typing import Any
 import weft
 from weft.gen import fusesoc, hardware, images, soc
 from weft.gen.c_header import header
+from weft.gen.drafts import NEW, draft_folder
+from weft.gen.locks import using
+from weft.gen.output import put_folder
+from weft.gen.rebuild import MANIFEST, take_over
 from weft.gen.report import prediction
 from weft.mapper.plan import Plan
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph
 
 CELLS = Path(__file__).parent.parent / "hw" / "cells" / "generic"
-MANIFEST = "manifest.json"
 TOOLS = ("amaranth", "numpy", "onnx", "ortools")
 """Packages whose version decides what is generated."""
 
@@ -38,15 +39,21 @@ class Build:
         """Its Verilog files."""
         return [self.folder / name for name in self.manifest["sources"]]
 
+    @property
+    def files(self) -> list[Path]:
+        """All that the manifest lists, and the manifest."""
+        return [self.folder / name for name in (MANIFEST, *self.manifest["files"])]
+
 
 def write_build(
     folder: Path, graph: Graph, plan: Plan, board: dict[str, Any], *, fixed: bool = False
-) -> None:
-    """Write a build directory, all or nothing; an earlier build of that name is replaced.
+) -> list[str]:
+    """Write a build directory, all or nothing, in the place of an earlier build of that name.
 
+    What stays of that one is said in ``rebuild``; returns the lines that the user has to read.
     board: the whole board file, as plain data. fixed: neither link nor bus can write the memory
-    images. Raises ConfigError when ``folder`` is there and is not a build directory, or cannot be
-    written, or when a fixed network would have to be uploaded.
+    images. Raises ConfigError when ``folder`` is there and is not a build directory, is in use, or
+    cannot be written, or when a fixed network would have to be uploaded.
     """
     check_folder(folder)
     if fixed and plan.engine.streamed:
@@ -57,34 +64,28 @@ def write_build(
     manifest = _manifest(plan, board)
     if fixed:
         manifest["image_limits"] = [0] * len(manifest["image_limits"])
+    place = folder.resolve()  # "." and links have no name of their own
     try:
-        _write(folder.resolve(), graph, plan, manifest)  # "." and links have no name of their own
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with using(folder, alone=True), draft_folder(place.parent) as holder:
+            draft = holder / NEW
+            draft.mkdir()
+            _fill(draft, graph, plan, manifest)
+            lines = take_over(place, draft, _checksum) if place.exists() else []
+            put_folder(draft, place)
+    except FileExistsError as error:
+        what = "was made by another command meanwhile" if place.is_dir() else "cannot be written"
+        raise ConfigError(f"{folder} {what}: {error.strerror}") from error
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
-
-
-def _write(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    draft, old = work / "new", work / "old"
-    try:
-        draft.mkdir()
-        _fill(draft, graph, plan, manifest)
-        if folder.exists():
-            os.replace(folder, old)
-        try:
-            os.replace(draft, folder)
-        except OSError:
-            if old.exists():
-                os.replace(old, folder)
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    return lines
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ConfigError unless ``folder`` is free, empty or an earlier build."""
+    """Raise ConfigError unless ``folder`` is free, empty or an earlier build, and not in use."""
     if folder.is_dir():
+        with using(folder, alone=True):
+            pass
         if any(folder.iterdir()) and not _is_build(folder):
             raise ConfigError(
                 f"{folder} is not empty and not a build directory; choose another one with -o"

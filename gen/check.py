@@ -1,6 +1,5 @@
 """``weft check``: what would become of a model, before anything is built."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weft.gen.calibrate import calibrated
+from weft.gen.output import scratch_folder
 from weft.mapper.cost import cycles as cycles_of
 from weft.mapper.cost import program_cycles
 from weft.mapper.external import external_memory_of
@@ -81,7 +81,7 @@ def _look(model: Path, data: Path | None, ranges: str) -> tuple[Survey, list[str
     is_float = not is_tflite(model) and quantising(load(model).nodes) is None
     if not is_float and data is None:
         return survey(model), []
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+    with scratch_folder() as folder:
         target = Path(folder, model.name)
         try:
             if data is not None:

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import signal
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,15 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 
+from weft.gen import interrupt
 from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.gen.check_tables import tables
 from weft.gen.data import different, load_inputs, save_outputs
+from weft.gen.drafts import tidy
+from weft.gen.locks import using
 from weft.gen.operators_page import operators_page
+from weft.gen.output import check_file, output_file, scratch_folder
 from weft.gen.report import prediction
 from weft.mapper.search import plan
 from weft.nn.errors import ModelError, WeftError
@@ -29,10 +32,6 @@ from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import SUPPORTED
 from weft.nn.simplify import compare, simplify
-
-INTERRUPTED = 130
-ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-"""Taken like Ctrl-C, so that no tool outlives the command that started it."""
 
 # Names of nodes and files are printed as they are: no markup, no emoji.
 # A file or a pipe has no width: tables there are as wide as they need.
@@ -50,17 +49,18 @@ log = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(words)
-    for number in ENDINGS:
-        if signal.getsignal(number) is signal.SIG_DFL:  # not what nohup ignores
-            signal.signal(number, signal.default_int_handler)
+    interrupt.while_running()
     try:
-        return COMMANDS[args.command](args)
+        tidy(vars(args).get("build"), vars(args).get("output"))
+        with using(args.build) if "build" in args else nullcontext():
+            return COMMANDS[args.command](args)
     except WeftError as error:
         log.print(f"weft {args.command}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         log.print(f"weft {args.command}: interrupted")
-        return INTERRUPTED
+        interrupt.leave()
+        return interrupt.INTERRUPTED
 
 
 def _compile(args: argparse.Namespace) -> int:
@@ -84,7 +84,8 @@ def _compile(args: argparse.Namespace) -> int:
         requant_lanes=args.requant_lanes,
         cycles=args.cycles,
     )
-    write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed)
+    for line in write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed):
+        log.print(line)
     figures = prediction(chosen) | {
         "build": str(args.output),
         "board": board.name,
@@ -133,25 +134,37 @@ def _import(args: argparse.Namespace) -> Graph:
     """The model's graph as it is, quantised first where calibration data are given."""
     if args.calibrate is None:
         return import_model(args.model, simplify=False)
-    from weft.gen.calibrate import calibrated
-
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
-        model = Path(folder, args.model.name)
-        samples = calibrated(args.model, args.calibrate, model, args.ranges)
+    with _quantised(args, args.model.name) as (model, samples):
         graph = import_model(model, simplify=False)
     note = f"quantised from float: ranges by {args.ranges} over {samples} samples"
     return graph.replace(notes=(note, *graph.notes))
 
 
-def _quantise(args: argparse.Namespace) -> int:
+@contextmanager
+def _quantised(
+    args: argparse.Namespace, name: str, samples: int | None = None
+) -> Iterator[tuple[Path, int]]:
+    """The int8 form of a float model, as a file as long as the block, and the samples it took.
+
+    What is wrong with it is said of the model that the user gave.
+    """
     from weft.gen.calibrate import calibrated
 
-    samples = calibrated(args.model, args.calibrate, args.output, args.ranges, args.samples)
-    try:
-        graph = import_model(args.output)
-    except ModelError:  # no file is left that compiling it would refuse
-        args.output.unlink()
-        raise
+    with scratch_folder() as folder:
+        path = folder / name
+        try:
+            yield path, calibrated(args.model, args.calibrate, path, args.ranges, samples)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(path), str(args.model))) from error
+
+
+def _quantise(args: argparse.Namespace) -> int:
+    inputs = (args.model, args.calibrate)
+    check_file(args.output, inputs)
+    with _quantised(args, args.output.name, args.samples) as (model, samples):
+        graph = import_model(model)  # no file is written that compiling it would refuse
+        with output_file(args.output, inputs) as draft:
+            shutil.copyfile(model, draft)
     figures = {
         "output": str(args.output),
         "ranges": args.ranges,
@@ -179,9 +192,11 @@ def _simulate(args: argparse.Namespace) -> int:
 
 def _reference(args: argparse.Namespace) -> int:
     build = read_build(args.build)
+    read = (args.inputs, *build.files)
+    check_file(args.output, read)
     inputs = load_inputs(args.inputs, build.graph, args.samples)
     outputs = reference_model(build.graph, inputs)
-    save_outputs(args.output, outputs)
+    save_outputs(args.output, outputs, read)
     shapes = {name: list(array.shape) for name, array in outputs.items()}
     _show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
     return 0
@@ -219,6 +234,9 @@ def _run(args: argparse.Namespace) -> int:
     from weft.boards.device import Device
 
     build = read_build(args.build)
+    read = (args.inputs, *build.files)
+    if args.output is not None:
+        check_file(args.output, read)
     inputs = load_inputs(args.inputs, build.graph, args.samples)
     with _bar() as progress:
         upload = True if args.upload else None
@@ -228,7 +246,7 @@ def _run(args: argparse.Namespace) -> int:
             result = device.run(inputs)
             seconds = time.perf_counter() - begin
     if args.output is not None:
-        save_outputs(args.output, result.outputs)
+        save_outputs(args.output, result.outputs, read)
     labels = result.labels
     predicted = prediction(build.plan)["cycles"]
     checked, differences = {}, []
@@ -288,17 +306,20 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _boards(args: argparse.Namespace) -> int:
     from weft.boards.board import list_boards, load_board
+    from weft.boards.families.lookup import design_hz
 
     boards = [load_board(name) for name in list_boards()]
     if args.json:
-        _print_json({board.name: board.to_json() for board in boards})
+        _print_json(
+            {board.name: board.to_json() | {"design_hz": design_hz(board)} for board in boards}
+        )
         return 0
-    table = Table("board", "device", "clock MHz", "LUT", "DSP", "block RAM")
+    table = Table("board", "device", "clock MHz", "oscillator MHz", "LUT", "DSP", "block RAM")
     for board in boards:
         budget = board.budget
-        clock = f"{board.clock.hz / 1e6:g}"
+        clocks = (f"{hz / 1e6:g}" for hz in (design_hz(board), board.clock.hz))
         table.add_row(
-            board.name, board.device.name, clock, *map(str, (budget.lut, budget.dsp, budget.bram))
+            board.name, board.device.name, *clocks, *map(str, (budget.lut, budget.dsp, budget.bram))
         )
     out.print(table)
     return 0

@@ -1,14 +1,13 @@
 """Data files: arrays by the names of a network's inputs."""
 
-import contextlib
-import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from weft.gen.output import output_file
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge
 
@@ -111,21 +110,14 @@ def different(expected: dict[str, np.ndarray], actual: dict[str, np.ndarray]) ->
     return lines
 
 
-def save_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
-    """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``."""
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name a file for the outputs")
+def save_outputs(path: Path, outputs: dict[str, np.ndarray], inputs: Iterable[Path] = ()) -> None:
+    """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``.
+
+    inputs: files that must not be overwritten. Raises ConfigError.
+    """
     first = next(iter(outputs.values()))
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with output_file(path, inputs) as draft:
         _save(draft, {"y": first} | outputs)
-        os.replace(draft, path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

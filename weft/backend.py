@@ -11,7 +11,6 @@ board and checks it, Verilated, against these outputs. Inputs that weft needs as
 weights, shapes) may be inputs of the model: it is then imported at each run, with their values.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -220,11 +219,12 @@ def _verify(graph: Graph, board: str, feeds: Arrays) -> None:
     from weft.boards.target import target_of
     from weft.gen.build_dir import read_build, write_build
     from weft.gen.data import save_outputs
+    from weft.gen.output import scratch_folder
     from weft.mapper.search import plan
     from weft.sim_tb.network import simulate
 
     chosen = load_board(board)
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+    with scratch_folder() as folder:
         build, inputs = Path(folder, "build"), Path(folder, "inputs.npz")
         write_build(build, graph, plan(graph, target_of(chosen)), chosen.to_json())
         save_outputs(inputs, feeds)

@@ -92,7 +92,7 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
 
 
 def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         plain, ranges = Path(folder, "plain.onnx"), Path(folder, "ranges.json")
         batch = _prepare(model, plain)
         left = _left_float(onnx.load(plain))

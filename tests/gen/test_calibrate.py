@@ -108,13 +108,11 @@ def test_other_refusals(refusal, digits: Path, tmp_path: Path, capsys: Captured)
     )
     (tmp_path / "data.npz").unlink()
     assert quantised(digits, tmp_path) == 1
-    assert capsys.readouterr().err == (
-        f"weft quantise: {tmp_path} is a folder; name a file for the model\n"
-    )
+    assert capsys.readouterr().err == (f"weft quantise: {tmp_path} is a folder; name a file\n")
     (tmp_path / "file").touch()
     assert quantised(digits, tmp_path / "file" / "q.onnx") == 1
     assert capsys.readouterr().err == (
-        f"weft quantise: {tmp_path / 'file' / 'q.onnx'} cannot be written: File exists\n"
+        f"weft quantise: {tmp_path / 'file' / 'q.onnx'} cannot be written: Not a directory\n"
     )
 
 
@@ -127,3 +125,17 @@ def test_unsupported_networks_leave_no_file(tmp_path: Path, capsys: Captured) ->
     assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(target)]) == 1
     assert "operator Sin is not supported" in capsys.readouterr().err
     assert not target.exists()
+    target.write_text("of the user")
+    assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(target)]) == 1
+    assert target.read_text() == "of the user"
+    for output in (path, data):
+        before = output.read_bytes()
+        capsys.readouterr()
+        assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(output)]) == 1
+        assert capsys.readouterr().err == (
+            f"weft quantise: {output} is what this command reads ({output}); name another file\n"
+        )
+        assert output.read_bytes() == before
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(
+        [path.name, data.name, target.name]
+    )

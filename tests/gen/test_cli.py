@@ -96,9 +96,10 @@ def test_boards(capsys: Captured) -> None:
     found = figures(capsys, "boards")
     assert list(found) == list_boards()
     assert found["ulx3s-85f"]["budget"]["dsp"] == 156
+    assert found["ulx3s-85f"]["design_hz"] == 50_000_000  # what designs get, not the oscillator
     assert main(["boards"]) == 0
     shown = capsys.readouterr()
-    assert re.search(r"ulx3s-85f +│ LFE5U-85F +│ 25 +│ 83640 │ 156 │ 208", shown.out)
+    assert re.search(r"ulx3s-85f +│ LFE5U-85F +│ 50 +│ 25 +│ 83640 │ 156 │ 208", shown.out)
     assert shown.err == ""
 
 

@@ -159,8 +159,8 @@ def test_save_outputs(tmp_path: Path) -> None:
 def test_save_outputs_refusals(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for path, reason in (
-        (tmp_path, "is a folder; name a file for the outputs"),
-        (tmp_path / "file" / "out.npz", "cannot be written: File exists"),
+        (tmp_path, "is a folder; name a file"),
+        (tmp_path / "file" / "out.npz", "cannot be written: Not a directory"),
     ):
         with pytest.raises(ConfigError) as caught:
             save_outputs(path, {"y": A})
