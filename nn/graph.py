@@ -6,6 +6,7 @@ host edges shift back. What each operator computes is defined in ``weft.nn.refer
 down in ``docs/ops.md``.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -303,11 +304,30 @@ class Graph(Value):
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name. Raises KeyError."""
-        for tensor in self.tensors:
-            if tensor.name == name:
-                return tensor
-        raise KeyError(name)
+        return self._by_name[name]
+
+    def producer(self, name: str) -> Operator | None:
+        """The operator that writes a tensor; None for network inputs and unknown names."""
+        return self._producers.get(name)
 
     def consumers(self, name: str) -> tuple[Operator, ...]:
         """The operators that read a tensor."""
-        return tuple(op for op in self.operators if name in op.inputs)
+        return self._consumers.get(name, ())
+
+    # Made when first asked for: a value never changes, and every stage asks for each name.
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Tensor]:
+        return {tensor.name: tensor for tensor in reversed(self.tensors)}
+
+    @functools.cached_property
+    def _producers(self) -> dict[str, Operator]:
+        return {operator.output: operator for operator in reversed(self.operators)}
+
+    @functools.cached_property
+    def _consumers(self) -> dict[str, tuple[Operator, ...]]:
+        found: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            for name in dict.fromkeys(operator.inputs):
+                found.setdefault(name, []).append(operator)
+        return {name: tuple(operators) for name, operators in found.items()}

@@ -39,54 +39,56 @@ def run_passes(graph: Graph) -> Graph:
 
 def drop_identity_rescales(graph: Graph) -> Graph:
     """A Rescale to the same scale and zero point without a clamp does nothing."""
-    for name in [op.name for op in graph.operators if isinstance(op, Rescale)]:
-        operator = next(op for op in graph.operators if op.name == name)
-        assert isinstance(operator, Rescale)
-        source, target = graph.tensor(operator.input), graph.tensor(operator.output)
-        same = source.replace(name="") == target.replace(name="")
-        if same and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
-            graph = bypass(graph, operator.output, operator.input)
-    return graph
+    same: dict[str, str] = {}
+    for operator in graph.operators:
+        if isinstance(operator, Rescale):
+            source, target = graph.tensor(operator.input), graph.tensor(operator.output)
+            equal = source.replace(name="") == target.replace(name="")
+            if equal and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
+                same[operator.output] = same.get(operator.input, operator.input)
+    return bypassed(graph, same)
 
 
 def reshape_behind_rescale(graph: Graph) -> Graph:
     """Reshape, Rescale becomes Rescale, Reshape."""
-    for operator in graph.operators:
-        if isinstance(operator, Rescale):
-            reshape = _producer(graph, operator.input)
-            if isinstance(reshape, Reshape):
-                graph = _swap(graph, reshape, operator)
-    return graph
-
-
-def _swap(graph: Graph, reshape: Reshape, rescale: Rescale) -> Graph:
-    source = graph.tensor(reshape.input)
-    middle = graph.tensor(rescale.output).replace(
-        name=f"{rescale.output}_unshaped", shape=source.shape
-    )
-    moved = rescale.replace(input=source.name, output=middle.name)
-    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle.name)
+    tensors = {tensor.name: tensor for tensor in graph.tensors}
+    reshapes: dict[str, Reshape] = {}
     operators: list[Operator] = []
     for operator in graph.operators:
-        operators += [moved, behind] if operator is rescale else [operator]
-    return with_operators(graph, operators, (*graph.tensors, middle))
+        if isinstance(operator, Rescale) and operator.input in reshapes:
+            moved, operator = _swapped(reshapes[operator.input], operator)
+            shape = tensors[moved.input].shape
+            target = tensors[operator.output]
+            tensors[moved.output] = target.replace(name=moved.output, shape=shape)
+            operators.append(moved)
+        if isinstance(operator, Reshape):
+            reshapes[operator.output] = operator
+        operators.append(operator)
+    return with_operators(graph, operators, tensors.values())
+
+
+def _swapped(reshape: Reshape, rescale: Rescale) -> tuple[Rescale, Reshape]:
+    middle = f"{rescale.output}_unshaped"
+    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle)
+    return rescale.replace(input=reshape.input, output=middle), behind
 
 
 def merge_reshapes(graph: Graph) -> Graph:
     """A Reshape of a Reshape reads the first one's input; one that changes nothing goes."""
-    for name in [op.name for op in graph.operators if isinstance(op, Reshape)]:
-        operator = next(op for op in graph.operators if op.name == name)
-        assert isinstance(operator, Reshape)
-        source = _producer(graph, operator.input)
-        if isinstance(source, Reshape):
-            merged = operator.replace(input=source.input)
-            graph = with_operators(
-                graph, [merged if op is operator else op for op in graph.operators]
-            )
-            operator = merged
-        if graph.tensor(operator.input).shape == graph.tensor(operator.output).shape:
-            graph = bypass(graph, operator.output, operator.input)
-    return graph
+    sources: dict[str, str] = {}  # what the Reshapes so far read
+    same: dict[str, str] = {}
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        if isinstance(operator, Reshape):
+            source = same.get(operator.input, operator.input)
+            source = sources.get(source, source)
+            if graph.tensor(source).shape == graph.tensor(operator.output).shape:
+                same[operator.output] = source
+            else:
+                sources[operator.output] = source
+            operator = operator.replace(input=source)
+        operators.append(operator)
+    return bypassed(with_operators(graph, operators), same)
 
 
 def reshape_to_head(graph: Graph) -> Graph:
@@ -113,7 +115,7 @@ def reshape_to_tail(graph: Graph) -> Graph:
     """An output that is a Reshape's result is reshaped by the host instead."""
     outputs: list[HostEdge] = []
     for edge in graph.outputs:
-        operator = _producer(graph, edge.tensor)
+        operator = graph.producer(edge.tensor)
         if isinstance(operator, Reshape):
             shape = graph.tensor(operator.output).shape
             steps = edge.steps
@@ -128,7 +130,7 @@ def reshape_into_dense(graph: Graph) -> Graph:
     """Reshape of a whole image to a vector, then a 1x1 Conv: one Conv with a whole-image kernel."""
     operators: list[Operator] = []
     for operator in graph.operators:
-        source = _producer(graph, operator.input) if isinstance(operator, Conv) else None
+        source = graph.producer(operator.input) if isinstance(operator, Conv) else None
         if isinstance(operator, Conv) and isinstance(source, Reshape):
             image = graph.tensor(source.input).shape
             vector = graph.tensor(source.output).shape[1:] == (1, 1)
@@ -207,15 +209,23 @@ def _refuse_reshapes(graph: Graph) -> None:
             )
 
 
-def _producer(graph: Graph, tensor: str) -> Operator | None:
-    return next((op for op in graph.operators if op.output == tensor), None)
-
-
 def bypass(graph: Graph, tensor: str, source: str) -> Graph:
     """Read ``source`` wherever ``tensor`` was read; its operator goes."""
-    operators = [reading(op, tensor, source) for op in graph.operators if op.output != tensor]
+    return bypassed(graph, {tensor: source})
+
+
+def bypassed(graph: Graph, same: dict[str, str]) -> Graph:
+    """Read ``same[name]``, which is no key of it, wherever ``name`` was read; its operator goes."""
+    operators = []
+    for operator in graph.operators:
+        if operator.output not in same:
+            for name in operator.inputs:
+                if name in same:
+                    operator = reading(operator, name, same[name])
+            operators.append(operator)
     outputs = tuple(
-        edge.replace(tensor=source) if edge.tensor == tensor else edge for edge in graph.outputs
+        edge.replace(tensor=same[edge.tensor]) if edge.tensor in same else edge
+        for edge in graph.outputs
     )
     return with_operators(graph.replace(outputs=outputs), operators)
 

@@ -273,21 +273,26 @@ def _place(walk: _Walk, node: Node, made: list[Operator]) -> str:
 
 def _made(operators: Iterable[Operator], nodes: list[Node]) -> dict[str, list[Operator]]:
     """The operators that came from each node, by the node's key."""
+    named: dict[str, Node] = {}
+    for node in reversed(nodes):
+        # A TFLite operator's nodes share its name; the first one with the work is meant.
+        if node.name and (_works(node) or not _works(named.get(node.name, node))):
+            named[node.name] = node
     made: dict[str, list[Operator]] = {}
     for operator in operators:
-        maker = _maker(operator, nodes)
+        maker = _maker(operator, named)
         if maker is not None:
             made.setdefault(_key(maker), []).append(operator)
     return made
 
 
-def _maker(operator: Operator, nodes: list[Node]) -> Node | None:
-    """The node that an operator came from: the one whose name its own begins with.
-
-    A TFLite operator's nodes share its name; the one with the work is meant.
-    """
-    makers = [n for n in nodes if n.name and f"{operator.name}_".startswith(f"{n.name}_")]
-    return max(makers, key=lambda n: (len(n.name), _works(n)), default=None)
+def _maker(operator: Operator, named: dict[str, Node]) -> Node | None:
+    """The node that an operator came from: the one with the longest name that its own begins with,
+    before a "_" or the end."""
+    name = operator.name
+    while name and name not in named:
+        name = name.rpartition("_")[0]
+    return named.get(name)
 
 
 def _works(node: Node) -> bool:

@@ -23,14 +23,13 @@ class Value:
     """
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            array = getattr(self, field.name)
+        for name, array in vars(self).items():
             if isinstance(array, np.ndarray):
                 frozen = np.ascontiguousarray(array)
                 if frozen is array and array.flags.writeable:
                     frozen = array.copy()
                 frozen.flags.writeable = False
-                object.__setattr__(self, field.name, frozen)
+                object.__setattr__(self, name, frozen)
         self._check()
 
     def _check(self) -> None:
