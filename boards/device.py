@@ -23,6 +23,7 @@ from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command
 from weft.hw.progress import State
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.nn import limits
 from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs
 from weft.nn.value import Value
@@ -72,6 +73,7 @@ class Device:
         timeout: float | None = None,
         progress: Progress = lambda what, done, total: None,
     ):
+        limits.BAUD.check(baud)
         self.build = build if isinstance(build, Build) else read_build(Path(build))
         self._opened = open_build(self.build.folder)
         self._progress = progress

@@ -1,7 +1,6 @@
 """From a build directory to a bitstream: yosys, nextpnr and the family's packer."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from weft.boards.place_route import run_nextpnr
 from weft.boards.synth_report import SynthReport, Timing, read_stat
 from weft.boards.toolchain import Tool, find_tool, version
 from weft.boards.top import TOP, board_pins, board_verilog
-from weft.nn.errors import ConfigError, FitError, ToolError
+from weft.nn import limits
+from weft.nn.errors import FitError, ToolError
 
 BITSTREAM = "bitstream"
 MULTIPLIERS = ("weft_mul", "weft_dual_mul")
@@ -49,10 +49,10 @@ def synthesise(
     """
     opened = open_build(build)
     family = family_of(opened.board)
-    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
-        raise ConfigError(f"the clock must be a number of MHz above 0, not {clock_mhz:g}")
-    if placements < 1:
-        raise ConfigError(f"placements must be at least 1, not {placements}")
+    limits.CLOCK_MHZ.check(clock_mhz)
+    limits.SEED.check(seed)
+    limits.PLACEMENTS.check(placements)
+    limits.TIMEOUT.check(timeout)
     hz = design_hz(opened.board) if clock_mhz is None else clock_mhz * 1e6
     job = Job(
         build=opened,

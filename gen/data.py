@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from weft.nn import limits
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge
 
@@ -37,6 +38,7 @@ def load_edges(
     path: Path, inputs: Sequence[HostEdge], samples: int | None = None
 ) -> dict[str, np.ndarray]:
     """``load_inputs`` for these inputs."""
+    limits.SAMPLES.check(samples)
     arrays = _load(path)
     edges = {edge.name: edge for edge in inputs}
     found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}

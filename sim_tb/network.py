@@ -14,6 +14,7 @@ from weft.gen.hardware import IMAGE_DIR
 from weft.gen.images import uploads
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.nn import limits
 from weft.nn.errors import ConfigError, ToolError
 from weft.nn.host import encode
 from weft.nn.reference import run
@@ -80,6 +81,7 @@ def simulate(
     """
     plan = build.plan
     if inputs is None:
+        limits.SAMPLES.check(samples)
         codes = random_inputs(build.graph, samples or DEFAULT_SAMPLES)
     else:
         arrays = load_inputs(inputs, build.graph, samples)

@@ -52,25 +52,37 @@ def test_usage_errors(capsys: Captured) -> None:
         "weft reference: error: the following arguments are required: --inputs, -o/--output"
     )
     line = ("compile", "m.onnx", "--board", "b", "-o", "b")
-    for option in ("--lanes", "--columns", "--cycles"):
+    for option, most in (("--lanes", 4096), ("--columns", 4096), ("--cycles", 4294967295)):
         start = f"weft compile: error: argument {option}: "
-        assert usage(capsys, *line, option, "0") == start + "must be at least 1, not 0"
-        assert usage(capsys, *line, option, "-3") == start + "must be at least 1, not -3"
-        assert usage(capsys, *line, option, "x") == start + "invalid positive value: 'x'"
-        assert usage(capsys, *line, option, "1.5") == start + "invalid positive value: '1.5'"
-    for text in ("0", "8+0", "+2", "8+", "1.5", "8+2+2", "x"):
+        for text in ("0", "-3", "x", "1.5", "99999999999"):
+            assert usage(capsys, *line, option, text) == (
+                f"{start}must be a whole number from 1 to {most}, not {text!r}"
+            )
+    for option, most in (("--clock", "1000"), ("--timeout", "604800")):
+        for text in ("0", "nan", "inf", "x"):
+            assert usage(capsys, "synth", "b", option, text) == (
+                f"weft synth: error: argument {option}: "
+                f"must be a number from 0.001 to {most}, not {text!r}"
+            )
+    for option, limits in (("--seed", "0 to 2147483647"), ("--placements", "1 to 100")):
+        assert usage(capsys, "synth", "b", option, "99999999999") == (
+            f"weft synth: error: argument {option}: "
+            f"must be a whole number from {limits}, not '99999999999'"
+        )
+    for text in ("0", "8+0", "+2", "8+", "1.5", "8+2+2", "x", "99999999"):
         assert usage(capsys, *line, "--requant-lanes", text) == (
             "weft compile: error: argument --requant-lanes: "
-            f"must be a number of at least 1, or two as in 8+2, not {text!r}"
+            f"must be a whole number from 1 to 4096, or two as in 8+2, not {text!r}"
         )
     assert usage(capsys, "run", "b") == (
         "weft run: error: the following arguments are required: --port, --inputs"
     )
     assert usage(capsys, "run", "b", "--port", "p", "--inputs", "x", "--baud", "0") == (
-        "weft run: error: argument --baud: must be at least 1, not 0"
+        "weft run: error: argument --baud: must be a whole number from 1 to 100000000, not '0'"
     )
     assert usage(capsys, "simulate", "b", "--samples", "0") == (
-        "weft simulate: error: argument --samples: must be at least 1, not 0"
+        "weft simulate: error: argument --samples: "
+        "must be a whole number from 1 to 1000000, not '0'"
     )
     assert usage(capsys, "ops", "--fast") == "weft: error: unrecognized arguments: --fast"
 
