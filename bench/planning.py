@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,19 +181,22 @@ def measured(path: Path, board: str) -> dict[str, float]:
     return found | {"operators": len(simplified.operators)}
 
 
-def exponent(rows: list[dict[str, float]], stage: str) -> float:
-    """Of the power of the operators planned that fits a stage's seconds best."""
+def exponent(rows: list[dict[str, float]], stages: Sequence[str]) -> float:
+    """Of the power of the operators planned that fits the seconds of some stages best."""
     counts = [math.log(row["operators"]) for row in rows]
-    return float(np.polyfit(counts, [math.log(row[stage]) for row in rows], 1)[0])
+    return float(
+        np.polyfit(counts, [math.log(sum(row[stage] for stage in stages)) for row in rows], 1)[0]
+    )
 
 
 TOP = """# How long planning takes
 
-Made by `{command}`: CPU seconds of this process for each stage
-on {board}, and of the whole `weft check` command, for networks of 1x1 convolutions of {channels}
-channels on {size} x {size} pixels. *Operators* are the model's; *planned* those of the accelerator.
-The exponents are those of the power law that fits the search and the command best from
-{least} operators on, where starting Python does not count any more: 1 is linear.
+Made by `{command}`:
+CPU seconds of each stage on {board}, and of the whole `weft check` command with the start of
+Python, for networks of 1x1 convolutions of {channels} channels on {size} x {size} pixels.
+*Operators* are the
+model's; *planned* those of the accelerator. The exponents are those of the power law that fits the
+seconds best from {least} operators planned on: 1 is linear.
 
 | shape | operators | planned | {stages} |
 |---|---|---|{line}|
@@ -214,12 +217,12 @@ def page(command: str, board: str, rows: list[tuple[str, int, dict[str, float]]]
     for shape, count, found in rows:
         cells = " | ".join(f"{found[stage]:.2f}" for stage in STAGES)
         text += f"| {shape} | {count} | {found['operators']} | {cells} |\n"
-    text += "\n| shape | search | command |\n|---|---|---|\n"
+    text += "\n| shape | exponent of the search | of all stages |\n|---|---|---|\n"
     for name in dict.fromkeys(shape for shape, _, _ in rows):
         large = [found for shape, count, found in rows if shape == name and count >= LEAST]
         if len(large) > 1:
-            powers = " | ".join(f"{exponent(large, stage):.2f}" for stage in ("search", "command"))
-            text += f"| {name} | {powers} |\n"
+            search, stages = exponent(large, STAGES[-2:-1]), exponent(large, STAGES[:-1])
+            text += f"| {name} | {search:.2f} | {stages:.2f} |\n"
     return text
 
 
