@@ -1,6 +1,7 @@
 """Boards are data: what a board file says, checked, as a frozen value."""
 
 import difflib
+import reprlib
 import types
 import typing
 from collections.abc import Iterator
@@ -8,12 +9,14 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from weft.boards.yaml_file import read_yaml
 from weft.nn.errors import ConfigError
 from weft.nn.value import TAG, Value
 
 FAMILIES = ("ecp5", "ice40", "gowin")
+MAX_TEXT = 1000
+MAX_BUDGET = 100_000_000  # of anything: ten times the largest FPGA's
+MIN_HZ, MAX_HZ = 1_000, 10_000_000_000
 BOARDS_FOLDER = Path(__file__).parent / "data"
 
 
@@ -55,10 +58,11 @@ class Budget(Value):
 
     def _check(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) < 0:
-                raise ValueError(
-                    f"budget.{field.name} must be 0 or more, not {getattr(self, field.name)}"
-                )
+            count = getattr(self, field.name)
+            if count < 0:
+                raise ValueError(f"budget.{field.name} must be 0 or more, not {count}")
+            if count > MAX_BUDGET:
+                raise ValueError(f"budget.{field.name} must be at most {MAX_BUDGET}, not {count}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +84,8 @@ class Clock(Value):
             hz = getattr(self, name)
             if hz is not None and hz <= 0:
                 raise ValueError(f"clock.{name} must be more than 0, not {hz}")
+            if hz is not None and not MIN_HZ <= hz <= MAX_HZ:
+                raise ValueError(f"clock.{name} must be {MIN_HZ} to {MAX_HZ} Hz, not {hz}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,34 +203,22 @@ def board_from_data(data: Any, where: str) -> Board:
 
 
 def _read(path: Path) -> Board:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"board file {path} cannot be read: {reason}") from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or "it cannot be parsed"
-        raise ConfigError(f"board file {path}{line}: not valid YAML: {reason}") from error
-    return board_from_data(data, f"board file {path}")
+    return board_from_data(read_yaml(path), f"board file {path}")
 
 
 def _value(cls: type[Value], data: Any, where: str, prefix: str) -> Any:
     """``cls`` from a mapping with exactly its fields; ``prefix`` is the path to it in the file."""
     if not isinstance(data, dict):
         place = f"field {prefix[:-1]!r}" if prefix else "the top level"
-        raise ConfigError(f"{where}: {place} must be a mapping of fields, not {data!r}")
+        raise ConfigError(f"{where}: {place} must be a mapping of fields, not {_short(data)}")
     hints = typing.get_type_hints(cls)
     names = [field.name for field in fields(cls)]
     for key in data:
         if key not in names and not (key == TAG and data[key] == cls.__name__):
-            close = difflib.get_close_matches(str(key), names, n=1)
+            close = difflib.get_close_matches(str(key)[:80], names, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise ConfigError(
-                f"{where}: unknown field '{prefix}{key}'{hint}; expected: {', '.join(names)}"
+                f"{where}: unknown field '{prefix}{key!s:.80}'{hint}; expected: {', '.join(names)}"
             )
     for field in fields(cls):
         if field.name not in data and field.default is MISSING:
@@ -249,10 +243,20 @@ def _field(hint: Any, item: Any, where: str, name: str) -> Any:
         return _value(hint, item, where, name + ".")
     if typing.get_origin(hint) is tuple and isinstance(item, list | tuple):
         if all(type(x) is str for x in item):
-            return tuple(item)
+            return tuple(_text(x, where, name) for x in item)
     elif isinstance(hint, type) and type(item) is hint:
-        return item
-    raise ConfigError(f"{where}: field {name!r} must be {_expected(hint)}, not {item!r}")
+        return _text(item, where, name) if hint is str else item
+    raise ConfigError(f"{where}: field {name!r} must be {_expected(hint)}, not {_short(item)}")
+
+
+def _text(item: str, where: str, name: str) -> str:
+    """It may end up in messages, constraint files and command lines."""
+    if len(item) > MAX_TEXT or not item.replace("\n", "").isprintable():
+        raise ConfigError(
+            f"{where}: field {name!r} must be at most {MAX_TEXT} printable characters, not "
+            f"{_short(item)}"
+        )
+    return item
 
 
 def _required(hint: Any) -> Any:
@@ -271,3 +275,8 @@ def _expected(hint: Any) -> str:
 
 def _names(cls: type[Value]) -> Iterator[str]:
     return (field.name for field in fields(cls))
+
+
+def _short(item: Any) -> str:
+    """As Python writes it, but never longer than a line."""
+    return reprlib.repr(item)

@@ -1,19 +1,21 @@
 """What synthesis needs from a build directory, and the report that it adds to."""
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weft.boards.board import Board, board_from_data
+from weft.gen.output import write_file
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import HASH_BYTES
 from weft.nn.errors import ConfigError
+from weft.nn.files import read_object
 from weft.nn.value import Value
 
 TOP = "weft_top"
+MIN_CLOCK_MHZ, MAX_CLOCK_MHZ = 0.001, 10_000.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,19 +39,21 @@ def open_build(folder: Path) -> Build:
             f"{folder} is not a build directory: it has no manifest.json; "
             f"make one with `weft compile MODEL.onnx --board NAME -o {folder}`"
         )
-    manifest = _read_object(path)
+    manifest = read_object(path)
     if manifest.get("top") != TOP:
-        raise ConfigError(f"{path}: field 'top' must be {TOP!r}, not {manifest.get('top')!r}")
+        raise ConfigError(f"{path}: field 'top' must be {TOP!r}, not {_short(manifest.get('top'))}")
     try:
         link = link_params(manifest)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     sources = manifest.get("sources")
     if not isinstance(sources, list) or not all(type(x) is str for x in sources):
-        raise ConfigError(f"{path}: field 'sources' must be a list of file names, not {sources!r}")
+        raise ConfigError(
+            f"{path}: field 'sources' must be a list of file names, not {_short(sources)}"
+        )
     for source in sources:
         if not (folder / source).is_file():
-            raise ConfigError(f"{path}: source {source!r} does not exist in {folder}")
+            raise ConfigError(f"{path}: source {_short(source)} does not exist in {folder}")
     return Build(
         folder=folder,
         board=board_from_data(manifest.get("board_file"), f"{path}, 'board_file'"),
@@ -63,13 +67,15 @@ def link_params(manifest: dict[str, Any]) -> LinkParams:
     for name in ("lanes", "input_words", "output_words"):
         if type(manifest.get(name)) is not int or manifest[name] < 1:
             raise ValueError(
-                f"field {name!r} must be an integer of 1 or more, not {manifest.get(name)!r}"
+                f"field {name!r} must be an integer of 1 or more, not {_short(manifest.get(name))}"
             )
     limits, plan_hash = manifest.get("image_limits"), manifest.get("plan_hash")
     if not isinstance(limits, list) or not all(type(limit) is int for limit in limits):
-        raise ValueError(f"field 'image_limits' must be a list of integers, not {limits!r}")
+        raise ValueError(f"field 'image_limits' must be a list of integers, not {_short(limits)}")
     if not isinstance(plan_hash, str) or not re.fullmatch("[0-9a-f]{64}", plan_hash):
-        raise ValueError(f"field 'plan_hash' must be 64 hexadecimal digits, not {plan_hash!r}")
+        raise ValueError(
+            f"field 'plan_hash' must be 64 hexadecimal digits, not {_short(plan_hash)}"
+        )
     return LinkParams(
         lanes=manifest["lanes"],
         n_in=manifest["input_words"],
@@ -80,19 +86,42 @@ def link_params(manifest: dict[str, Any]) -> LinkParams:
 
 
 def bitstream_hz(folder: Path) -> float | None:
-    """The clock that the last synthesis made a bitstream for, by ``report.json``; None without."""
-    path = folder / "report.json"
-    synthesis = _read_object(path).get("synthesis") if path.is_file() else None
-    timing = synthesis.get("timing") if isinstance(synthesis, dict) else None
-    return timing["clock_mhz"] * 1e6 if timing else None
+    """The clock that the last synthesis made a bitstream for, by ``report.json``; None without.
+
+    Raises ConfigError.
+    """
+    timing = _synthesis(folder).get("timing")
+    return _clock_hz(folder, timing) if timing is not None else None
 
 
 def netlist_hz(folder: Path) -> float | None:
-    """The clock that the last synthesis made a netlist for, by ``report.json``; None without."""
+    """The clock that the last synthesis made a netlist for, by ``report.json``; None without.
+
+    Raises ConfigError.
+    """
+    synthesis = _synthesis(folder)
+    return _clock_hz(folder, synthesis) if synthesis.get("clock_mhz") is not None else None
+
+
+def _synthesis(folder: Path) -> dict[str, Any]:
+    """What ``report.json`` says about the last synthesis; empty without."""
     path = folder / "report.json"
-    synthesis = _read_object(path).get("synthesis") if path.is_file() else None
-    clock_mhz = synthesis.get("clock_mhz") if isinstance(synthesis, dict) else None
-    return clock_mhz * 1e6 if clock_mhz else None
+    synthesis = read_object(path).get("synthesis") if path.is_file() else None
+    return synthesis if isinstance(synthesis, dict) else {}
+
+
+def _clock_hz(folder: Path, figures: Any) -> float:
+    clock_mhz = figures.get("clock_mhz") if isinstance(figures, dict) else None
+    if (
+        not isinstance(clock_mhz, int | float)
+        or isinstance(clock_mhz, bool)
+        or not MIN_CLOCK_MHZ <= clock_mhz <= MAX_CLOCK_MHZ
+    ):
+        raise ConfigError(
+            f"{folder / 'report.json'}: 'clock_mhz' must be a number of {MIN_CLOCK_MHZ:g} to "
+            f"{MAX_CLOCK_MHZ:g}, not {_short(clock_mhz)}; run `weft synth {folder}` again"
+        )
+    return clock_mhz * 1e6
 
 
 def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
@@ -101,18 +130,12 @@ def merge_report(folder: Path, key: str, value: dict[str, Any]) -> None:
     Raises ConfigError if the file is there and is not a JSON object.
     """
     path = folder / "report.json"
-    report = _read_object(path) if path.is_file() else {}
+    report = read_object(path) if path.is_file() else {}
     report[key] = value
-    draft = folder / "report.json.new"
-    draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    write_file(path, json.dumps(report, indent=2) + "\n")
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a JSON object, not {type(data).__name__}")
-    return data
+def _short(item: Any) -> str:
+    """As Python writes it, but never longer than two lines."""
+    text = repr(item)
+    return text if len(text) <= 160 else f"{text[:160]}..."

@@ -16,13 +16,22 @@ from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
 from weft.gen.build_dir import Build, read_build
 from weft.gen.images import image_writes
+from weft.gen.locks import using
 from weft.hw.core import WORD_BITS
 from weft.hw.host import Image
 from weft.hw.link.link import TIMEOUT_BITS
-from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command
+from weft.hw.link.protocol import (
+    HASH_BYTES,
+    IMAGE_BYTES,
+    MAX_PAYLOAD,
+    STATUS_BYTES,
+    VERSION,
+    Command,
+)
 from weft.hw.progress import State
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.nn import limits
 from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs
 from weft.nn.value import Value
@@ -72,11 +81,13 @@ class Device:
         timeout: float | None = None,
         progress: Progress = lambda what, done, total: None,
     ):
+        limits.BAUD.check(baud)
         self.build = build if isinstance(build, Build) else read_build(Path(build))
         self._opened = open_build(self.build.folder)
         self._progress = progress
         self._stack = ExitStack()
         with self._stack:
+            self._stack.enter_context(using(self.build.folder))
             if port in SIMULATIONS:
                 progress("building the simulated board", 0, 1)
                 port = self._stack.enter_context(SIMULATIONS[port](self._opened))
@@ -131,6 +142,7 @@ class Device:
         build, plan = self.build, self.build.plan
         codes = encode_inputs(build.graph, inputs)
         samples = pack_inputs(plan.inputs, codes, plan.engine.lanes)
+        self.link.drain(0)  # what is left of a run that failed
         self.link.ask(Command.RESET)
         outputs = np.zeros((len(samples), plan.outputs.words, plan.engine.lanes), np.int8)
         cycles = np.zeros(len(samples), np.int64)
@@ -174,17 +186,25 @@ class Device:
             link.ask(Command.INPUT, data[begin : begin + size])
         link.ask(Command.START)
         cycles = self._wait()
-        back = b"".join(link.ask(Command.OUTPUT) for _ in range(params.outputs.count))
+        frames = params.outputs
+        sizes = [frames.full_bytes] * (frames.count - 1) + [frames.last_bytes]
+        back = b"".join(link.ask(Command.OUTPUT, n_bytes=size) for size in sizes)
         return np.frombuffer(back, np.int8).reshape(-1, params.lanes), cycles
 
     def _wait(self) -> int:
         """Wait for the end of an inference; the cycles that it took."""
         predicted = cost.cycles(self.build.plan)
         deadline = time.monotonic() + self._timeout + 10 * predicted / self.clock_hz
+        name = Command.STATUS.name
         while True:
-            *counter, state = self.link.ask(Command.STATUS)
-            if state == State.DONE:
-                return int.from_bytes(bytes(counter), "little")
+            *counter, state = self.link.ask(Command.STATUS, n_bytes=STATUS_BYTES)
+            cycles = int.from_bytes(bytes(counter), "little")
+            if state == State.DONE and cycles:
+                return cycles
+            if state != State.RUN or cycles:
+                raise self.link.wrong(
+                    name, f"gives state {state} and {cycles:,} cycles after a START"
+                )
             if time.monotonic() > deadline:
                 raise LinkError(
                     f"port {self.link.port}: the inference does not end; predicted were "
@@ -195,15 +215,19 @@ class Device:
         """Find the board in a known state, and the right design on it."""
         link, folder = self.link, self.build.folder
         link.drain(2 * (1 << TIMEOUT_BITS) / self.clock_hz)
-        version, *identity = link.ask(Command.IDENTIFY)
-        if version != VERSION:
+        answer = link.ask(Command.IDENTIFY, n_bytes=None)  # as long as its version has it
+        version, identity = answer[:1], answer[1:]
+        if version and version != bytes([VERSION]):
             raise ConfigError(
-                f"port {link.port}: the board speaks version {version} of the host link, this "
+                f"port {link.port}: the board speaks version {version[0]} of the host link, this "
                 f"weft version {VERSION}; synthesise the build again and load its bitstream"
             )
-        if bytes(identity) != self._opened.link.identity:
+        if len(identity) != HASH_BYTES:
+            name, found = Command.IDENTIFY.name, len(identity)
+            raise link.wrong(name, f"names a design by {found} bytes, not {HASH_BYTES}")
+        if identity != self._opened.link.identity:
             raise ConfigError(
                 f"port {link.port}: the board has another design than {folder} (plan "
-                f"{bytes(identity).hex()}, not {self._opened.link.identity.hex()}); load the "
+                f"{identity.hex()}, not {self._opened.link.identity.hex()}); load the "
                 "build's bitstream, or name the build that is on the board"
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 from weft.boards.build_dir import open_build
 from weft.boards.families.lookup import family_of
 from weft.boards.synth import BITSTREAM
+from weft.gen.process import call
 from weft.nn.errors import ConfigError, ToolError
 from weft.nn.value import Value
 
@@ -71,9 +72,7 @@ def flash(
 
 def _run(tool: str, words: list[str]) -> None:
     try:
-        code = subprocess.run(
-            [tool, *words[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-        ).returncode
+        code = call([tool, *words[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode
     except OSError as error:
         raise ToolError(f"{words[0]} does not start ({tool}): {error}") from error
     if code:

@@ -9,16 +9,20 @@ from weft.boards.build_dir import Build, netlist_hz
 from weft.boards.families.family import Family
 from weft.boards.families.lookup import family_of
 from weft.boards.job import FOLDER as SYNTH
-from weft.boards.toolchain import find_tool, run, version
+from weft.boards.toolchain import RunError, find_tool, run, version
 from weft.boards.top import TOP, uart_divisor
+from weft.gen.drafts import draft_folder
+from weft.gen.locks import using
+from weft.gen.output import write_file
 from weft.hw.link.link import TIMEOUT_BITS
-from weft.nn.errors import ConfigError
+from weft.nn.errors import ConfigError, ToolError
 from weft.sim_tb.uart_board import UartBoard
 
 FOLDER = "sim"
 NETLIST = "netlist"
 MODELS = Path(__file__).absolute().parent.parent / "sim_tb" / "models"
 TIMEOUT_SECONDS = 3600.0
+LOGS = (".log", ".out")
 # Tens of thousands of small assignments: with -O2 and whole functions g++ takes many times as long.
 ARGUMENTS = (
     *("--x-initial", "fast", "--output-split-cfuncs", "300"),
@@ -41,15 +45,16 @@ def netlist_board(build: Build) -> Iterator[str]:
             f"{build.folder} has no netlist; make one with `weft synth {build.folder} --yosys-only`"
         )
     (build.folder / FOLDER).mkdir(exist_ok=True)
-    board = UartBoard(
-        sources=netlist_sources(family, netlist, TOP, build.folder, f"{FOLDER}/{NETLIST}"),
-        workdir=build.folder / FOLDER,
-        run_dir=build.folder,
-        arguments=ARGUMENTS,
-    )
-    divisor = uart_divisor(build.board, hz)
-    with board.running(divisor=divisor, linger=2 << TIMEOUT_BITS) as port:
-        yield port
+    with using(build.folder / SYNTH):
+        board = UartBoard(
+            sources=netlist_sources(family, netlist, TOP, build.folder, f"{FOLDER}/{NETLIST}"),
+            workdir=build.folder / FOLDER,
+            run_dir=build.folder,
+            arguments=ARGUMENTS,
+        )
+        divisor = uart_divisor(build.board, hz)
+        with board.running(divisor=divisor, linger=2 << TIMEOUT_BITS) as port:
+            yield port
 
 
 def netlist_sources(
@@ -67,24 +72,36 @@ def netlist_sources(
         )
     models = tuple(MODELS / f"{name}.v" for name in family.cell_models)
     tool = find_tool("yosys")
-    script = _script(family, netlist, top, f"{stem}.v")
-    key = hashlib.sha256(f"{version(tool)}\0{script}\0".encode())
+    key = hashlib.sha256(f"{version(tool)}\0{_script(family, netlist, top, '')}\0".encode())
     key.update((folder / netlist).read_bytes())
     stamp = folder / f"{stem}.key"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key.hexdigest():
         stamp.unlink(missing_ok=True)
-        (folder / f"{stem}.ys").write_text(script, encoding="utf-8")
-        arguments = ["-q", "-l", f"{stem}.log", "-s", f"{stem}.ys"]
-        run(
-            tool,
-            arguments,
-            cwd=folder,
-            log=f"{stem}.out",
-            own_log=f"{stem}.log",
-            timeout=TIMEOUT_SECONDS,
-        )
-        stamp.write_text(key.hexdigest(), encoding="utf-8")
+        with draft_folder(stamp.parent) as draft:  # others may be about the same
+            own = (draft.relative_to(folder) / NETLIST).as_posix()
+            write_file(draft / f"{NETLIST}.ys", _script(family, netlist, top, f"{own}.v"))
+            try:
+                run(
+                    tool,
+                    ["-q", "-l", f"{own}.log", "-s", f"{own}.ys"],
+                    cwd=folder,
+                    log=f"{own}.out",
+                    own_log=f"{own}.log",
+                    timeout=TIMEOUT_SECONDS,
+                )
+            except RunError as error:
+                for suffix in LOGS:
+                    _move(draft / f"{NETLIST}{suffix}", folder / f"{stem}{suffix}")
+                raise ToolError(str(error).replace(own, stem)) from error
+            for suffix in (".ys", *LOGS, ".v"):
+                _move(draft / f"{NETLIST}{suffix}", folder / f"{stem}{suffix}")
+        write_file(stamp, key.hexdigest())
     return (folder / f"{stem}.v", *models)
+
+
+def _move(made: Path, place: Path) -> None:
+    if made.is_file():
+        made.replace(place)
 
 
 def _script(family: Family, netlist: str, top: str, verilog: str) -> str:

@@ -69,17 +69,21 @@ class SerialLink:
         """Give the port back."""
         self._serial.close()
 
-    def ask(self, command: int, payload: bytes = b"") -> bytes:
-        """The payload of the board's reply to a request."""
+    def ask(self, command: int, payload: bytes = b"", *, n_bytes: int | None = 0) -> bytes:
+        """The payload of the board's reply to a request, which must have ``n_bytes``.
+
+        None: any number; the caller has to look.
+        """
         name = command_name(command)
+        self._expect_silence(name)
         self.send(request(command, payload))
         head = self.take(HEAD_BYTES, name)
+        if head[:1] != bytes([REPLY_SYNC]):  # its length means nothing
+            raise self._damaged(name)
         rest = self.take(head[2] + CRC_BYTES, name)
         code, body = head[1], rest[:-CRC_BYTES]
         if head + rest != frame(REPLY_SYNC, code, body):
-            raise LinkError(
-                f"port {self.port}: the reply to {name} is damaged; check the cable and --baud"
-            )
+            raise self._damaged(name)
         if code >> 4:
             number = code >> 4
             unknown = f"error {number}, which this weft does not know"
@@ -87,7 +91,33 @@ class SerialLink:
             raise LinkError(f"port {self.port}: the board refused {name}: {reason}", number)
         if code != command:
             raise LinkError(f"port {self.port}: the reply to {name} is one to another request")
+        if n_bytes is not None and len(body) != n_bytes:
+            raise self.wrong(name, f"has {len(body)} bytes of payload, not {n_bytes}")
         return body
+
+    def wrong(self, name: str, what: str) -> LinkError:
+        """The error about a reply that came whole, but cannot be one of this build's board."""
+        return LinkError(
+            f"port {self.port}: the reply to {name} {what}; is another program or another design "
+            "at the port's end?"
+        )
+
+    def _damaged(self, name: str) -> LinkError:
+        return LinkError(
+            f"port {self.port}: the reply to {name} is damaged; check the cable and --baud"
+        )
+
+    def _expect_silence(self, name: str) -> None:
+        """What came before the request would be taken for its reply."""
+        try:
+            early = self._serial.in_waiting
+        except OSError as error:
+            raise self._lost(error) from error
+        if early:
+            raise LinkError(
+                f"port {self.port}: the board sent {early} bytes that nobody asked for before "
+                f"{name}; check the cable and --baud"
+            )
 
     def send(self, data: bytes) -> None:
         """Bytes as they are."""

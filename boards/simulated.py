@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from weft.boards.build_dir import Build
 from weft.boards.top import TOP, BoardTop
+from weft.gen.output import write_file
 from weft.gen.verilog import verilog_of
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.uart import MIN_DIVISOR
@@ -25,7 +26,7 @@ def simulated_board(build: Build, *, timeout_bits: int = TIMEOUT_BITS) -> Iterat
     top = BoardTop(build.link, divisor=MIN_DIVISOR, timeout_bits=timeout_bits)
     folder = build.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    (folder / SOURCE).write_text(verilog_of(top, TOP), encoding="utf-8")
+    write_file(folder / SOURCE, verilog_of(top, TOP))
     sources = (folder / SOURCE, *(build.folder / source for source in build.sources))
     board = UartBoard(sources=sources, workdir=folder, run_dir=build.folder)
     with board.running(divisor=MIN_DIVISOR, linger=2 << timeout_bits) as port:

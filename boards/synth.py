@@ -1,8 +1,6 @@
 """From a build directory to a bitstream: yosys, nextpnr and the family's packer."""
 
 import json
-import math
-import shutil
 from pathlib import Path
 
 from weft.boards.build_dir import Build, merge_report, open_build
@@ -13,7 +11,10 @@ from weft.boards.place_route import run_nextpnr
 from weft.boards.synth_report import SynthReport, Timing, read_stat
 from weft.boards.toolchain import Tool, find_tool, version
 from weft.boards.top import TOP, board_pins, board_verilog
-from weft.nn.errors import ConfigError, FitError, ToolError
+from weft.gen.locks import using
+from weft.gen.output import write_file
+from weft.nn import limits
+from weft.nn.errors import FitError, ToolError
 
 BITSTREAM = "bitstream"
 MULTIPLIERS = ("weft_mul", "weft_dual_mul")
@@ -49,10 +50,10 @@ def synthesise(
     """
     opened = open_build(build)
     family = family_of(opened.board)
-    if clock_mhz is not None and not 0 < clock_mhz < math.inf:
-        raise ConfigError(f"the clock must be a number of MHz above 0, not {clock_mhz:g}")
-    if placements < 1:
-        raise ConfigError(f"placements must be at least 1, not {placements}")
+    limits.CLOCK_MHZ.check(clock_mhz)
+    limits.SEED.check(seed)
+    limits.PLACEMENTS.check(placements)
+    limits.TIMEOUT.check(timeout)
     hz = design_hz(opened.board) if clock_mhz is None else clock_mhz * 1e6
     job = Job(
         build=opened,
@@ -66,11 +67,18 @@ def synthesise(
     names = ("yosys", family.nextpnr, family.packer) if place_and_route else ("yosys",)
     tools = [find_tool(name) for name in names]
     (build / FOLDER).mkdir(exist_ok=True)
-    (build / job.files.netlist).unlink(missing_ok=True)
-    if place_and_route:
-        for old in build.glob(f"{BITSTREAM}.*"):  # never leave the one of an earlier run
-            old.unlink()
+    with using(build), using(build / FOLDER, alone=True):
+        return _synthesise(job, tools, place_and_route, allow_timing_failure)
 
+
+def _synthesise(
+    job: Job, tools: list[Tool], place_and_route: bool, allow_timing_failure: bool
+) -> SynthReport:
+    """All stages, each with its part of the report."""
+    build = job.build.folder
+    (build / job.files.netlist).unlink(missing_ok=True)
+    if place_and_route:  # never leave the one of an earlier run
+        (build / _bitstream(job)).unlink(missing_ok=True)
     report = _map(job, tools)
     merge_report(build, "synthesis", report.to_json())
     if not place_and_route:
@@ -128,8 +136,7 @@ def vendor_sources(build: Build, family: str) -> list[str]:
         missing = path.stem in MULTIPLIERS and not build.board.budget.dsp
         if path.parent.name == "cells" and vendor.is_file() and not missing:
             own = Path(FOLDER) / "cells" / path.name
-            (build.folder / own).parent.mkdir(exist_ok=True)
-            shutil.copyfile(vendor, build.folder / own)
+            write_file(build.folder / own, vendor.read_bytes())
             path = own
         chosen.append(path.as_posix())
     return chosen
@@ -167,7 +174,7 @@ def finish_netlist(family: Family, netlist: Path, top: str) -> tuple[int, int]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ToolError(f"{netlist}: not the netlist that was expected: {error}") from error
     changes = family.finish_netlist(module)
-    netlist.write_text(json.dumps(data), encoding="utf-8")
+    write_file(netlist, json.dumps(data))
     return changes
 
 
@@ -175,16 +182,16 @@ def _write_inputs(job: Job) -> None:
     """Board top, constraints and yosys' script."""
     build, board = job.build, job.board
     text = board_verilog(board, job.pll, build.link)
-    (build.folder / FOLDER / f"{TOP}.v").write_text(text, encoding="utf-8")
+    write_file(build.folder / FOLDER / f"{TOP}.v", text)
     constraints = job.family.constraints(board_pins(board), board.clock)
-    (build.folder / job.files.constraints).write_text(constraints, encoding="utf-8")
+    write_file(build.folder / job.files.constraints, constraints)
     sources = [f"{FOLDER}/{TOP}.v", *vendor_sources(build, job.family.name)]
     script = [
         *(f'read_verilog "{source}"' for source in sources),
         job.family.synth_command(board.device, TOP, job.files.netlist),
         f"tee -q -o {FOLDER}/stat.json stat -json",
     ]
-    (build.folder / FOLDER / "yosys.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
+    write_file(build.folder / FOLDER / "yosys.ys", "\n".join(script) + "\n")
 
 
 def _pack(job: Job, packer: Tool) -> str:
@@ -192,6 +199,10 @@ def _pack(job: Job, packer: Tool) -> str:
     job.progress(f"{job.family.packer}: bitstream")
     arguments = job.family.pack_arguments(job.board.device, job.files)
     job.run(packer, arguments, f"{job.family.packer}.log")
-    name = f"{BITSTREAM}.{job.family.bitstream_suffix}"
-    shutil.copyfile(job.build.folder / job.files.bitstream, job.build.folder / name)
-    return name
+    folder = job.build.folder
+    write_file(folder / _bitstream(job), (folder / job.files.bitstream).read_bytes())
+    return _bitstream(job)
+
+
+def _bitstream(job: Job) -> str:
+    return f"{BITSTREAM}.{job.family.bitstream_suffix}"

@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from weft.gen.process import call
 from weft.nn.errors import ToolError
 from weft.nn.value import Value
 
@@ -116,7 +116,7 @@ def version(tool: Tool) -> str:
 
 def _asked_version(tool: Tool, option: str) -> str:
     try:
-        done = subprocess.run(
+        done = call(
             [tool.command, option],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -146,22 +146,18 @@ def run(
     start = time.monotonic()
     with (cwd / log).open("wb") as stream:
         try:
-            process = subprocess.Popen(
+            code: int | None = call(
                 words,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a group of its own, so that its children end with it
-            )
+                timeout=timeout,
+            ).returncode
         except OSError as error:
             raise ToolError(f"{tool.name} does not start ({tool.command}): {error}") from error
-        try:
-            code: int | None = process.wait(timeout)
         except subprocess.TimeoutExpired:
             code = None
-        finally:
-            _stop(process)
     seconds = time.monotonic() - start
     if code == 0:
         return seconds
@@ -170,13 +166,6 @@ def run(
     message = _message(tool, words, code, timeout, logs[0])
     excerpt = "".join(f"\n  | {line}" for line in error_excerpt(output))
     raise RunError(message + excerpt, timed_out=code is None, output=output, seconds=seconds)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children if it is still running."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _message(tool: Tool, words: list[str], code: int | None, timeout: float, log: Path) -> str:

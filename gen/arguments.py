@@ -2,15 +2,24 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import weft
+from weft.nn import limits
+from weft.nn.errors import ConfigError
 
 EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs differ;
-2 does not fit; 3 an outside tool failed; 130 interrupted"""
+2 does not fit; 3 an outside tool or a board failed; 70 a fault of weft; 130 interrupted;
+141 output closed"""
 
 
+INPUTS = (
+    ".npz with an array of samples for each input, by name; of one input also as x or by its shape "
+    "alone. Other arrays (labels) are left alone"
+)
+OUTPUTS = ".npz for the outputs, by name, and once more the first one as y"
 RANGES = ("minmax", "percentile", "mse")
 """``weft.nn.quantise.calibration.METHODS``, whose import takes a second."""
 
@@ -69,8 +78,10 @@ def _check(command: argparse.ArgumentParser) -> None:
 
 
 def _sizes(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--lanes", type=positive, help="input channels per word")
-    command.add_argument("--columns", type=positive, help="output channels per weight tile")
+    command.add_argument("--lanes", type=number(limits.LANES), help="input channels per word")
+    command.add_argument(
+        "--columns", type=number(limits.COLUMNS), help="output channels per weight tile"
+    )
     command.add_argument(
         "--requant-lanes",
         type=requant_pair,
@@ -78,7 +89,9 @@ def _sizes(command: argparse.ArgumentParser) -> None:
         help="results requantised per cycle: behind the array and the vector unit",
     )
     command.add_argument(
-        "--cycles", type=positive, help="the smallest engine that takes at most so many"
+        "--cycles",
+        type=number(limits.CYCLES),
+        help="the smallest engine that takes at most so many",
     )
 
 
@@ -109,7 +122,7 @@ def _quantise(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
     _ranges(command)
-    command.add_argument("--samples", type=positive, help="only the first so many")
+    command.add_argument("--samples", type=number(limits.SAMPLES), help="only the first so many")
     _json(command)
 
 
@@ -124,17 +137,19 @@ def _ranges(command: argparse.ArgumentParser) -> None:
 
 def _simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
-    command.add_argument("--inputs", type=Path, help=".npz with the inputs (default: random codes)")
-    command.add_argument("--samples", type=positive, help="how many of them (default: 4)")
+    command.add_argument("--inputs", type=Path, help=f"{INPUTS} (default: random codes)")
+    command.add_argument(
+        "--samples", type=number(limits.SAMPLES), help="how many of them (default: 4)"
+    )
     command.add_argument("--trace", type=Path, help="record all signals in this file")
     _json(command)
 
 
 def _reference(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
-    command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
-    command.add_argument("-o", "--output", type=Path, required=True, help=".npz for the outputs")
-    command.add_argument("--samples", type=positive, help="only the first so many")
+    command.add_argument("--inputs", type=Path, required=True, help=INPUTS)
+    command.add_argument("-o", "--output", type=Path, required=True, help=OUTPUTS)
+    command.add_argument("--samples", type=number(limits.SAMPLES), help="only the first so many")
     _json(command)
 
 
@@ -142,23 +157,31 @@ def _synth(command: argparse.ArgumentParser) -> None:
     command.add_argument("build", type=Path, help="build directory")
     command.add_argument("--yosys-only", action="store_true", help="stop before place and route")
     command.add_argument(
-        "--clock", type=float, metavar="MHZ", help="the design's clock (default: the board's own)"
+        "--clock",
+        type=number(limits.CLOCK_MHZ),
+        metavar="MHZ",
+        help="the design's clock (default: the board's own)",
     )
     command.add_argument(
         "--allow-timing-failure",
         action="store_true",
         help="write the bitstream even if the clock is not met",
     )
-    command.add_argument("--seed", type=int, default=1, help="first seed of place and route")
+    command.add_argument(
+        "--seed", type=number(limits.SEED), default=1, help="first seed of place and route"
+    )
     command.add_argument(
         "--placements",
-        type=positive,
+        type=number(limits.PLACEMENTS),
         default=1,
         metavar="N",
         help="place with N seeds and route the one that looks fastest (default: 1)",
     )
     command.add_argument(
-        "--timeout", type=float, default=3600, help="seconds for each tool run (default: 3600)"
+        "--timeout",
+        type=number(limits.TIMEOUT),
+        default=3600,
+        help="seconds for each tool run (default: 3600)",
     )
     _json(command)
 
@@ -177,13 +200,15 @@ def _run(command: argparse.ArgumentParser) -> None:
         help='serial port of the board; "sim" for a simulated one, "netlist" for the simulated '
         "netlist of the last weft synth",
     )
-    command.add_argument("--inputs", type=Path, required=True, help=".npz with the inputs")
-    command.add_argument("-o", "--output", type=Path, help=".npz for the outputs")
-    command.add_argument("--samples", type=positive, help="only the first so many")
+    command.add_argument("--inputs", type=Path, required=True, help=INPUTS)
+    command.add_argument("-o", "--output", type=Path, help=OUTPUTS)
+    command.add_argument("--samples", type=number(limits.SAMPLES), help="only the first so many")
     command.add_argument(
         "--check", action="store_true", help="compare the outputs with the reference, bit for bit"
     )
-    command.add_argument("--baud", type=positive, help="bits per second (default: the bitstream's)")
+    command.add_argument(
+        "--baud", type=number(limits.BAUD), help="bits per second (default: the bitstream's)"
+    )
     command.add_argument(
         "--upload",
         action="store_true",
@@ -195,17 +220,22 @@ def _run(command: argparse.ArgumentParser) -> None:
 def requant_pair(text: str) -> tuple[int, int]:
     """``8`` or ``8+2``: lanes of the array's and the vector unit's output path."""
     array, plus, vector = text.partition("+")
+    limit = limits.REQUANT_LANES
     try:
-        return positive(array), positive(vector if plus else array)
-    except (ValueError, argparse.ArgumentTypeError):
+        return int(limit.parse(array)), int(limit.parse(vector if plus else array))
+    except ConfigError:
         raise argparse.ArgumentTypeError(
-            f"must be a number of at least 1, or two as in 8+2, not {text!r}"
+            f"must be {limit}, or two as in 8+2, not {text[:40]!r}"
         ) from None
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1; argparse reports anything else."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+def number(limit: limits.Limit) -> Callable[[str], float]:
+    """How argparse reads a number within limits."""
+
+    def parse(text: str) -> float:
+        try:
+            return limit.parse(text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse

@@ -3,23 +3,28 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import weft
 from weft.gen import fusesoc, hardware, images, soc
+from weft.gen.build_check import check_graph, check_manifest, check_pair
 from weft.gen.c_header import header
+from weft.gen.drafts import NEW, draft_folder
+from weft.gen.locks import using
+from weft.gen.output import put_folder
+from weft.gen.rebuild import MANIFEST, take_over
 from weft.gen.report import prediction
 from weft.mapper.plan import Plan
 from weft.nn.errors import ConfigError
+from weft.nn.files import read_object
 from weft.nn.graph import Graph
 
 CELLS = Path(__file__).parent.parent / "hw" / "cells" / "generic"
-MANIFEST = "manifest.json"
 TOOLS = ("amaranth", "numpy", "onnx", "ortools")
 """Packages whose version decides what is generated."""
 
@@ -38,15 +43,21 @@ class Build:
         """Its Verilog files."""
         return [self.folder / name for name in self.manifest["sources"]]
 
+    @property
+    def files(self) -> list[Path]:
+        """All that the manifest lists, and the manifest."""
+        return [self.folder / name for name in (MANIFEST, *self.manifest["files"])]
+
 
 def write_build(
     folder: Path, graph: Graph, plan: Plan, board: dict[str, Any], *, fixed: bool = False
-) -> None:
-    """Write a build directory, all or nothing; an earlier build of that name is replaced.
+) -> list[str]:
+    """Write a build directory, all or nothing, in the place of an earlier build of that name.
 
+    What stays of that one is said in ``rebuild``; returns the lines that the user has to read.
     board: the whole board file, as plain data. fixed: neither link nor bus can write the memory
-    images. Raises ConfigError when ``folder`` is there and is not a build directory, or cannot be
-    written, or when a fixed network would have to be uploaded.
+    images. Raises ConfigError when ``folder`` is there and is not a build directory, is in use, or
+    cannot be written, or when a fixed network would have to be uploaded.
     """
     check_folder(folder)
     if fixed and plan.engine.streamed:
@@ -57,34 +68,28 @@ def write_build(
     manifest = _manifest(plan, board)
     if fixed:
         manifest["image_limits"] = [0] * len(manifest["image_limits"])
+    place = folder.resolve()  # "." and links have no name of their own
     try:
-        _write(folder.resolve(), graph, plan, manifest)  # "." and links have no name of their own
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with using(folder, alone=True), draft_folder(place.parent) as holder:
+            draft = holder / NEW
+            draft.mkdir()
+            _fill(draft, graph, plan, manifest)
+            lines = take_over(place, draft, _checksum) if place.exists() else []
+            put_folder(draft, place)
+    except FileExistsError as error:
+        what = "was made by another command meanwhile" if place.is_dir() else "cannot be written"
+        raise ConfigError(f"{folder} {what}: {error.strerror}") from error
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
-
-
-def _write(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    draft, old = work / "new", work / "old"
-    try:
-        draft.mkdir()
-        _fill(draft, graph, plan, manifest)
-        if folder.exists():
-            os.replace(folder, old)
-        try:
-            os.replace(draft, folder)
-        except OSError:
-            if old.exists():
-                os.replace(old, folder)
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    return lines
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ConfigError unless ``folder`` is free, empty or an earlier build."""
+    """Raise ConfigError unless ``folder`` is free, empty or an earlier build, and not in use."""
     if folder.is_dir():
+        with using(folder, alone=True):
+            pass
         if any(folder.iterdir()) and not _is_build(folder):
             raise ConfigError(
                 f"{folder} is not empty and not a build directory; choose another one with -o"
@@ -96,7 +101,7 @@ def check_folder(folder: Path) -> None:
 def _is_build(folder: Path) -> bool:
     """Whether weft wrote it: other programs have a manifest.json, too."""
     try:
-        return "plan_hash" in _load(folder / MANIFEST)
+        return "plan_hash" in read_object(folder / MANIFEST)
     except ConfigError:
         return False
 
@@ -178,39 +183,46 @@ def read_build(folder: Path) -> Build:
             f"{folder} is not a build directory: it has no {MANIFEST}; "
             f"make one with `weft compile MODEL.onnx --board NAME -o {folder}`"
         )
-    manifest = _load(folder / MANIFEST)
+    manifest = read_object(folder / MANIFEST)
     sums = manifest.get("files")
     if not isinstance(sums, dict) or not isinstance(manifest.get("sources"), list):
         raise ConfigError(
             f"{folder / MANIFEST} is not a manifest of weft {weft.__version__}; "
             "compile the model again"
         )
-    values = []
-    for name, kind in (("graph.json", Graph), ("plan.json", Plan)):
-        data = _load(folder / name)
-        try:
-            values.append(kind.from_json(data))
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"{folder / name} is not a {kind.__name__.lower()} of weft {weft.__version__} "
-                f"({error}); compile the model again"
-            ) from error
-        if sums.get(name) != _checksum(folder / name):
-            raise ConfigError(
-                f"{folder / name} was changed after it was written (its checksum differs from the "
-                "manifest's); compile the model again"
-            )
-    return Build(folder=folder, graph=values[0], plan=values[1], manifest=manifest)
+    with _expected(folder / "graph.json", "a graph"):
+        graph = Graph.from_json(_read_sound(folder / "graph.json", sums))
+        check_graph(graph)
+    with _expected(folder / "plan.json", "a plan"):
+        plan = Plan.from_json(_read_sound(folder / "plan.json", sums))
+        check_pair(graph, plan)
+        derived = _manifest(plan, {})
+    with _expected(folder / MANIFEST, "the manifest"):
+        check_manifest(manifest, derived)
+    return Build(folder=folder, graph=graph, plan=plan, manifest=manifest)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; compile the model again") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a JSON object; compile the model again")
+def _read_sound(path: Path, sums: dict[str, Any]) -> dict[str, Any]:
+    """A JSON file's contents, unless it was changed after it was written."""
+    data = read_object(path)
+    if sums.get(path.name) != _checksum(path):
+        raise ConfigError(
+            f"{path} was changed after it was written (its checksum differs from the "
+            "manifest's); compile the model again"
+        )
     return data
+
+
+@contextmanager
+def _expected(path: Path, what: str) -> Iterator[None]:
+    """Say of a ValueError which file is not what it should be."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} is not {what} of weft {weft.__version__} ({error!s:.500}); compile "
+            "the model again"
+        ) from error
 
 
 def _json(value: Any) -> str:

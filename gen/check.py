@@ -1,17 +1,21 @@
 """``weft check``: what would become of a model, before anything is built."""
 
-import tempfile
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weft.gen.calibrate import calibrated
+from weft.gen.output import scratch_folder
+from weft.gen.report import step_cycles
+from weft.gen.saturation import saturation_notes
 from weft.mapper.cost import cycles as cycles_of
 from weft.mapper.cost import program_cycles
 from weft.mapper.external import external_memory_of
-from weft.mapper.plan import Engine, Memories
+from weft.mapper.plan import Engine, Memories, Step
 from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets, plan, search
 from weft.mapper.target import Target
@@ -21,10 +25,12 @@ from weft.nn.graph import Conv, Graph
 from weft.nn.importer import quantising
 from weft.nn.onnx_model import load
 from weft.nn.pending_conv import INEXACT
+from weft.nn.quantise.losses import Loss, losses
 from weft.nn.quantise.static import float_inputs, quantise
-from weft.nn.survey import Survey, by_name, survey
+from weft.nn.survey import Survey, by_name, makers, survey
 
 MADE_UP = "a float model, checked as if quantised; --calibrate data.npz is needed to compile it"
+PUT_IN = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ def check(
     sizes: pinned sizes of the engine, as ``mapper.search.plan`` takes them. Raises ModelError for a
     file that is no usable model at all, ConfigError for calibration data or sizes.
     """
-    looked, notes = _look(model, calibrate, ranges)
+    looked, notes, lost = _look(model, calibrate, ranges)
     figures: dict[str, Any] = {
         "model": str(model),
         "supported": looked.refusals == 0,
@@ -63,12 +69,14 @@ def check(
         error = ModelError(f"{model} is not supported as it is: {_reasons(count)}")
         return Answer(figures=figures, error=error)
     figures["notes"] = notes + list(looked.graph.notes)
+    if calibrate is not None:
+        figures["outputs"] = [vars(loss) for loss in lost]
     figures["macs"] = looked.graph.macs
     figures["accumulators"] = accumulators(looked.graph)
     if target is None:
         return Answer(figures=figures, error=None)
     fit = _fit_outside if external_memory else _fit
-    figures["board"], error = fit(looked.simplified, target, sizes)
+    figures["board"], error = fit(looked, looked.simplified, target, sizes)
     return Answer(figures=figures, error=error)
 
 
@@ -76,24 +84,37 @@ def _reasons(count: int) -> str:
     return "1 reason" if count == 1 else f"{count} reasons"
 
 
-def _look(model: Path, data: Path | None, ranges: str) -> tuple[Survey, list[str]]:
-    """The survey of a model, quantised first where it is a float one."""
+def _look(
+    model: Path, data: Path | None, ranges: str
+) -> tuple[Survey, list[str], tuple[Loss, ...]]:
+    """The survey of a model, quantised first where it is a float one, and what that costs."""
     is_float = not is_tflite(model) and quantising(load(model).nodes) is None
     if not is_float and data is None:
-        return survey(model), []
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+        looked = survey(model)
+        return looked, [] if is_tflite(model) else saturation_notes(model, looked), ()
+    with scratch_folder() as folder:
         target = Path(folder, model.name)
         try:
-            if data is not None:
-                calibrated(model, data, target, ranges)
-                return survey(target), []
-            quantise(model, _noise(model), target, ranges)
+            if data is None:
+                quantise(model, _noise(model), target, ranges)
+                return _own(survey(target), model), [MADE_UP], ()
+            used = calibrated(model, data, target, ranges)
         except ModelError as error:
             named = by_name(model)
             if named.refusals == 0:
                 raise
-            return named, [str(error)]
-        return survey(target), [MADE_UP]
+            return named, [str(error)], ()
+        looked = _own(survey(target), model)
+        if looked.graph is None:
+            return looked, [], ()
+        return looked, [], losses(model, target, looked.graph, used.inputs)
+
+
+def _own(looked: Survey, model: Path) -> Survey:
+    """Without the nodes that quantising put into the model, of which its author knows nothing."""
+    names = {node.name for node in load(model).nodes}
+    kept = [f for f in looked.findings if f.operator not in PUT_IN or f.node in names]
+    return replace(looked, findings=tuple(kept))
 
 
 def _noise(model: Path) -> dict[str, np.ndarray]:
@@ -128,18 +149,19 @@ def accumulators(graph: Graph) -> dict[str, Any]:
 
 
 def _fit(
-    graph: Graph, target: Target, sizes: dict[str, Any]
+    looked: Survey, graph: Graph, target: Target, sizes: dict[str, Any]
 ) -> tuple[dict[str, Any], WeftError | None]:
     """How the network does on a board: the engine, cycles and resources, or what is short."""
     try:
         chosen = plan(graph, target, **sizes)
     except (FitError, ModelError) as error:
         return {"name": target.name, "fits": False, "short": str(error)}, error
-    return _fitting(target, chosen.engine, chosen.engine, cycles_of(chosen)), None
+    figures = _fitting(target, chosen.engine, chosen.engine, cycles_of(chosen))
+    return figures | {"nodes": by_node(looked, chosen.engine, chosen.steps)}, None
 
 
 def _fit_outside(
-    graph: Graph, target: Target, sizes: dict[str, Any]
+    looked: Survey, graph: Graph, target: Target, sizes: dict[str, Any]
 ) -> tuple[dict[str, Any], WeftError | None]:
     """The same for a board with memory outside the chip, and what that has to hold and to give."""
     try:
@@ -152,12 +174,30 @@ def _fit_outside(
     seconds = cycles / target.clock_hz
     return {
         **figures,
+        "nodes": by_node(looked, chosen.engine, chosen.steps),
         "external_memory": {
             "bytes": outside.weights + outside.activations,
             "bytes_per_inference": outside.traffic,
             "megabytes_per_second": round(outside.traffic / seconds / 1e6, 1),
         },
     }, None
+
+
+def by_node(looked: Survey, engine: Engine, steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """The cycles of each of the model's nodes, the most expensive one first; all of them in sum.
+
+    What came from no node of its own has the name ''.
+    """
+    nodes = [(finding.node, finding.operator) for finding in looked.findings]
+    maker_of = makers(nodes)
+    cycles: Counter[tuple[str, str]] = Counter()
+    for step, own in zip(steps, step_cycles(engine, steps), strict=True):
+        maker = maker_of(step.name)
+        cycles[("", step.operator) if maker is None else nodes[maker]] += own
+    return [
+        {"node": node, "operator": operator, "cycles": own}
+        for (node, operator), own in cycles.most_common()
+    ]
 
 
 def _fitting(target: Target, engine: Engine, built: Engine, cycles: int) -> dict[str, Any]:

@@ -1,43 +1,57 @@
 """The command line: ``weft COMMAND``. Results go to stdout, the log to stderr."""
 
 import argparse
+import io
 import json
-import signal
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 
+from weft.gen import interrupt
 from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.gen.check_tables import tables
 from weft.gen.data import different, load_inputs, save_outputs
+from weft.gen.drafts import tidy
+from weft.gen.faults import ending, settle_output
+from weft.gen.locks import using
 from weft.gen.operators_page import operators_page
+from weft.gen.output import check_file, output_file, scratch_folder
 from weft.gen.report import prediction
 from weft.mapper.search import plan
-from weft.nn.errors import ModelError, WeftError
+from weft.nn.equivalence import sample_count
+from weft.nn.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import SUPPORTED
 from weft.nn.simplify import compare, simplify
 
-INTERRUPTED = 130
-ENDINGS = (signal.SIGTERM, signal.SIGHUP)
-"""Taken like Ctrl-C, so that no tool outlives the command that started it."""
+if TYPE_CHECKING:
+    from weft.gen.calibrate import Calibration
 
 # Names of nodes and files are printed as they are: no markup, no emoji.
 # A file or a pipe has no width: tables there are as wide as they need.
 PIPE_WIDTH = 200
-out = Console(
+
+
+class Pipe(Console):
+    """A console whose reader may go away: an error like any other, not an exit in its midst."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = Pipe(
     highlight=False,
     soft_wrap=True,
     markup=False,
@@ -50,17 +64,24 @@ log = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = parser().parse_args(words)
-    for number in ENDINGS:
-        if signal.getsignal(number) is signal.SIG_DFL:  # not what nohup ignores
-            signal.signal(number, signal.default_int_handler)
+    interrupt.while_running()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return COMMANDS[args.command](args)
-    except WeftError as error:
-        log.print(f"weft {args.command}: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        log.print(f"weft {args.command}: interrupted")
-        return INTERRUPTED
+        tidy(vars(args).get("build"), vars(args).get("output"))
+        with using(args.build) if "build" in args else nullcontext():
+            code = COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return code
+    except (Exception, KeyboardInterrupt) as error:
+        settle_output()
+        message, code = ending(error, sys.argv[1:] if words is None else words)
+        if message:
+            log.print(f"weft {args.command}: {message}")
+        if isinstance(error, KeyboardInterrupt):
+            interrupt.leave()
+        return code
 
 
 def _compile(args: argparse.Namespace) -> int:
@@ -75,7 +96,11 @@ def _compile(args: argparse.Namespace) -> int:
     graph = imported if args.no_simplify else simplify(imported)
     log.print(f"imported {args.model}: {len(imported.operators)} operators, {graph.macs:,} MACs")
     if graph != imported:
-        log.print(f"{compare(imported, graph)}; every output bit is unchanged")
+        tried = sample_count(imported)
+        log.print(
+            f"{compare(imported, graph)}; every output bit is unchanged (compared on {tried} "
+            "random and extreme inputs)"
+        )
     chosen = plan(
         graph,
         target,
@@ -84,7 +109,8 @@ def _compile(args: argparse.Namespace) -> int:
         requant_lanes=args.requant_lanes,
         cycles=args.cycles,
     )
-    write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed)
+    for line in write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed):
+        log.print(line)
     figures = prediction(chosen) | {
         "build": str(args.output),
         "board": board.name,
@@ -133,32 +159,53 @@ def _import(args: argparse.Namespace) -> Graph:
     """The model's graph as it is, quantised first where calibration data are given."""
     if args.calibrate is None:
         return import_model(args.model, simplify=False)
+    from weft.nn.quantise.losses import losses
+
+    with _quantised(args, args.model.name) as (model, used):
+        graph = import_model(model, simplify=False)
+        lost = losses(args.model, model, graph, used.inputs)
+    note = f"quantised from float: ranges by {args.ranges} over {used.samples} samples"
+    return graph.replace(notes=(note, *map(str, lost), *graph.notes))
+
+
+@contextmanager
+def _quantised(
+    args: argparse.Namespace, name: str, samples: int | None = None
+) -> Iterator[tuple[Path, "Calibration"]]:
+    """The int8 form of a float model, as a file as long as the block, and what it was made with.
+
+    What is wrong with it is said of the model that the user gave.
+    """
     from weft.gen.calibrate import calibrated
 
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
-        model = Path(folder, args.model.name)
-        samples = calibrated(args.model, args.calibrate, model, args.ranges)
-        graph = import_model(model, simplify=False)
-    note = f"quantised from float: ranges by {args.ranges} over {samples} samples"
-    return graph.replace(notes=(note, *graph.notes))
+    with scratch_folder() as folder:
+        path = folder / name
+        try:
+            yield path, calibrated(args.model, args.calibrate, path, args.ranges, samples)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(path), str(args.model))) from error
 
 
 def _quantise(args: argparse.Namespace) -> int:
-    from weft.gen.calibrate import calibrated
+    from weft.nn.quantise.losses import losses
 
-    samples = calibrated(args.model, args.calibrate, args.output, args.ranges, args.samples)
-    try:
-        graph = import_model(args.output)
-    except ModelError:  # no file is left that compiling it would refuse
-        args.output.unlink()
-        raise
+    inputs = (args.model, args.calibrate)
+    check_file(args.output, inputs)
+    with _quantised(args, args.output.name, args.samples) as (model, used):
+        graph = import_model(model)  # no file is written that compiling it would refuse
+        lost = losses(args.model, model, graph, used.inputs)
+        with output_file(args.output, inputs) as draft:
+            shutil.copyfile(model, draft)
     figures = {
         "output": str(args.output),
         "ranges": args.ranges,
-        "samples": samples,
+        "samples": used.samples,
         "operators": len(graph.operators),
+        "outputs": [vars(loss) for loss in lost],
     }
-    _show(args, figures, f"{args.model}: quantised")
+    _show(args, figures, f"{args.model}: quantised", ("outputs",))
+    for loss in lost:
+        log.print(str(loss))
     for note in graph.notes:
         log.print(f"note: {note}")
     return 0
@@ -179,9 +226,11 @@ def _simulate(args: argparse.Namespace) -> int:
 
 def _reference(args: argparse.Namespace) -> int:
     build = read_build(args.build)
+    read = (args.inputs, *build.files)
+    check_file(args.output, read)
     inputs = load_inputs(args.inputs, build.graph, args.samples)
     outputs = reference_model(build.graph, inputs)
-    save_outputs(args.output, outputs)
+    save_outputs(args.output, outputs, read)
     shapes = {name: list(array.shape) for name, array in outputs.items()}
     _show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
     return 0
@@ -219,6 +268,9 @@ def _run(args: argparse.Namespace) -> int:
     from weft.boards.device import Device
 
     build = read_build(args.build)
+    read = (args.inputs, *build.files)
+    if args.output is not None:
+        check_file(args.output, read)
     inputs = load_inputs(args.inputs, build.graph, args.samples)
     with _bar() as progress:
         upload = True if args.upload else None
@@ -228,7 +280,7 @@ def _run(args: argparse.Namespace) -> int:
             result = device.run(inputs)
             seconds = time.perf_counter() - begin
     if args.output is not None:
-        save_outputs(args.output, result.outputs)
+        save_outputs(args.output, result.outputs, read)
     labels = result.labels
     predicted = prediction(build.plan)["cycles"]
     checked, differences = {}, []
@@ -288,17 +340,20 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _boards(args: argparse.Namespace) -> int:
     from weft.boards.board import list_boards, load_board
+    from weft.boards.families.lookup import design_hz
 
     boards = [load_board(name) for name in list_boards()]
     if args.json:
-        _print_json({board.name: board.to_json() for board in boards})
+        _print_json(
+            {board.name: board.to_json() | {"design_hz": design_hz(board)} for board in boards}
+        )
         return 0
-    table = Table("board", "device", "clock MHz", "LUT", "DSP", "block RAM")
+    table = Table("board", "device", "clock MHz", "oscillator MHz", "LUT", "DSP", "block RAM")
     for board in boards:
         budget = board.budget
-        clock = f"{board.clock.hz / 1e6:g}"
+        clocks = (f"{hz / 1e6:g}" for hz in (design_hz(board), board.clock.hz))
         table.add_row(
-            board.name, board.device.name, clock, *map(str, (budget.lut, budget.dsp, budget.bram))
+            board.name, board.device.name, *clocks, *map(str, (budget.lut, budget.dsp, budget.bram))
         )
     out.print(table)
     return 0

@@ -1,70 +1,52 @@
 """Data files: arrays by the names of a network's inputs."""
 
-import contextlib
-import os
 import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from weft.gen.npz import Member, members
+from weft.gen.output import output_file
+from weft.nn import limits
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy and zipfile raise for files that are damaged or something else."""
 
 
 def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[str, np.ndarray]:
     """Arrays [n, ...] for every input of the network from an .npz file.
 
     An array is found by the input's name; a network with one input also takes the array ``x``, or
-    the only one of the right shape. ``samples`` keeps the first so many. Raises ConfigError.
+    the only one of the right shape. Other arrays (labels, inputs that nothing depends on) may be
+    there. Numbers of another type are cast where that changes none of them (uint8 pixels, float64).
+    ``samples`` keeps the first so many. Raises ConfigError.
     """
-    return load_edges(path, graph.inputs, samples)
+    return load_edges(path, graph.inputs, samples, graph.unused_inputs)
 
 
 def load_edges(
-    path: Path, inputs: Sequence[HostEdge], samples: int | None = None
+    path: Path,
+    inputs: Sequence[HostEdge],
+    samples: int | None = None,
+    unused: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """``load_inputs`` for these inputs."""
-    arrays = _load(path)
+    """``load_inputs`` for these inputs. unused: names of arrays that belong to none of them."""
+    limits.SAMPLES.check(samples)
+    arrays = members(path)
+    for name in unused:
+        arrays.pop(name, None)
     edges = {edge.name: edge for edge in inputs}
     found = {name: _find(path, arrays, edge, len(edges) == 1) for name, edge in edges.items()}
-    counts = {name: len(array) for name, array in found.items()}
+    counts = {name: member.shape[0] for name, member in found.items()}
     if len(set(counts.values())) > 1:
         raise ConfigError(f"{path}: inputs have different numbers of samples: {counts}")
     available = next(iter(counts.values()))
     if samples is not None and samples > available:
         raise ConfigError(f"{path} has {available} samples, fewer than --samples {samples}")
-    return {name: array[:samples] for name, array in found.items()}
+    return {name: _cast(found[name], edge.dtype, samples) for name, edge in edges.items()}
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """As np.load does it, whose own object complains on stderr about damaged files."""
-    arrays = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".npy"):
-                    with archive.open(name) as member:
-                        array = np.lib.format.read_array(member, allow_pickle=False)
-                    arrays[name.removesuffix(".npy")] = array
-    except UNREADABLE as error:
-        raise ConfigError(f"{path} is not a readable .npz file: {error}") from error
-    return arrays
-
-
-def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool) -> np.ndarray:
+def _find(path: Path, arrays: dict[str, Member], edge: HostEdge, alone: bool) -> Member:
     names = [edge.name, "x"] if alone else [edge.name]
     fitting = [n for n, a in arrays.items() if a.ndim > 0 and a.shape[1:] == edge.shape]
     if alone and len(fitting) == 1:
@@ -72,6 +54,7 @@ def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool
     for name in names:
         if name in arrays:
             array = arrays[name]
+            array.check()
             if array.shape == (0, *edge.shape):
                 raise ConfigError(f"{path}: array {name!r} holds no samples")
             if array.ndim == 0 or array.shape[1:] != edge.shape:
@@ -84,6 +67,23 @@ def _find(path: Path, arrays: dict[str, np.ndarray], edge: HostEdge, alone: bool
     raise ConfigError(
         f"{path} has no array for input {edge.name!r}; it has: {', '.join(arrays) or 'none'}"
     )
+
+
+def _cast(member: Member, wanted: str, samples: int | None) -> np.ndarray:
+    """The numbers as another type. Raises ConfigError with the first that it does not have."""
+    array = member.read(samples)
+    if array.dtype == wanted or array.dtype.kind not in "fiub":
+        return array  # other kinds of things are refused where inputs are encoded
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = array.astype(wanted)
+        changed = (cast.astype(array.dtype) != array) & (array == array)  # NaN is refused there too
+    if changed.any():
+        place = tuple(int(i) for i in np.argwhere(changed)[0])
+        raise ConfigError(
+            f"{member.path}: array {member.name!r} is {array.dtype} and has {array[place]} at "
+            f"{list(place)}, which is no {wanted}; round it first: array.astype(np.{wanted})"
+        )
+    return cast
 
 
 def random_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -111,21 +111,14 @@ def different(expected: dict[str, np.ndarray], actual: dict[str, np.ndarray]) ->
     return lines
 
 
-def save_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
-    """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``."""
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name a file for the outputs")
+def save_outputs(path: Path, outputs: dict[str, np.ndarray], inputs: Iterable[Path] = ()) -> None:
+    """Write outputs by name to an .npz file, all or nothing; the first one also as ``y``.
+
+    inputs: files that must not be overwritten. Raises ConfigError.
+    """
     first = next(iter(outputs.values()))
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with output_file(path, inputs) as draft:
         _save(draft, {"y": first} | outputs)
-        os.replace(draft, path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:

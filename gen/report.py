@@ -1,10 +1,12 @@
 """Figures of a plan for people and programs: cycles by step, resources, memory."""
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from weft.mapper import cost
 from weft.mapper.allocate import Lifetime, peak_live
-from weft.mapper.plan import Plan
+from weft.mapper.plan import Engine, Plan, Step
 from weft.mapper.resources import predict_for
 
 
@@ -40,16 +42,23 @@ def prediction(plan: Plan) -> dict[str, Any]:
     }
 
 
+def step_cycles(engine: Engine, steps: Sequence[Step]) -> list[int]:
+    """How much longer the program takes because of each step, loads included; all of it in sum."""
+    ends = [timing.end for timing in cost.timings(engine, tuple(steps))]
+    latest = [0, *accumulate(ends, max)]
+    return [after - before for before, after in pairwise(latest)]
+
+
 def _steps(plan: Plan) -> list[dict[str, Any]]:
     """One row per step: when it begins and ends, what it takes alone, what bounds it.
 
-    cycles: that the program takes longer because of it, loads included. utilisation: share of the
-    cycles from its begin to its end in which its unit is given a tap.
+    cycles: see ``step_cycles``. utilisation: share of the cycles from its begin to its end in which
+    its unit is given a tap.
     """
     rows = []
-    before = 0
-    for step, timing in zip(plan.steps, cost.timings(plan.engine, plan.steps), strict=True):
-        end = max(before, timing.end)
+    timings = cost.timings(plan.engine, plan.steps)
+    cycles = step_cycles(plan.engine, plan.steps)
+    for step, timing, own in zip(plan.steps, timings, cycles, strict=True):
         rows.append(
             {
                 "name": step.name,
@@ -57,12 +66,11 @@ def _steps(plan: Plan) -> list[dict[str, Any]]:
                 "unit": step.unit.value,
                 "begin": timing.begin,
                 "end": timing.end,
-                "cycles": end - before,
+                "cycles": own,
                 "loads": cost.load_cycles(plan.engine, step),
                 "floor": cost.floor_cycles(step),
                 "utilisation": round(cost.floor_cycles(step) / (timing.end - timing.begin), 4),
                 "bound": step.bound,
             }
         )
-        before = end
     return rows

@@ -5,6 +5,7 @@ import re
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from weft.gen.process import libraries_tools
 from weft.hw.cells import CellLibrary
 
 ESCAPED = re.compile(r"\\\S+ ")
@@ -18,11 +19,12 @@ def verilog_of(component: wiring.Component, name: str) -> str:
     yosys' ABC9 that is the name of a bit of ``sums``, too: it takes one for the other, and ends in
     a failed assertion at best. Here they become ``sums.3``.
     """
-    text = verilog.convert(
-        component,
-        name=name,
-        platform=CellLibrary(),
-        strip_internal_attrs=True,
-        emit_src=False,
-    )
+    with libraries_tools():
+        text = verilog.convert(
+            component,
+            name=name,
+            platform=CellLibrary(),
+            strip_internal_attrs=True,
+            emit_src=False,
+        )
     return ESCAPED.sub(lambda escaped: INDEX.sub(r".\1", escaped[0]), text)

@@ -1,6 +1,8 @@
 """Buffers in activation memory: lifetimes, then offsets with the smallest peak."""
 
+import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
@@ -26,7 +28,7 @@ class Lifetime:
         return self.first_step <= other.last_step and other.first_step <= self.last_step
 
 
-def peak_live(lifetimes: list[Lifetime]) -> int:
+def peak_live(lifetimes: Sequence[Lifetime]) -> int:
     """Words live at the busiest step: no allocation can do with fewer."""
     changes: dict[int, int] = {}  # of the words live, by step
     for x in lifetimes:
@@ -37,12 +39,12 @@ def peak_live(lifetimes: list[Lifetime]) -> int:
 
 def allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
     """An offset in its bank for each buffer; buffers that live at one time do not overlap."""
-    return tuple(
-        buffer for bank in (0, 1) for buffer in _allocate([x for x in lifetimes if x.bank == bank])
-    )
+    banks = (tuple(x for x in lifetimes if x.bank == bank) for bank in (0, 1))
+    return tuple(buffer for bank in banks for buffer in _allocate(bank))
 
 
-def _allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
+@functools.lru_cache(maxsize=64)  # engines with as many lanes ask for the same again and again
+def _allocate(lifetimes: tuple[Lifetime, ...]) -> tuple[Buffer, ...]:
     """One bank's buffers.
 
     First fit by size gives a start; where it exceeds the live peak, CP-SAT looks for better.
@@ -66,19 +68,22 @@ def _allocate(lifetimes: list[Lifetime]) -> tuple[Buffer, ...]:
     )
 
 
-def _peak(lifetimes: list[Lifetime], offsets: list[int]) -> int:
+def _peak(lifetimes: Sequence[Lifetime], offsets: list[int]) -> int:
     return max(x.words + offset for x, offset in zip(lifetimes, offsets, strict=True))
 
 
-def _first_fit(lifetimes: list[Lifetime]) -> list[int]:
+def _first_fit(lifetimes: Sequence[Lifetime]) -> list[int]:
     order = sorted(range(len(lifetimes)), key=lambda i: (-lifetimes[i].words, i))
+    placed: dict[int, set[int]] = {}  # the buffers so far that are live at a step
     offsets: dict[int, int] = {}
     for i in order:
+        steps = range(lifetimes[i].first_step, lifetimes[i].last_step + 1)
         taken = sorted(
             (offsets[j], offsets[j] + lifetimes[j].words)
-            for j in offsets
-            if lifetimes[i].overlaps(lifetimes[j])
+            for j in set().union(*(placed.setdefault(step, set()) for step in steps))
         )
+        for step in steps:
+            placed[step].add(i)
         offset = 0
         for low, high in taken:
             if offset + lifetimes[i].words <= low:
@@ -88,7 +93,7 @@ def _first_fit(lifetimes: list[Lifetime]) -> list[int]:
     return [offsets[i] for i in range(len(lifetimes))]
 
 
-def _solve(lifetimes: list[Lifetime], hint: list[int], limit: int) -> list[int]:
+def _solve(lifetimes: Sequence[Lifetime], hint: list[int], limit: int) -> list[int]:
     model = cp_model.CpModel()
     peak = model.new_int_var(peak_live(lifetimes), limit, "peak")
     starts, spans, times = [], [], []

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from weft.mapper.cost import MIN_FOLLOW_CYCLES, issue_cycles
 from weft.mapper.plan import Follow, Step
-from weft.nn.graph import Add, Graph, Mul, Operator
+from weft.nn.graph import Add, Graph, Mul
 
 
 class Parity:
@@ -20,11 +20,18 @@ class Parity:
 
     def find(self, name: str) -> tuple[str, int]:
         """The representative of a name, and whether the two lie in different banks."""
-        parent, bit = self._parent.get(name, (name, 0))
-        if parent == name:
-            return name, 0
-        root, more = self.find(parent)
-        return root, bit ^ more
+        path = []
+        root, bit = name, 0
+        while root in self._parent:
+            path.append(root)
+            root, more = self._parent[root]
+            bit ^= more
+        found = root, bit
+        for passed in path:  # all of them are next to the root from now on
+            parent_bit = self._parent[passed][1]
+            self._parent[passed] = root, bit
+            bit ^= parent_bit
+        return found
 
     def link(self, a: str, b: str, differ: bool) -> bool:
         """Demand that a and b lie in equal or different banks; False if that cannot be."""
@@ -73,7 +80,9 @@ def follows(
     found = {}
     for gain, index, before, operator in sorted(_candidates(graph, steps, spans), reverse=True):
         del gain
-        first, second = graph_operator(graph, before), graph_operator(graph, operator)
+        first, second = graph.producer(before), graph.producer(operator)
+        assert first is not None
+        assert second is not None
         middle = buffer(first.output)
         reads = {buffer(name) for name in first.inputs}
         if middle in reads or buffer(second.output) in (middle, *reads):
@@ -88,11 +97,6 @@ def follows(
 def _can_differ(parity: Parity, a: str, b: str) -> bool:
     (root_a, bit_a), (root_b, bit_b) = parity.find(a), parity.find(b)
     return root_a != root_b or bit_a != bit_b
-
-
-def graph_operator(graph: Graph, output: str) -> Operator:
-    """The operator that writes a tensor."""
-    return next(operator for operator in graph.operators if operator.output == output)
 
 
 def _candidates(graph: Graph, steps: Sequence[Step], spans: dict[str, tuple[int, int]]):

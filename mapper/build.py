@@ -1,5 +1,6 @@
 """From a graph to a plan, on a given engine: folding, lowering, allocation, memory depths."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from weft.mapper import cost
 from weft.mapper import fold as folding
-from weft.mapper.allocate import Lifetime, allocate, peak_live
+from weft.mapper.allocate import Lifetime, allocate
 from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.chain import gaps
 from weft.mapper.copies import with_copies
@@ -15,6 +16,7 @@ from weft.mapper.loads import loads_of
 from weft.mapper.lower import lower
 from weft.mapper.memory_layout import port_words
 from weft.mapper.nest import extents
+from weft.mapper.pieces import Pieces, busy_cycles
 from weft.mapper.plan import (
     Buffer,
     Content,
@@ -30,9 +32,10 @@ from weft.mapper.program import Place, Program
 from weft.mapper.target import Target
 from weft.mapper.widths import Widths, widths_of
 from weft.nn.graph import Graph, HostEdge, Operator, Rescale, Scaling
+from weft.nn.names import Names
 
 INPUTS, OUTPUTS = "(inputs)", "(outputs)"
-"""Names of the two I/O regions among the buffers."""
+"""Names of the two I/O regions among the buffers, unless a tensor has one of them."""
 
 FOLD_LEVELS = (0, 1, 2)
 """How far to fold first layers: not, kernel columns, kernel rows and columns."""
@@ -40,21 +43,49 @@ FOLD_LEVELS = (0, 1, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A graph whose foldable inputs are stored folded, with its I/O ports."""
+    """A graph whose foldable inputs are stored folded, with its I/O ports.
+
+    regions: names of the buffers of all inputs and all outputs.
+    """
 
     graph: Graph
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    regions: tuple[str, str]
+
+    @functools.cached_property
+    def region_of(self) -> dict[str, str]:
+        """Names of the I/O regions in which tensors lie."""
+        inputs, outputs = self.regions
+        found = {port.edge.tensor: inputs for port in self.inputs}
+        return found | {port.edge.tensor: outputs for port in self.outputs}
+
+    @functools.cached_property
+    def copied(self) -> "Stored":
+        """The same with the copies that memories with a single port need."""
+        return replace(self, graph=with_copies(self.graph, self.region_of))
+
+    @functools.cached_property
+    def pieces(self) -> Pieces:
+        """Its operators, lowered for one engine after the other."""
+        return Pieces(self.graph)
 
 
 def store(graph: Graph, lanes: int, level: int) -> Stored:
     """Fold each input as far as ``level`` says and it helps; lay the ports out one by one."""
     tensors = {tensor.name: tensor for tensor in graph.tensors}
-    copies = _copies(graph)
     operators = list(graph.operators)
-    for name, copy in copies.items():
+    names = Names(tensors)
+    regions = names.new(INPUTS), names.new(OUTPUTS)
+    operator_names = Names(operator.name for operator in operators)
+    given = {edge.tensor for edge in graph.inputs}
+    copies: dict[str, str] = {}
+    for name in dict.fromkeys(edge.tensor for edge in graph.outputs if edge.tensor in given):
+        copies[name] = copy = names.new(f"{name}/copy")
         tensors[copy] = tensors[name].replace(name=copy)
-        operators.append(Rescale(name=copy, output=copy, input=name, scaling=_one()))
+        operators.append(
+            Rescale(name=operator_names.new(copy), output=copy, input=name, scaling=_one())
+        )
     edges = tuple(
         edge.replace(tensor=copies.get(edge.tensor, edge.tensor)) for edge in graph.outputs
     )
@@ -65,8 +96,8 @@ def store(graph: Graph, lanes: int, level: int) -> Stored:
         if way is not None:
             folds[edge.tensor] = way.fold
             tensors[edge.tensor] = way.tensor
-            names = [operator.name for operator in operators]
-            operators[names.index(way.conv.name)] = way.conv
+            places = [operator.output for operator in operators]
+            operators[places.index(way.conv.output)] = way.conv
     changed = graph.replace(
         tensors=tuple(tensors.values()), operators=tuple(operators), outputs=edges
     )
@@ -74,26 +105,12 @@ def store(graph: Graph, lanes: int, level: int) -> Stored:
         graph=changed,
         inputs=_ports(changed, _unique(graph.inputs), lanes, folds),
         outputs=_ports(changed, edges, lanes, {}),
+        regions=regions,
     )
 
 
 def _unique(edges: tuple[HostEdge, ...]) -> list[HostEdge]:
     return list({edge.tensor: edge for edge in edges}.values())
-
-
-def _copies(graph: Graph) -> dict[str, str]:
-    """Names for copies of the network outputs that are also network inputs."""
-    given = {edge.tensor for edge in graph.inputs}
-    taken = {tensor.name for tensor in graph.tensors}
-    copies = {}
-    for edge in graph.outputs:
-        if edge.tensor in given and edge.tensor not in copies:
-            copy = f"{edge.tensor}/copy"
-            while copy in taken:
-                copy += "/copy"
-            copies[edge.tensor] = copy
-            taken.add(copy)
-    return copies
 
 
 def _one() -> Scaling:
@@ -115,7 +132,10 @@ def _ports(graph: Graph, edges, lanes: int, folds: dict) -> tuple[Port, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A plan without addresses and memory contents: enough to know its cycles and resources."""
+    """A plan without addresses and memory contents: enough to know its cycles and resources.
+
+    The steps' addresses are not yet those of the plan.
+    """
 
     stored: Stored
     engine: Engine
@@ -129,23 +149,59 @@ def build(graph: Graph, target: Target, engine: Engine, level: int) -> Plan:
     Raises ModelError where an operator exceeds what the engine's counters or sums can hold.
     """
     stored = store(graph, engine.lanes, level)
-    return complete(draft(stored, engine, widths_of(graph)), target)
+    return complete(draft(outline(stored, engine, widths_of(graph))), target)
 
 
-def draft(stored: Stored, engine: Engine, widths: Widths) -> Draft:
-    """Steps, banks, buffers and memory depths. Raises ModelError as ``build`` does."""
-    region_of = {port.edge.tensor: INPUTS for port in stored.inputs}
-    region_of |= {port.edge.tensor: OUTPUTS for port in stored.outputs}
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """A network on an engine before anything has its time and place: the first step of a draft.
+
+    least: the engine with the depths that its memories have at least; busy: cycles that it takes at
+    least. spans: first and last step of each operator by its output.
+    """
+
+    stored: Stored
+    engine: Engine
+    widths: Widths
+    program: Program
+    spans: dict[str, tuple[int, int]]
+    least: Engine
+    busy: int
+
+
+def outline(stored: Stored, engine: Engine, widths: Widths) -> Outline:
+    """The operators' steps, one after the other. Raises ModelError as ``build`` does."""
     if engine.single_port:
-        stored = replace(stored, graph=with_copies(stored.graph, region_of))
-    program, spans = _lower_all(stored.graph, engine, lambda name: Place())
+        stored = stored.copied
+    pieces = stored.pieces.on(engine)
+    program = Program(graph=stored.graph, engine=engine, place=lambda name: Place())
+    spans = {}
+    for operator, piece in zip(stored.graph.operators, pieces, strict=True):
+        first = len(program.steps)
+        program.append(piece.steps, piece.words)
+        spans[operator.output] = (first, len(program.steps) - 1)
+    return Outline(
+        stored=stored,
+        engine=engine,
+        widths=widths,
+        program=program,
+        spans=spans,
+        least=_fitted(engine, program, (), widths),
+        busy=busy_cycles(engine, pieces),
+    )
+
+
+def draft(outline: Outline) -> Draft:
+    """Steps, banks, buffers and memory depths."""
+    stored, engine = outline.stored, outline.engine
+    program, spans, region_of = outline.program, outline.spans, stored.region_of
     parity = demands(stored.graph, region_of, engine.single_port)
     following: dict[int, Follow] = {}
     if not engine.compact:
         following = follows(stored.graph, program.steps, spans, region_of, parity)
     lifetimes = _lifetimes(stored, spans, engine, following)
     buffers = allocate(_place_banks(lifetimes, parity))
-    engine = _fitted(engine, program, buffers, widths)
+    engine = _fitted(engine, program, buffers, outline.widths)
     steps = _finished(engine, program, following)
     if not engine.compact:
         chained = gaps(engine, list(steps), _reads_before(stored.graph, spans))
@@ -178,7 +234,7 @@ def complete(draft: Draft, target: Target) -> Plan:
             words=by_name[name].words,
             ports=ports,
         )
-        for name, ports in ((INPUTS, stored.inputs), (OUTPUTS, stored.outputs))
+        for name, ports in zip(stored.regions, (stored.inputs, stored.outputs), strict=True)
     )
     places = {x.tensor: Place(bank=x.bank, base=x.offset) for x in draft.buffers}
     for region in (inputs, outputs):
@@ -186,7 +242,7 @@ def complete(draft: Draft, target: Target) -> Plan:
             port.edge.tensor: Place(bank=region.bank, base=region.base + port.offset)
             for port in region.ports
         }
-    program, _ = _lower_all(stored.graph, draft.engine, places.__getitem__)
+    program = _lowered(stored.graph, draft.engine, places.__getitem__)
     return Plan(
         network=stored.graph.name,
         target=target,
@@ -252,29 +308,27 @@ def _place_banks(lifetimes: list[Lifetime], parity: Parity) -> list[Lifetime]:
         root, bit = parity.find(lifetime.tensor)
         groups.setdefault(root, []).append((lifetime, bit))
     placed: list[Lifetime] = []
+    steps = 2 + max(x.last_step for x in lifetimes)
+    live = np.zeros((2, steps), np.int64)  # words in each bank from step -1 on
     for members in sorted(groups.values(), key=lambda g: -sum(x.words for x, _ in g)):
-        ways = [[*placed, *(replace(x, bank=bit ^ flip) for x, bit in members)] for flip in (0, 1)]
-        placed = min(ways, key=lambda way: (_peaks(way), ways.index(way)))
+        added = np.zeros_like(live)
+        for x, bit in members:
+            added[bit, 1 + x.first_step : 2 + x.last_step] += x.words
+        peaks = [int((live + way).max(axis=1).sum()) for way in (added, added[::-1])]
+        flip = int(peaks[1] < peaks[0])
+        live += added[::-1] if flip else added
+        placed += [replace(x, bank=bit ^ flip) for x, bit in members]
     return placed
 
 
-def _peaks(lifetimes: list[Lifetime]) -> int:
-    return sum(peak_live([x for x in lifetimes if x.bank == bank]) for bank in (0, 1))
-
-
-def _lower_all(
-    graph: Graph, engine: Engine, place: Callable[[str], Place]
-) -> tuple[Program, dict[str, tuple[int, int]]]:
-    """The program, and first and last step of each operator by its output tensor."""
+def _lowered(graph: Graph, engine: Engine, place: Callable[[str], Place]) -> Program:
+    """The program with its contents, where each tensor has its place."""
     program = Program(graph=graph, engine=engine, place=place)
-    spans = {}
     for operator in graph.operators:
-        first = len(program.steps)
         if engine.streamed:
             program.open_segment()
         lower(program, operator)
-        spans[operator.output] = (first, len(program.steps) - 1)
-    return program, spans
+    return program
 
 
 def _lifetimes(
@@ -294,14 +348,14 @@ def _lifetimes(
     wanted = {port.edge.tensor for port in stored.outputs}
     lifetimes = [
         Lifetime(
-            tensor=INPUTS,
+            tensor=stored.regions[0],
             bank=0,
             words=sum(port_words(port, engine.lanes) for port in stored.inputs),
             first_step=-1,
             last_step=max(reads.get(name, -1) for name in given),
         ),
         Lifetime(
-            tensor=OUTPUTS,
+            tensor=stored.regions[1],
             bank=0,
             words=max(port.offset + port_words(port, engine.lanes) for port in stored.outputs),
             first_step=min(spans[name][0] for name in wanted),

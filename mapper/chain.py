@@ -39,9 +39,10 @@ def _gap(engine: Engine, before: Step, step: Step, reads_before: bool) -> int | 
     strobe = FIRST_TAP + step.loops.taps - 1 + unit_latency(engine, Unit.ARRAY) - LOAD_DELAY
     gap = max(MIN_GAP, changed - strobe)
     for word, written in _late_writes(engine, before) if reads_before else ():
-        read = _first_read(step, word)
+        soonest = written + 1 - FIRST_TAP
+        read = _first_read(step, word) if soonest > gap else None
         if read is not None:
-            gap = max(gap, written + 1 - FIRST_TAP - read)
+            gap = max(gap, soonest - read)
     return gap if gap < 1 << GAP_BITS else None
 
 
@@ -52,9 +53,10 @@ def _late_writes(engine: Engine, step: Step) -> Iterator[tuple[int, int]]:
     """
     loops, write = step.loops, step.write
     groups_per_word = engine.lanes // engine.requant(step.unit)
+    pitch = loops.taps + loops.hold
+    lag = drain_cycles(engine, step) + 1 - write.groups_per_tile
     for index in reversed(range(loops.n_tiles)):
-        issued = (index + 1 - loops.n_tiles) * (loops.taps + loops.hold)
-        first = issued + drain_cycles(engine, step) + 1 - write.groups_per_tile
+        first = (index + 1 - loops.n_tiles) * pitch + lag
         if first + write.groups_per_tile <= FIRST_TAP:
             return
         pixel, tile = divmod(index, loops.tiles)

@@ -2,6 +2,7 @@
 
 from weft.mapper.banks import Parity
 from weft.nn.graph import Graph, Operator, Rescale, Tensor
+from weft.nn.names import Names
 from weft.nn.numerics import scaling_of
 from weft.nn.passes import reading
 
@@ -14,7 +15,8 @@ def with_copies(graph: Graph, region_of: dict[str, str]) -> Graph:
     name.
     """
     parity = Parity()
-    taken = {tensor.name for tensor in graph.tensors}
+    names = Names([*region_of.values(), *(tensor.name for tensor in graph.tensors)])
+    operator_names = Names(operator.name for operator in graph.operators)
     copies: dict[str, str] = {}
     operators: list[Operator] = []
     tensors: list[Tensor] = list(graph.tensors)
@@ -27,21 +29,19 @@ def with_copies(graph: Graph, region_of: dict[str, str]) -> Graph:
             if apart(name, operator.output):
                 continue
             if name not in copies:
-                copy = graph.tensor(name).replace(name=_fresh(f"{name}/moved", taken))
+                copy = graph.tensor(name).replace(name=names.new(f"{name}/moved"))
                 copies[name] = copy.name
                 tensors.append(copy)
                 operators.append(
-                    Rescale(name=copy.name, output=copy.name, input=name, scaling=scaling_of(1.0))
+                    Rescale(
+                        name=operator_names.new(copy.name),
+                        output=copy.name,
+                        input=name,
+                        scaling=scaling_of(1.0),
+                    )
                 )
                 apart(name, copy.name)
             operator = reading(operator, name, copies[name])
             assert apart(copies[name], operator.output)
         operators.append(operator)
     return graph.replace(operators=tuple(operators), tensors=tuple(tensors))
-
-
-def _fresh(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "/moved"
-    taken.add(name)
-    return name

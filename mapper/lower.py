@@ -62,7 +62,8 @@ def lower(program: Program, operator: Operator) -> None:
             )
 
 
-def _depthwise(graph: Graph, conv: Conv) -> bool:
+def depthwise(graph: Graph, conv: Conv) -> bool:
+    """Whether a convolution is the vector unit's: each channel with a kernel of its own."""
     channels = graph.tensor(conv.input).shape[0]
     return conv.groups == channels == conv.weight.shape[0] and channels > 1
 
@@ -76,7 +77,7 @@ def _lower_phases(program: Program, conv: Conv, span: Span) -> None:
         channels = _copied(program, phase.conv)
         if channels is not None:
             _lower_channels(program, phase.conv, there, channels)
-        elif _depthwise(program.graph, conv):
+        elif depthwise(program.graph, conv):
             _lower_depthwise(program, phase.conv, there)
         else:
             _lower_conv(program, phase.conv, there)
@@ -89,8 +90,7 @@ def _copied(program: Program, conv: Conv) -> range | None:
     same = tensor.zero_point == program.graph.tensor(conv.output).zero_point
     if not same or conv.groups != 1 or conv.window.kernel != (1, 1) or conv.window.stride != (1, 1):
         return None
-    one = conv.scaling.mantissa == 1 << 23, conv.scaling.shift == 23
-    if conv.bias.any() or not all(np.all(part) for part in one):
+    if not unscaled(conv):
         return None
     channels, weight = len(conv.weight), conv.weight[:, :, 0, 0]
     first = int(weight[0].argmax())
@@ -98,6 +98,12 @@ def _copied(program: Program, conv: Conv) -> range | None:
     if first % program.engine.lanes or not np.array_equal(weight, plain):
         return None
     return range(first, first + channels)
+
+
+def unscaled(conv: Conv) -> bool:
+    """Whether the weighted sums are the results: no bias, and all factors are 1."""
+    one = conv.scaling.mantissa == 1 << 23, conv.scaling.shift == 23
+    return not conv.bias.any() and all(bool(np.all(part)) for part in one)
 
 
 def _lower_channels(program: Program, conv: Conv, span: Span, channels: range) -> None:

@@ -385,6 +385,10 @@ class Plan(Value):
     macs: int
     notes: tuple[str, ...] = ()
 
+    def _check(self) -> None:
+        if len(self.engines) != 1:
+            raise ValueError(f"a plan has one engine, not {len(self.engines)}")
+
     @property
     def engine(self) -> Engine:
         """The engine that runs the steps."""

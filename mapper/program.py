@@ -60,6 +60,14 @@ class Program:
         """What is added from here on has the memories to itself."""
         self.segments.append(self.segments[-1].next(len(self.steps)))
 
+    def append(self, steps: tuple[Step, ...], words: dict[Content, int]) -> None:
+        """Append steps that were lowered elsewhere, and room for the words that they read."""
+        if self.engine.streamed:
+            self.open_segment()
+        self.steps.extend(steps)
+        for content, count in words.items():
+            self.segments[-1].add(content, count)
+
     def add_weights(self, count: int, words: Callable[[], np.ndarray]) -> int:
         """Append array weight words; returns the address of the first."""
         self.weights.append(words)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from weft.mapper import compact_resources, cost
-from weft.mapper.build import FOLD_LEVELS, Draft, Stored, complete, draft, store
+from weft.mapper.build import FOLD_LEVELS, Draft, Outline, Stored, complete, draft, outline, store
 from weft.mapper.candidates import advice, candidates
 from weft.mapper.plan import Engine, Plan
 from weft.mapper.resources import Resources, predict_for
 from weft.mapper.target import Target
 from weft.mapper.widths import widths_of
+from weft.nn import limits
 from weft.nn.errors import FitError, ModelError
 from weft.nn.graph import Conv, Graph
 
@@ -59,6 +60,7 @@ def search(
     With ``external_memory`` the engine has to fit without its memories, and the cycles are those
     that it takes where they are never late.
     """
+    _check(options)
     tried = _tried(graph, target, external_memory, options)
     cycles, hint = options.get("cycles"), advice(options.get("lanes"), options.get("columns"))
     if tried.fitting:
@@ -74,6 +76,16 @@ def search(
         raise tried.refused
     assert tried.closest is not None
     raise FitError(f"{graph.name} does not fit {target.name}: {tried.closest[2]}; {hint}")
+
+
+def _check(options: Options) -> None:
+    """Raise ConfigError for sizes that no engine has."""
+    limits.LANES.check(options.get("lanes"))
+    limits.COLUMNS.check(options.get("columns"))
+    limits.CYCLES.check(options.get("cycles"))
+    requant_lanes = options.get("requant_lanes")
+    for lanes in requant_lanes if isinstance(requant_lanes, tuple) else (requant_lanes,):
+        limits.REQUANT_LANES.check(lanes)
 
 
 @dataclass
@@ -93,10 +105,19 @@ class _Tried:
             self.closest = min(self.closest or failure, failure)
         return excess > 1
 
+    def take(self, target: Target, begun: Outline, external_memory: bool) -> None:
+        """Draft a plan and put it where it belongs."""
+        made = draft(begun)
+        short, needs = _judged(target, begun.engine, made.engine, external_memory)
+        if not self.fails(False, *short):
+            took = cost.program_cycles(made.engine, made.steps)
+            self.fitting.append((took, needs.lut, made))
+
 
 def _tried(graph: Graph, target: Target, external_memory: bool, options: Options) -> _Tried:
     """All engines that may be fast enough."""
     tried = _Tried()
+    hopeless: list[tuple[float, Outline]] = []
     cycles, requant_lanes = options.get("cycles"), options.get("requant_lanes")
     if isinstance(requant_lanes, int):
         requant_lanes = (requant_lanes, requant_lanes)
@@ -119,15 +140,44 @@ def _tried(graph: Graph, target: Target, external_memory: bool, options: Options
             continue
         for stored in ways(engine.lanes):
             try:
-                made = draft(stored, engine, widths)
+                begun = outline(stored, engine, widths)
             except ModelError as error:  # more lanes may do: fewer words to count
                 tried.refused = error
                 continue
-            needs = predict_for(target, engine if external_memory else made.engine)
-            if not tried.fails(False, *shortfall(target, made.engine, needs)):
-                took = cost.program_cycles(made.engine, made.steps)
-                tried.fitting.append((took, needs.lut, made))
+            if begun.busy > limit:
+                continue
+            least, _ = _judged(target, begun.engine, begun.least, external_memory)
+            if least[0] > 1:
+                hopeless.append((least[0], begun))
+            else:
+                tried.take(target, begun, external_memory)
+    if not tried.fitting:
+        _look_for_closest(tried, target, hopeless, external_memory)
     return tried
+
+
+def _judged(
+    target: Target, bare: Engine, engine: Engine, external_memory: bool
+) -> tuple[tuple[float, str], Resources]:
+    """How far an engine exceeds the target, as ``shortfall`` has it, and what it needs.
+
+    bare: the same without its memories, which does not need them where they are outside.
+    """
+    needs = predict_for(target, bare if external_memory else engine)
+    return shortfall(target, engine, needs), needs
+
+
+def _look_for_closest(
+    tried: _Tried, target: Target, hopeless: list[tuple[float, Outline]], external_memory: bool
+) -> None:
+    """Of the engines whose memories alone are too large, draft those that may come closest.
+
+    With each is how far it exceeds the target at least.
+    """
+    for least, begun in sorted(hopeless, key=lambda item: item[0]):
+        if tried.closest is not None and (False, least) > tried.closest[:2]:
+            break
+        tried.take(target, begun, external_memory)
 
 
 def _smallest(fitting: list[tuple[int, int, Draft]], cycles: int | None) -> Draft | None:

@@ -26,6 +26,8 @@ class Affine:
 
     slope (0 or more) and offset: float64 [C], in output steps; reach: least and largest
     accumulator, int64 [C] each; limit: int64 [C], the largest multiplier that the weights allow.
+    table: the codes that are wanted instead, int64 [C, n] from the least accumulator to the
+    largest, where float32 arithmetic makes them others.
     """
 
     slope: np.ndarray
@@ -36,14 +38,22 @@ class Affine:
     low: int
     high: int
     rounding: Rounding = Rounding.EVEN
+    table: np.ndarray | None = None
 
     def codes(self, acc: np.ndarray) -> np.ndarray:
         """The wanted codes of accumulators [C, n]."""
+        if self.table is not None:
+            return np.take_along_axis(self.table, acc - self.reach[0][:, None], axis=1)
         steps = acc * self.slope[:, None] + self.offset[:, None]
         return np.clip(self.rounding.round(steps) + self.zero_point, self.low, self.high)
 
     def edges(self) -> np.ndarray:
-        """Accumulators [C, n] on both sides of every threshold within reach, in order."""
+        """Accumulators [C, n] on both sides of every threshold within reach, in order.
+
+        With a table all of them.
+        """
+        if self.table is not None:
+            return self.reach[0][:, None] + np.arange(self.table.shape[1])
         steps = np.arange(self.low, self.high + 1) - self.zero_point - BELOW[self.rounding]
         least, most = (bound[:, None] for bound in self.reach)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

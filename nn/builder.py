@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +21,9 @@ from weft.nn.graph import (
     Reshape,
     Tensor,
     Window,
+    origin,
 )
+from weft.nn.names import Names
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node
 from weft.nn.symbols import (
@@ -59,6 +62,13 @@ class Builder:
     outputs: list[HostEdge] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     hosts: dict[str, HostInput] = field(default_factory=dict)  # of each input tensor
+    unused_inputs: tuple[str, ...] = ()
+    names: Names = field(default_factory=Names)  # of the model's values and all tensors
+    operator_names: Names = field(default_factory=Names)  # of the model's nodes, too
+    derived: dict[Hashable, str] = field(default_factory=dict)  # tensors by what they are
+    results: dict[int, tuple[Pending, HostResult]] = field(
+        default_factory=dict
+    )  # by the value's id
     macs: int = 0
 
     def symbol(self, node: Node, index: int) -> Symbol:
@@ -109,27 +119,33 @@ class Builder:
         source = self.tensors[value.tensor]
         if source.shape == shape:
             return value.tensor
-        name = f"{value.tensor}_{'x'.join(map(str, shape))}"
-        if name not in self.tensors:
-            reshaped = source.replace(name=name, shape=shape)
-            operator = Reshape(name=name, output=name, input=value.tensor)
+        key = (value.tensor, shape)
+        if key not in self.derived:
+            wanted = f"{value.tensor}_{'x'.join(map(str, shape))}"
+            reshaped = source.replace(name=self.names.new(wanted), shape=shape)
+            operator = Reshape(
+                name=self.operator_names.new(wanted), output=reshaped.name, input=value.tensor
+            )
             self.add(operator, reshaped, self.quantisations[value.tensor])
-        return name
+            self.derived[key] = reshaped.name
+        return self.derived[key]
 
-    def pick(self, node: str, tensor: str, picks: Picks, name: str, fill: int = 0) -> str:
-        """A tensor with some channels, rows and columns of another; ``fill`` is a code."""
-        if name in self.tensors:
-            return name
+    def pick(self, node: str, tensor: str, picks: Picks, wanted: str, fill: int = 0) -> str:
+        """A tensor with some channels, rows and columns of another; ``fill`` is a code.
+
+        wanted: its name, unless that is taken.
+        """
         source = self.tensors[tensor]
         _, height, width = source.shape
         size = (width, height) if picks.swap else (height, width)
         still = not picks.swap and (picks.rows, picks.cols) == tuple(tuple(range(n)) for n in size)
         if picks.channels != tuple(range(source.shape[0])):
             tensor = self.select(
-                node, tensor, picks.channels, name if still else f"{name}_channels", fill
+                node, tensor, picks.channels, wanted if still else f"{wanted}_channels", fill
             )
         if still:
             return tensor
+        name = self.names.new(wanted)
         low, high = self.ranges[tensor]
         inside = min(*picks.rows, *picks.cols) >= 0
         operator = Move(
@@ -148,14 +164,13 @@ class Builder:
         return name
 
     def select(
-        self, node: str, tensor: str, channels: tuple[int, ...], name: str, fill: int = 0
+        self, node: str, tensor: str, channels: tuple[int, ...], wanted: str, fill: int = 0
     ) -> str:
         """A tensor with some channels of another, in that order: a 1x1 convolution by 1.
 
-        A channel of -1 holds the code ``fill``.
+        A channel of -1 holds the code ``fill``. wanted: its name, unless that is taken.
         """
-        if name in self.tensors:
-            return name
+        name = self.names.new(wanted)
         source = self.tensors[tensor]
         there = np.array(channels)
         weight = np.zeros((len(channels), source.shape[0], 1, 1), np.int16)
@@ -193,39 +208,49 @@ class Builder:
         tensor, shape = value.tensor, chw(value.shape)
         assert value.order is not None
         assert shape is not None
-        key = zlib.crc32(np.asarray(value.order, np.int64).tobytes())
-        name = f"{tensor}_{'x'.join(map(str, shape))}_{key:08x}"
-        if name in self.tensors:
-            return name
+        order = np.asarray(value.order, np.int64).tobytes()
+        key = (tensor, shape, order)
+        if key not in self.derived:
+            wanted = f"{tensor}_{'x'.join(map(str, shape))}_{zlib.crc32(order):08x}"
+            self.derived[key] = self._ordered(node, value, shape, wanted)
+        return self.derived[key]
+
+    def _ordered(
+        self, node: Node, value: Real | Codes, shape: tuple[int, int, int], wanted: str
+    ) -> str:
+        """What ``_in_order`` makes; ``wanted`` is its name, unless that is taken."""
+        tensor = value.tensor
+        assert value.order is not None
         own = self.tensors[tensor].shape
         found = channels_of(value.order, own)
         if found is not None and found[1] is None and axes_of(value.order, (1, *own)) is None:
-            chosen = self.select(node.name, tensor, found[0], name)  # a channel shuffle
+            chosen = self.select(node.name, tensor, found[0], wanted)  # a channel shuffle
             return self.image(node, Codes(tensor=chosen, shape=value.shape))
         if tensor in self.hosts:
             host = self.hosts[tensor]
             order = value.order if host.order is None else host.order[value.order]
             moved = replace(host, shape=value.shape, order=order)
-            return self.add_input(moved, self.quantisations[tensor], name)
+            return self.add_input(moved, self.quantisations[tensor], self.names.new(wanted))
         producer = next((op for op in self.operators if op.output == tensor), None)
         picks = picks_of(value.order.reshape(shape), own)
         if not isinstance(producer, Rescale) and picks is not None:
-            return self.pick(node.name, tensor, picks, name)
+            return self.pick(node.name, tensor, picks, wanted)
         if not isinstance(producer, Rescale):
             raise ModelError(
-                f"{node}: its input is a Transpose that moves elements of tensor {tensor!r}; "
-                "supported are Transposes that meet their inverse, the model's inputs and "
-                "outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height "
-                "and width: export in NCHW order"
+                f"{node}: its input is a Transpose that moves elements of "
+                f"{origin(tensor, self.operators, self.inputs)}; supported are Transposes that "
+                "meet their inverse, the model's inputs and outputs, or a Flatten in front of Gemm "
+                "or MatMul, and those that exchange height and width: export in NCHW order"
             )
         before = self._in_order(
             node, Codes(tensor=producer.input, shape=value.shape, order=value.order)
         )
-        copy = self.tensors[tensor].replace(name=name, shape=shape)
-        self.add(
-            producer.replace(name=name, output=name, input=before), copy, self.quantisations[tensor]
+        copy = self.tensors[tensor].replace(name=self.names.new(wanted), shape=shape)
+        again = producer.replace(
+            name=self.operator_names.new(wanted), output=copy.name, input=before
         )
-        return name
+        self.add(again, copy, self.quantisations[tensor])
+        return copy.name
 
     def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, node: str) -> Tensor:
         """A tensor for an ONNX shape; not yet part of the graph."""
@@ -248,13 +273,12 @@ class Builder:
         )
 
     def add(self, operator: Operator, output: Tensor, quantisation: Quantisation) -> None:
-        """Append an operator together with the tensor it writes."""
-        names = {item.name for item in self.operators}
-        name, number = operator.name, 1
-        while name in names:
-            number += 1
-            name = f"{operator.name}_{number}"
-        self.operators.append(operator.replace(name=name))
+        """Append an operator together with the tensor it writes, whose name nothing else has.
+
+        The operator is called after its node, or by a new name where others are already.
+        """
+        assert output.name not in self.tensors, f"tensor {output.name!r} is made twice"
+        self.operators.append(operator.replace(name=self.operator_names.hold(operator.name)))
         self.tensors[output.name] = output
         self.quantisations[output.name] = quantisation
         low, high = operator.low, operator.high
@@ -263,7 +287,10 @@ class Builder:
         self.ranges[output.name] = (low, high)
 
     def add_input(self, value: HostInput, quantisation: Quantisation, name: str) -> str:
-        """The tensor of a model input, quantised on the host unless it comes as codes."""
+        """The tensor of a model input, quantised on the host unless it comes as codes.
+
+        name: what it is called if it is new; nothing else may have that name.
+        """
         tensor = self.new_tensor(name, value.shape, quantisation, value.name)
         steps: tuple[HostStep, ...] = ()
         if value.order is not None:
@@ -289,6 +316,7 @@ class Builder:
             same = self.tensors[other.tensor].replace(name=name) == tensor
             if other.replace(tensor=name) == edge and same:
                 return other.tensor
+        assert name not in self.tensors, f"tensor {name!r} is made twice"
         self.inputs.append(edge)
         self.hosts[name] = value
         self.tensors[name] = tensor
@@ -330,6 +358,7 @@ class Builder:
             outputs=tuple(self.outputs),
             macs=self.macs,
             notes=tuple(dict.fromkeys(self.notes)),
+            unused_inputs=self.unused_inputs,
         )
 
 

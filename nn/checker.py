@@ -1,5 +1,6 @@
 """Rules that every graph keeps; run after every pass. A broken rule is a bug of weft's own."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from weft.nn.graph import (
@@ -52,8 +53,8 @@ def _need(condition: bool, rule: str) -> None:
 
 
 def _unique(kind: str, names: list[str]) -> None:
-    for name in names:
-        _need(names.count(name) == 1, f"{kind} name {name!r} is not unique")
+    for name, count in Counter(names).items():
+        _need(count == 1, f"{kind} name {name!r} is not unique")
 
 
 def _check_operator(operator: Operator, tensors: Tensors) -> None:

@@ -1,4 +1,4 @@
-"""The errors that a user can cause. Each says what is wrong, where, and what would work."""
+"""The errors that a user can see. Each says what is wrong, where, and what would work."""
 
 
 class WeftError(Exception):
@@ -25,3 +25,18 @@ class ToolError(WeftError):
     """An outside tool is missing or failed."""
 
     exit_code = 3
+
+
+REPORT = (
+    "this is a fault of weft: please report it with this message, the command, the model and the "
+    "board; nothing was written"
+)
+
+
+class InternalError(WeftError):
+    """Weft found itself to be wrong. The message ends with what to report (``REPORT``)."""
+
+    exit_code = 70  # sysexits.h: an internal software error
+
+    def __init__(self, found: str):
+        super().__init__(f"{found}; {REPORT}")

@@ -6,6 +6,8 @@ host edges shift back. What each operator computes is defined in ``weft.nn.refer
 down in ``docs/ops.md``.
 """
 
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -49,6 +51,8 @@ class Scaling(Value):
             raise ValueError("Scaling: mantissa and shift must be vectors of one length")
         if not np.all((m == 0) | ((m >= 1 << 23) & (m < 1 << 24))):
             raise ValueError("Scaling: every mantissa must be 0 or in [2**23, 2**24)")
+        if self.shift.dtype != np.int64 or np.any(np.abs(self.shift) > 200):  # float32: -104..172
+            raise ValueError("Scaling: every shift must be an int64 of -200..200")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -300,14 +304,43 @@ class Graph(Value):
     outputs: tuple[HostEdge, ...]
     macs: int = 0  # multiply-accumulates of the original network
     notes: tuple[str, ...] = ()  # every approximation, in words, for the report
+    unused_inputs: tuple[str, ...] = ()  # of the model, by name: no output depends on them
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name. Raises KeyError."""
-        for tensor in self.tensors:
-            if tensor.name == name:
-                return tensor
-        raise KeyError(name)
+        return self._by_name[name]
+
+    def producer(self, name: str) -> Operator | None:
+        """The operator that writes a tensor; None for network inputs and unknown names."""
+        return self._producers.get(name)
 
     def consumers(self, name: str) -> tuple[Operator, ...]:
         """The operators that read a tensor."""
-        return tuple(op for op in self.operators if name in op.inputs)
+        return self._consumers.get(name, ())
+
+    # Made when first asked for: a value never changes, and every stage asks for each name.
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Tensor]:
+        return {tensor.name: tensor for tensor in reversed(self.tensors)}
+
+    @functools.cached_property
+    def _producers(self) -> dict[str, Operator]:
+        return {operator.output: operator for operator in reversed(self.operators)}
+
+    @functools.cached_property
+    def _consumers(self) -> dict[str, tuple[Operator, ...]]:
+        found: dict[str, list[Operator]] = {}
+        for operator in self.operators:
+            for name in dict.fromkeys(operator.inputs):
+                found.setdefault(name, []).append(operator)
+        return {name: tuple(operators) for name, operators in found.items()}
+
+
+def origin(tensor: str, operators: Iterable[Operator], inputs: Iterable[HostEdge]) -> str:
+    """Where a tensor comes from, in words of the model: tensors' names may be invented."""
+    for edge in inputs:
+        if edge.tensor == tensor:
+            return f"the model's input {edge.name!r}"
+    maker = next((op.name for op in operators if op.output == tensor), None)
+    return f"tensor {tensor!r}" if maker is None else f"the result of node {maker!r}"

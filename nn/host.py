@@ -38,11 +38,12 @@ def decode(edge: HostEdge, codes: np.ndarray) -> np.ndarray:
 def encode_inputs(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """int8 codes by tensor name from the ONNX model's inputs by name.
 
-    Raises ConfigError for a missing, unknown or unusable input.
+    Inputs of the model that no output depends on may be there. Raises ConfigError for a missing,
+    unknown or unusable input.
     """
     names = list(dict.fromkeys(edge.name for edge in graph.inputs))
     for name in inputs:
-        if name not in names:
+        if name not in (*names, *graph.unused_inputs):
             raise ConfigError(f"the model has no input {name!r}; its inputs: {', '.join(names)}")
     codes: dict[str, np.ndarray] = {}
     for edge in graph.inputs:
@@ -111,9 +112,16 @@ def accumulators(
 
 
 def softmax(values: np.ndarray, axis: int) -> np.ndarray:
-    """Softmax in float32, the largest value subtracted first."""
-    powers = np.exp(values - values.max(axis=axis, keepdims=True))
-    return powers / powers.sum(axis=axis, keepdims=True)
+    """Softmax of float32 values, the largest one subtracted first.
+
+    A sample's result depends on nothing but its values: NumPy sums in an order that follows from
+    strides and batch, so the order is laid down here, and float64 keeps what ``exp`` does in its
+    last bit, which may differ from place to place in an array, out of the result.
+    """
+    rows = np.ascontiguousarray(np.moveaxis(values, axis, -1), np.float64)
+    powers = np.exp(rows - rows.max(axis=-1, keepdims=True))
+    total = np.add.accumulate(powers, axis=-1)[..., -1:]  # one after the other
+    return np.moveaxis((powers / total).astype(np.float32), -1, axis)
 
 
 def argmax(values: np.ndarray, axis: int, last: bool) -> np.ndarray:

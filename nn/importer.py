@@ -14,6 +14,7 @@ from weft.nn.errors import ModelError
 from weft.nn.forms import qonnx, qoperator, tflite
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Graph
+from weft.nn.names import Names
 from weft.nn.onnx_model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.operators import BY_NAME
 from weft.nn.pads import fold_pads
@@ -26,6 +27,7 @@ from weft.nn.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Rea
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
 NOTHING = "nothing to accelerate: no operator lies between Q and DQ"
 ACTIVATION_TYPES = ("float", "int8", "uint8")
+FIXED_BATCH = "the model has a fixed batch"  # how the note begins; it is no approximation
 MANY_OUTPUTS = ("Split",)  # their handlers make all of them known
 MIN_OPSET = 10  # the first with QuantizeLinear; float networks become newer ones when quantised
 
@@ -54,6 +56,7 @@ def import_graph(model: OnnxModel) -> Graph:
     """
     nodes = running_order(model)
     builder = begin(model, nodes)
+    bind_batch(model, builder)
     for port in model.inputs:
         if port.name in builder.wanted:
             builder.symbols[port.name] = host_input(port)
@@ -84,7 +87,12 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
             f"{model.name}: opset {model.opset} has no QuantizeLinear; "
             "export with opset 13 or later"
         )
-    builder = Builder(name=model.name, opset=model.opset, batch=_batch(model))
+    builder = Builder(
+        name=model.name,
+        opset=model.opset,
+        names=Names(_value_names(model)),
+        operator_names=Names(node.name for node in model.nodes),
+    )
     builder.float_runtime = any(node.op in qonnx.HANDLERS for node in nodes)
     for name, array in model.initialisers.items():
         builder.symbols[name] = Constant(array=array)
@@ -92,7 +100,14 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
         for name in filter(None, node.inputs):
             builder.readers.setdefault(name, []).append(node)
     builder.wanted = set(builder.readers) | {port.name for port in model.outputs}
+    builder.unused_inputs = tuple(p.name for p in model.inputs if p.name not in builder.wanted)
     return builder
+
+
+def _value_names(model: OnnxModel) -> set[str]:
+    """Names of all that the model's nodes read and write."""
+    names = {port.name for port in (*model.inputs, *model.outputs)} | set(model.initialisers)
+    return names.union(*((*node.inputs, *node.outputs) for node in model.nodes))
 
 
 def _needed(model: OnnxModel) -> list[Node]:
@@ -148,10 +163,22 @@ def import_node(node: Node, builder: Builder) -> None:
     builder.symbols[node.outputs[0]] = support.handler(node, builder)
 
 
-def _batch(model: OnnxModel) -> int:
-    """The fixed batch of the model's inputs, 1 where it is free."""
-    sizes = {port.shape[0] for port in model.inputs if port.shape}
-    return next((size for size in sizes if size is not None and size > 1), 1)
+def bind_batch(model: OnnxModel, builder: Builder) -> None:
+    """Take the inputs' batch as one sample, and note it. Raises ModelError where they differ."""
+    used = [port for port in model.inputs if port.name in builder.wanted and port.shape]
+    fixed = {port.name: port.shape[0] for port in used if port.shape and (port.shape[0] or 0) > 0}
+    if len(set(fixed.values())) > 1:
+        words = ", ".join(f"{name!r} of {size}" for name, size in fixed.items())
+        raise ModelError(
+            f"{model.name}: inputs have different batches ({words}); one for all is supported: "
+            "export with a batch of 1"
+        )
+    builder.batch = next(iter(fixed.values()), None) or 1
+    if builder.batch > 1:
+        builder.notes.append(
+            f"{FIXED_BATCH} of {builder.batch}: its samples run one by one, and any "
+            "number of them can be given"
+        )
 
 
 def host_input(port: Port) -> HostInput:

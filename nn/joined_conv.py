@@ -224,12 +224,12 @@ def _side_by_side(node: Node, builder: Builder, names: list[tuple[str, float]]) 
             "DequantizeLinear in front of it, or use one zero point"
         )
     shape = (sum(tensor.shape[0] for tensor in tensors), *tensors[0].shape[1:])
-    name = f"{node.outputs[0]}_joined"
+    name = builder.names.new(f"{node.outputs[0]}_joined")
     output = tensors[0].replace(name=name, shape=shape, scale=1.0)
     low = min(builder.ranges[part][0] for part, _ in names)
     high = max(builder.ranges[part][1] for part, _ in names)
     operator = Concat(
-        name=f"{node.name}_joined",
+        name=builder.operator_names.new(f"{node.name}_joined"),
         output=name,
         parts=tuple(part for part, _ in names),
         scalings=tuple(scaling_of(factor) for _, factor in names),

@@ -3,6 +3,7 @@
 Everything that can be wrong with a file as a file ends here, as ModelError.
 """
 
+import graphlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, numpy_helper
 
 from weft.nn.errors import ModelError
+from weft.nn.files import network_name, regular_size
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: beyond any network meant for these devices
 
@@ -118,7 +120,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
     opset = _opset(path, proto)
     _check(path, proto)
     return OnnxModel(
-        name=path.stem,
+        name=network_name(path),
         opset=opset,
         nodes=tuple(_node(item) for item in proto.graph.node),
         initialisers=initialisers,
@@ -129,6 +131,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
 
 def _parse(path: Path) -> onnx.ModelProto:
     try:
+        regular_size(path)
         proto = onnx.load(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -241,19 +244,21 @@ def _sort_nodes(proto: onnx.ModelProto, known: set[str]) -> None:
 
 
 def _order(nodes: list[onnx.NodeProto], ready: set[str]) -> list[onnx.NodeProto]:
-    waiting, ordered = nodes, []
-    while waiting:
-        later = []
-        for node in waiting:
-            if ready.issuperset(node.input):
-                ordered.append(node)
-                ready |= set(node.output)
-            else:
-                later.append(node)
-        if len(later) == len(waiting):
-            raise ModelError(f"{_describe(later[0])} is part of a cycle: it needs its own result")
-        waiting = later
-    return ordered
+    """The nodes in as many turns over the file as it takes: each one behind all that it reads."""
+    maker = {name: i for i, node in enumerate(nodes) for name in node.output}
+    makers = {
+        i: {maker[name] for name in node.input if name not in ready} for i, node in enumerate(nodes)
+    }
+    turn: dict[int, int] = {}
+    try:
+        for i in graphlib.TopologicalSorter(makers).static_order():
+            turn[i] = max((turn[j] + (i < j) for j in makers[i]), default=0)
+    except graphlib.CycleError as error:
+        first = nodes[min(error.args[1])]
+        raise ModelError(
+            f"{_describe(first)} is part of a cycle: it needs its own result"
+        ) from error
+    return [nodes[i] for i in sorted(turn, key=lambda i: (turn[i], i))]
 
 
 def _describe(proto: onnx.NodeProto) -> str:

@@ -89,7 +89,7 @@ _QDQ: tuple[Support, ...] = (
     _row("HardSwish", "array", qdq_table.unary(qdq_table.hard_swish), _TABLE),
     _row("Identity", "none", qdq_shape.identity, ""),
     _row("LeakyRelu", "vector", qdq_table.unary(qdq_table.leaky_relu), _TABLE),
-    _row("MatMul", "array", qdq_array.matmul, f"one vector times a matrix; {_BIAS}"),
+    _row("MatMul", "array", qdq_array.matmul, f"the last dimension times a matrix; {_BIAS}"),
     _row("MaxPool", "vector", qdq_pool.max_pool, "1-D and 2-D, any pads, strides, dilations"),
     _row(
         "Mul",

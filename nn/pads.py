@@ -86,15 +86,9 @@ def _with_pads(node: Node, pads: tuple[int, ...]) -> Node | None:
     if node.op not in ("Conv", "AveragePool") or kernel is None or 2 * len(kernel) != len(pads):
         return None
     own = node.integers("pads") or (0,) * len(pads)
-    dilations = node.integers("dilations") or (1,) * len(kernel)
-    if len(own) != len(pads) or len(dilations) != len(kernel):
+    if len(own) != len(pads) or node.text("auto_pad", "NOTSET") != "NOTSET":
         return None
-    total = [a + b for a, b in zip(own, pads, strict=True)]
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    small = all(size < r for size, r in zip(total, reach * 2, strict=True) if size)
-    if node.text("auto_pad", "NOTSET") != "NOTSET" or not small:
-        return None
-    attributes = {**node.attributes, "pads": total}
+    attributes = {**node.attributes, "pads": [a + b for a, b in zip(own, pads, strict=True)]}
     if node.op == "AveragePool":
         if node.integer("ceil_mode", 0) or (any(own) and not node.integer("count_include_pad", 0)):
             return None

@@ -1,6 +1,7 @@
 """Rewrites of the graph, shared by all importers, in the order in which they run.
 
-Every pass keeps the meaning exactly; ``checker.check`` runs after each one.
+Every pass keeps the meaning exactly; ``checker.check`` runs after each one, and the graphs before
+and after all of them are compared (``equivalence``).
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace as _replace
 import numpy as np
 
 from weft.nn.checker import check
+from weft.nn.equivalence import require_same
 from weft.nn.errors import ModelError
 from weft.nn.graph import (
     CODE_MAX,
@@ -22,71 +24,86 @@ from weft.nn.graph import (
     Rescale,
     Reshape,
     Window,
+    origin,
 )
+from weft.nn.names import Names
 
 Pass = Callable[[Graph], Graph]
 
 
 def run_passes(graph: Graph) -> Graph:
-    """The graph after all passes. Raises ModelError where a Reshape is left over."""
+    """The graph after all passes.
+
+    Raises ModelError where a Reshape is left over, InternalError where an output is not what it was
+    (``weft.nn.equivalence``).
+    """
     check(graph)
+    versions = [("import", graph)]
     for step in PASSES:
         graph = step(graph)
         check(graph)
+        versions.append((step.__name__, graph))
     _refuse_reshapes(graph)
+    require_same(versions)
     return graph
 
 
 def drop_identity_rescales(graph: Graph) -> Graph:
     """A Rescale to the same scale and zero point without a clamp does nothing."""
-    for name in [op.name for op in graph.operators if isinstance(op, Rescale)]:
-        operator = next(op for op in graph.operators if op.name == name)
-        assert isinstance(operator, Rescale)
-        source, target = graph.tensor(operator.input), graph.tensor(operator.output)
-        same = source.replace(name="") == target.replace(name="")
-        if same and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
-            graph = bypass(graph, operator.output, operator.input)
-    return graph
+    same: dict[str, str] = {}
+    for operator in graph.operators:
+        if isinstance(operator, Rescale):
+            source, target = graph.tensor(operator.input), graph.tensor(operator.output)
+            equal = source.replace(name="") == target.replace(name="")
+            if equal and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
+                same[operator.output] = same.get(operator.input, operator.input)
+    return bypassed(graph, same)
 
 
 def reshape_behind_rescale(graph: Graph) -> Graph:
     """Reshape, Rescale becomes Rescale, Reshape."""
-    for operator in graph.operators:
-        if isinstance(operator, Rescale):
-            reshape = _producer(graph, operator.input)
-            if isinstance(reshape, Reshape):
-                graph = _swap(graph, reshape, operator)
-    return graph
-
-
-def _swap(graph: Graph, reshape: Reshape, rescale: Rescale) -> Graph:
-    source = graph.tensor(reshape.input)
-    middle = graph.tensor(rescale.output).replace(
-        name=f"{rescale.output}_unshaped", shape=source.shape
-    )
-    moved = rescale.replace(input=source.name, output=middle.name)
-    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle.name)
+    names = Names(tensor.name for tensor in graph.tensors)
+    operator_names = Names(operator.name for operator in graph.operators)
+    tensors = {tensor.name: tensor for tensor in graph.tensors}
+    reshapes: dict[str, Reshape] = {}
     operators: list[Operator] = []
     for operator in graph.operators:
-        operators += [moved, behind] if operator is rescale else [operator]
-    return with_operators(graph, operators, (*graph.tensors, middle))
+        if isinstance(operator, Rescale) and operator.input in reshapes:
+            middle = names.new(f"{operator.output}_unshaped")
+            moved, operator = _swapped(reshapes[operator.input], operator, middle)
+            operator = operator.replace(name=operator_names.new(operator.name))
+            shape = tensors[moved.input].shape
+            target = tensors[operator.output]
+            tensors[moved.output] = target.replace(name=moved.output, shape=shape)
+            operators.append(moved)
+        if isinstance(operator, Reshape):
+            reshapes[operator.output] = operator
+        operators.append(operator)
+    return with_operators(graph, operators, tensors.values())
+
+
+def _swapped(reshape: Reshape, rescale: Rescale, middle: str) -> tuple[Rescale, Reshape]:
+    """The same in the other order; ``middle`` is the tensor between them."""
+    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle)
+    return rescale.replace(input=reshape.input, output=middle), behind
 
 
 def merge_reshapes(graph: Graph) -> Graph:
     """A Reshape of a Reshape reads the first one's input; one that changes nothing goes."""
-    for name in [op.name for op in graph.operators if isinstance(op, Reshape)]:
-        operator = next(op for op in graph.operators if op.name == name)
-        assert isinstance(operator, Reshape)
-        source = _producer(graph, operator.input)
-        if isinstance(source, Reshape):
-            merged = operator.replace(input=source.input)
-            graph = with_operators(
-                graph, [merged if op is operator else op for op in graph.operators]
-            )
-            operator = merged
-        if graph.tensor(operator.input).shape == graph.tensor(operator.output).shape:
-            graph = bypass(graph, operator.output, operator.input)
-    return graph
+    sources: dict[str, str] = {}  # what the Reshapes so far read
+    same: dict[str, str] = {}
+    operators: list[Operator] = []
+    for operator in graph.operators:
+        if isinstance(operator, Reshape):
+            source = same.get(operator.input, operator.input)
+            source = sources.get(source, source)
+            if graph.tensor(source).shape == graph.tensor(operator.output).shape:
+                same[operator.output] = source
+            else:
+                sources[operator.output] = source
+            operator = operator.replace(input=source)
+        operators.append(operator)
+    return bypassed(with_operators(graph, operators), same)
 
 
 def reshape_to_head(graph: Graph) -> Graph:
@@ -113,7 +130,7 @@ def reshape_to_tail(graph: Graph) -> Graph:
     """An output that is a Reshape's result is reshaped by the host instead."""
     outputs: list[HostEdge] = []
     for edge in graph.outputs:
-        operator = _producer(graph, edge.tensor)
+        operator = graph.producer(edge.tensor)
         if isinstance(operator, Reshape):
             shape = graph.tensor(operator.output).shape
             steps = edge.steps
@@ -128,7 +145,7 @@ def reshape_into_dense(graph: Graph) -> Graph:
     """Reshape of a whole image to a vector, then a 1x1 Conv: one Conv with a whole-image kernel."""
     operators: list[Operator] = []
     for operator in graph.operators:
-        source = _producer(graph, operator.input) if isinstance(operator, Conv) else None
+        source = graph.producer(operator.input) if isinstance(operator, Conv) else None
         if isinstance(operator, Conv) and isinstance(source, Reshape):
             image = graph.tensor(source.input).shape
             vector = graph.tensor(source.output).shape[1:] == (1, 1)
@@ -201,21 +218,30 @@ def _refuse_reshapes(graph: Graph) -> None:
             after = list(graph.tensor(operator.output).shape)
             readers = ", ".join(repr(op.name) for op in graph.consumers(operator.output))
             raise ModelError(
-                f"Reshape of {operator.input!r} from {before} to {after} (channels, height, width) "
-                f"in front of node {readers} is not supported; what works: a Reshape next to the "
-                "model's inputs and outputs, and one to a vector in front of Gemm or MatMul"
+                f"Reshape of {origin(operator.input, graph.operators, graph.inputs)} from {before} "
+                f"to {after} (channels, height, width) in front of node {readers} is not "
+                "supported; what works: a Reshape next to the model's inputs and outputs, and one "
+                "to a vector in front of Gemm or MatMul"
             )
-
-
-def _producer(graph: Graph, tensor: str) -> Operator | None:
-    return next((op for op in graph.operators if op.output == tensor), None)
 
 
 def bypass(graph: Graph, tensor: str, source: str) -> Graph:
     """Read ``source`` wherever ``tensor`` was read; its operator goes."""
-    operators = [reading(op, tensor, source) for op in graph.operators if op.output != tensor]
+    return bypassed(graph, {tensor: source})
+
+
+def bypassed(graph: Graph, same: dict[str, str]) -> Graph:
+    """Read ``same[name]``, which is no key of it, wherever ``name`` was read; its operator goes."""
+    operators = []
+    for operator in graph.operators:
+        if operator.output not in same:
+            for name in operator.inputs:
+                if name in same:
+                    operator = reading(operator, name, same[name])
+            operators.append(operator)
     outputs = tuple(
-        edge.replace(tensor=source) if edge.tensor == tensor else edge for edge in graph.outputs
+        edge.replace(tensor=same[edge.tensor]) if edge.tensor in same else edge
+        for edge in graph.outputs
     )
     return with_operators(graph.replace(outputs=outputs), operators)
 

@@ -5,15 +5,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from weft.nn.affine_fit import Affine, fit
+from weft.nn.affine_fit import Affine, Fit, fit
 from weft.nn.builder import Builder
+from weft.nn.code_table import code_table
+from weft.nn.code_values import CodeValues
 from weft.nn.errors import ModelError
 from weft.nn.factors import conv_factors
-from weft.nn.graph import Conv, Operator, Tensor, Window
+from weft.nn.graph import CODE_MIN, Conv, Operator, Tensor, Window
 from weft.nn.numerics import requantise, scaling_of
 from weft.nn.symbols import Pending, Quantisation, Real, Rounding
 
 WEIGHT_LIMIT = 127  # weights are multiplied up to here: within 8 bits, and two share a multiplier
+MAX_WRONG = 0.01  # of the codes: up to here a note is worth more than another operator
+MAX_TABLE = 1 << 16  # codes between the two convolutions of a table: small images, and vectors
 INEXACT = "exceeds float32's 24 bits"
 """In the note of a convolution whose sums a float kernel could round, and this one does not."""
 
@@ -32,6 +36,7 @@ class PendingConv(Pending):
 
     weight: int16 [C_out, C_in / groups, kh, kw]; weight_scale: float32 [C_out] or [1];
     bias: int64 [C_out] at scale s_x * s_w. behind: None for what an integer kernel can do alone.
+    known: of an activation with constants behind it, and no weights, what each code becomes.
     """
 
     source: str
@@ -42,6 +47,7 @@ class PendingConv(Pending):
     groups: int
     behind: Gain | None = None
     approximate: bool = False  # part of something that is noted as a whole
+    known: CodeValues | None = None
 
     rounds: ClassVar[bool] = True
 
@@ -61,7 +67,12 @@ class PendingConv(Pending):
         """What is added in real values, float64 [C_out]."""
         return np.zeros(self.channels) if self.behind is None else self.behind.offset
 
-    def then(self, gain: np.ndarray | float, offset: np.ndarray | float) -> "PendingConv":
+    def then(
+        self,
+        gain: np.ndarray | float,
+        offset: np.ndarray | float,
+        known: CodeValues | None = None,
+    ) -> "PendingConv":
         """value * gain + offset, of one value or [C_out]."""
         shape = (self.channels,)
         before = self.behind or Gain(gain=np.ones(shape), offset=np.zeros(shape))
@@ -69,7 +80,7 @@ class PendingConv(Pending):
             gain=np.broadcast_to(before.gain * gain, shape),
             offset=np.broadcast_to(before.offset * gain + offset, shape),
         )
-        return replace(self, behind=after)
+        return replace(self, behind=after, known=known)
 
     def plus(self, builder: Builder, by: float) -> "PendingConv":
         return replace(self.then(1.0, by), approximate=True)
@@ -127,19 +138,51 @@ class PendingConv(Pending):
             limit=np.maximum(WEIGHT_LIMIT // np.maximum(largest, 1), 1),
             zero_point=result.code_zero_point,
             rounding=self.rounding,
+            table=self._table(builder, result, flip),
             **self.codes_range(result),
         )
         found = fit(wanted)
         if found.wrong and not self.approximate:
-            builder.notes.append(
-                f"{self.node}: {found.wrong} of the {found.of} accumulators next to a step of the "
-                "output code get the code beside it, since the offset is an integer"
-            )
+            exact = self._exact(builder, output, result, found)
+            if exact is not None:
+                return exact
+            builder.notes.append(self._differences(found))
         weight = weight * found.multiplier[:, None, None, None]
         conv = self._conv(output, result, weight, found.bias, found.factor)
         fitted = replace(straight, weight=weight, bias=found.bias)
         fitted._check_bounds(builder, conv, found.factor, result)
         return conv
+
+    def _table(self, builder: Builder, result: Quantisation, flip: np.ndarray) -> np.ndarray | None:
+        """The wanted codes [C, n] of all accumulators within reach, where they are known."""
+        if self.known is None or self.rounding is not Rounding.EVEN:
+            return None
+        low, high = (code - CODE_MIN for code in builder.ranges[self.source])
+        codes = self.known.codes(result, **self.codes_range(result))[:, low : high + 1]
+        return np.where(flip[:, None] < 0, codes[:, ::-1], codes)
+
+    def _exact(
+        self, builder: Builder, output: Tensor, result: Quantisation, found: Fit
+    ) -> Operator | None:
+        """What gives every code that is known; None where that costs more than it is worth."""
+        if self.known is None or found.wrong <= found.of * MAX_WRONG:
+            return None
+        clamp = self.codes_range(result)
+        codes = self.known.codes(result, **clamp)
+        source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
+        return code_table(builder, self.node, source, codes, output, result, bounds, most=MAX_TABLE)
+
+    def _differences(self, found: Fit) -> str:
+        """The note of what the integers do not reach."""
+        if self.known is not None and self.rounding is Rounding.EVEN:
+            return (
+                f"{self.node}: {found.wrong} of {found.of} codes, counted over all channels, "
+                "become another one than with ONNX Runtime"
+            )
+        return (
+            f"{self.node}: {found.wrong} of the {found.of} accumulators next to a step of the "
+            "output code get the code beside it, since the offset is an integer"
+        )
 
     def _check_bounds(
         self, builder: Builder, conv: Conv, factors: np.ndarray, result: Quantisation

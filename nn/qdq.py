@@ -124,7 +124,10 @@ def _code_clip(node: Node, builder: Builder, clip: Clip, quantisation: Quantisat
 
 
 def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
-    """Make the operator of a pending result, now that its output's quantisation is known."""
+    """Make the operator of a pending result, now that its output's quantisation is known.
+
+    output: the tensor's name, which nothing else may have.
+    """
     if pending.rounding is not Rounding.EVEN and not pending.rounds:
         raise ModelError(
             f"node {pending.node!r} ({pending.op}): rounding mode {pending.rounding.value} behind "
@@ -143,7 +146,7 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
             return _dequantize_constant(node, builder, value)
         case HostInput(dtype="int8" | "uint8"):
             quantisation = _quantisation(node, builder, value.dtype)
-            name = builder.add_input(value, quantisation, f"{value.name}_codes")
+            name = builder.add_input(value, quantisation, builder.names.new(f"{value.name}_codes"))
             return Real(tensor=name, shape=value.shape, node=node.name)
         case Codes():
             own = builder.quantisations[value.tensor]
@@ -285,4 +288,5 @@ def _dequantize_constant(node: Node, builder: Builder, value: Constant) -> Quant
         codes=value.array.astype(np.int64),
         scale=_along(node, scale, shape),
         zero_point=_along(node, offset, shape),
+        dtype=kind,
     )

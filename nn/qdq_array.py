@@ -1,16 +1,18 @@
 """Conv, Gemm and MatMul with constant weights, and their biases: the matrix array's work."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from weft.nn.builder import Builder
 from weft.nn.errors import ModelError
-from weft.nn.graph import Window
+from weft.nn.graph import Window, origin
 from weft.nn.onnx_model import Node
 from weft.nn.pending_conv import PendingConv
 from weft.nn.qdq_window import window_of
-from weft.nn.symbols import Constant, QuantisedConstant, Real
+from weft.nn.symbols import Constant, Order, QuantisedConstant, Real, Shape
+from weft.nn.views import transposed
 
 
 def conv(node: Node, builder: Builder) -> PendingConv:
@@ -102,31 +104,31 @@ def _dense(
     alpha: float,
     beta: float,
 ) -> PendingConv:
-    """A fully connected layer as a 1x1 convolution on a 1x1 image."""
+    """A fully connected layer as a 1x1 convolution: of a vector, or of all rows of a matrix."""
     x = builder.real(node, 0)
     codes = centred_weights(node, weight)
-    if codes.ndim != 2 or len(x.shape) < 2 or any(size != 1 for size in x.shape[1:-1]):
-        raise ModelError(
-            f"{node}: input of shape {list(x.shape)} and weights of shape {list(weight.shape)}; "
-            "one vector times a matrix is supported: put Flatten before it"
-        )
     matrix = codes if transposed else codes.T
-    c_out, c_in = matrix.shape
-    if c_in != x.shape[-1]:
+    if codes.ndim != 2 or len(x.shape) < 2 or matrix.shape[1] != x.shape[-1]:
         raise ModelError(
             f"{node}: input of shape {list(x.shape)} and weights of shape {list(weight.shape)} "
-            "do not fit together"
+            "do not fit together; the input's last dimension times one matrix is supported"
         )
-    if x.order is not None:  # the weights follow the Transpose in front of the Flatten
-        matrix = matrix[:, np.argsort(x.order)]
-    source = builder.image(node, replace(x, shape=(1, c_in), order=None))
-    builder.macs += matrix.size
+    c_out, c_in = matrix.shape
+    if any(size != 1 for size in x.shape[1:-1]):
+        source, own_shape, order = _rows(node, builder, x, c_out)
+    else:
+        if x.order is not None:  # the weights follow the Transpose in front of the Flatten
+            matrix = matrix[:, np.argsort(x.order)]
+        source = builder.image(node, replace(x, shape=(1, c_in), order=None))
+        own_shape, order = (1, c_out), None
+    builder.macs += matrix.size * math.prod(x.shape[1:-1])
     scale = weight.scale.reshape(-1) * np.float32(alpha)
     pending = PendingConv(
         node=node.name,
         op=node.op,
-        own_shape=(1, c_out),
+        own_shape=own_shape,
         shape=(*x.shape[:-1], c_out),
+        order=order,
         source=source,
         weight=matrix.reshape(c_out, c_in, 1, 1),
         weight_scale=scale,
@@ -135,6 +137,24 @@ def _dense(
         groups=1,
     )
     return add_bias(node, builder, pending, 2, beta)
+
+
+def _rows(node: Node, builder: Builder, x: Real, c_out: int) -> tuple[str, Shape, Order]:
+    """Rows [1, ..., K] as an image of K channels: its tensor, the result's shape and view."""
+    rank = len(x.shape)
+    perm = (0, rank - 1, *range(1, rank - 1))
+    shape = tuple(x.shape[axis] for axis in perm)
+    turned = replace(x, shape=shape, order=transposed(x.order, x.shape, perm))
+    try:
+        source = builder.image(node, turned)
+    except ModelError as error:
+        raise ModelError(
+            f"{node}: multiplies the last dimension of {list(x.shape)}, which are not the channels "
+            f"of {origin(x.tensor, builder.operators, builder.inputs)}; supported are the model's "
+            "inputs, results of MatMul and images in NHWC: use a convolution with channels in front"
+        ) from error
+    own_shape = (1, c_out, *shape[2:])
+    return source, own_shape, transposed(None, own_shape, (0, *range(2, rank), 1))
 
 
 def add_bias(

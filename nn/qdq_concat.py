@@ -21,7 +21,7 @@ from weft.nn.symbols import (
     Symbol,
     clipped_span,
 )
-from weft.nn.views import axes_of, transposed
+from weft.nn.views import arrangements, transposed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,8 @@ class PendingConcat(Pending):
         names, scalings = [], []
         for index, part in enumerate(self.parts):
             if isinstance(part, Pending):
-                part = finish(builder, part, result, f"{output.name}_part{index}").tensor
+                name = builder.names.new(f"{output.name}_part{index}")
+                part = finish(builder, part, result, name).tensor
             scaling, wrong = rescale_scaling(builder.quantisations[part], result, **clamp)
             names.append(part)
             scalings.append(scaling)
@@ -136,19 +137,17 @@ def _part(node: Node, builder: Builder, index: int, symbol: Symbol) -> Real | Pe
 
 def _common_axes(builder: Builder, values: list[Real | Pending]) -> tuple[int, ...] | None:
     """How all parts were transposed from [N, C, ...], which has to be in one way."""
-    found = set()
+    rank = len(values[0].shape)
+    natural = tuple(range(rank))
+    common: list[tuple[int, ...]] | None = None
     for value in values:
-        rank = len(value.shape)
-        if value.order is None:
-            found.add(tuple(range(rank)))
-            continue
         own = value.own_shape if isinstance(value, Pending) else None
         own = own or (1, *builder.tensors[value.tensor].shape)  # pyright: ignore
-        perm = axes_of(value.order, own)
-        if perm is None or tuple(own[i] for i in perm) != value.shape:
-            return None
-        found.add(perm)
-    return found.pop() if len(found) == 1 else None
+        found = arrangements(value.order, value.shape, own) if rank == len(own) else []
+        if value.order is None and natural not in found:
+            found.append(natural)  # another reading of the same elements
+        common = found if common is None else [perm for perm in common if perm in found]
+    return next(iter(common or ()), None)
 
 
 def _rest(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

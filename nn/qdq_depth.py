@@ -101,7 +101,7 @@ def _copied(
     source = builder.tensors[builder.image(node, value)]
     low, high = builder.ranges[source.name]
     shape = (len(weight), *window.output_size(*source.shape[1:]))
-    output = source.replace(name=f"{node.outputs[0]}_codes", shape=shape)
+    output = source.replace(name=builder.names.new(f"{node.outputs[0]}_codes"), shape=shape)
     operator = Conv(
         name=node.name,
         output=output.name,

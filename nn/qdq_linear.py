@@ -62,8 +62,8 @@ def linear(
     if weight.max() // shared > MAX_WEIGHT or mixed:
         raise ModelError(
             f"{node}: mode 'linear' from {[n for n, _, _ in sizes[2:]]} to "
-            f"{[n for _, n, _ in sizes[2:]]}; by up to 8 in both directions, or down in both, is "
-            "supported"
+            f"{[n for _, n, _ in sizes[2:]]} with coordinates {mode!r}; by up to 8 in both "
+            "directions, or down in both, is supported"
         )
     source = _with_edges(node, builder, source, row, col)
     channels, height, width = builder.tensors[source].shape
@@ -92,7 +92,8 @@ def _with_edges(node: Node, builder: Builder, source: str, row: _Line, col: _Lin
         for line, size in ((row, height), (col, width))
     )
     picks = Picks(channels=tuple(range(channels)), rows=rows, cols=cols)
-    return builder.pick(f"{node.name}_edges", source, picks, f"{node.outputs[0]}_edges")
+    operator = builder.operator_names.new(f"{node.name}_edges")
+    return builder.pick(operator, source, picks, f"{node.outputs[0]}_edges")
 
 
 def _line(node: Node, mode: str, before: int, after: int, scale: np.float32) -> _Line:
@@ -105,7 +106,8 @@ def _line(node: Node, mode: str, before: int, after: int, scale: np.float32) -> 
         factor, whole = Fraction(after - 1, before - 1), True
     if not whole or 1 not in (factor.numerator, factor.denominator):
         raise ModelError(
-            f"{node}: mode 'linear' from {before} to {after}; whole factors are supported, or mode "
+            f"{node}: mode 'linear' from {before} to {after} with coordinates {mode!r}, which is "
+            f"by {factor if whole else f'{scale:g}'}; whole factors are supported, or mode "
             "'nearest'"
         )
     middle = mode in CENTRES and (after > 1 or mode != "pytorch_half_pixel")

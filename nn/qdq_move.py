@@ -29,13 +29,10 @@ from weft.nn.symbols import (
     chw,
     clipped_span,
 )
-from weft.nn.views import Picks, axes_of, picks_of, transposed
+from weft.nn.views import Picks, arrangements, picks_of, transposed
 
 Places = Sequence[Sequence[int]]
 """For each axis of a view, which of its places are taken; -1 is filled."""
-
-LEFT_OUT = {4: ((),), 3: ((2,), (3,)), 2: ((2, 3),)}
-"""By rank, the axes of [N, C, H, W] that a view may do without, where their size is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +44,7 @@ class PendingMove(Pending):
     fill: float
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        before = finish(builder, self.source, result, f"{output.name}_before")
+        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
         fill = result.code_of(self.fill)
         name = builder.pick(self.node, before.tensor, self.picks, f"{output.name}_moved", fill)
         return Rescale(  # does nothing, or clamps
@@ -127,13 +124,9 @@ def _own_shape(node: Node, builder: Builder, value: Codes | Real | Pending) -> t
 
 def _axes(value: Codes | Real | Pending, own: tuple[int, int, int]) -> tuple[int, ...] | None:
     """Which of the tensor's axes each axis of the view is; those of [N, C, H, W] where none is."""
-    rank, sizes = len(value.shape), (1, *own)
-    perm = axes_of(value.order, sizes)
-    for gone in LEFT_OUT.get(rank, ()) if perm is not None else ():
-        found = tuple(axis for axis in perm or () if axis not in gone)
-        if tuple(sizes[axis] for axis in found) == value.shape:
-            return found
-    return {2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}.get(rank)
+    rank = len(value.shape)
+    found = arrangements(value.order, value.shape, (1, *own))
+    return found[0] if found else {2: (0, 1), 3: (0, 1, 3), 4: (0, 1, 2, 3)}.get(rank)
 
 
 def _taken(order: Order, shape: Shape, places: Places) -> np.ndarray:

@@ -28,7 +28,7 @@ from weft.nn.symbols import (
     chw,
     clipped_span,
 )
-from weft.nn.views import axes_of, transposed
+from weft.nn.views import arrangements, transposed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class PendingMaxPool(Pending):
     window: Window
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        before = finish(builder, self.source, result, f"{output.name}_before")
+        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
         return MaxPool(
             name=self.node,
             output=output.name,
@@ -151,7 +151,7 @@ def _max_pool(node: Node, builder: Builder, kernel: tuple[int, ...] | None, ceil
     window = _window(node, builder, source, kernel, ceil)
     tensor = builder.tensors[source]
     out = window.output_size(*tensor.shape[1:])
-    name = f"{node.outputs[0]}_codes"
+    name = builder.names.new(f"{node.outputs[0]}_codes")
     output = tensor.replace(name=name, shape=(tensor.shape[0], *out))
     low, high = builder.ranges[source]
     operator = MaxPool(name=node.name, output=name, input=source, window=window)
@@ -248,9 +248,9 @@ def _channels_first(
         return None
     choices: list[tuple[int, ...]] = [tuple(range(rank))]
     if isinstance(value, Real):
-        perm = axes_of(value.order, (1, *builder.tensors[value.tensor].shape))
-        if value.order is not None and perm is not None and rank == 4:
-            choices.insert(0, tuple(int(axis) for axis in np.argsort(perm)))
+        own = (1, *builder.tensors[value.tensor].shape)
+        found = [perm for perm in arrangements(value.order, value.shape, own) if 1 in perm]
+        choices[:0] = [tuple(int(axis) for axis in np.argsort(perm)) for perm in found]
         if value.order is not None or value.tensor in builder.hosts:  # the host may turn it
             others = [axis for axis in range(2, rank) if axis not in axes]
             choices += [(0, c, *(a for a in range(1, rank) if a != c)) for c in others]

@@ -76,16 +76,15 @@ def resize(node: Node, builder: Builder) -> Symbol:
     """Resize in mode nearest by any factors, in mode linear by whole ones."""
     value = builder.symbol(node, 0)
     mode = node.text("mode", "nearest")
-    constant = isinstance(value, Constant) and mode == "linear"
-    if mode not in ("nearest", "linear") or node.integer("antialias", 0) or constant:
-        what = f"mode {mode!r}" if mode != "nearest" else "antialias = 1"
-        raise ModelError(
-            f"{node}: {what}{' of a constant' if constant else ''} is not supported; modes "
-            "'nearest' and 'linear' without antialias are"
-        )
-    axes = _axes(node, builder, value.shape)
     coordinates = node.text("coordinate_transformation_mode", "half_pixel")
     coordinates = coordinates if builder.opset >= 11 else "asymmetric"
+    constant = isinstance(value, Constant) and mode == "linear"
+    if mode not in ("nearest", "linear") or node.integer("antialias", 0) or constant:
+        raise ModelError(
+            f"{node}: {_words(node, mode, coordinates)}{' of a constant' if constant else ''} is "
+            "not supported; modes 'nearest' and 'linear' without antialias are"
+        )
+    axes = _axes(node, builder, value.shape)
     if coordinates != EXTRAPOLATED and all(axis.before == axis.after for axis in axes):
         return value  # whatever the scale, ONNX Runtime only copies
     if mode == "linear":
@@ -94,6 +93,18 @@ def resize(node: Node, builder: Builder) -> Symbol:
     places = [_places(node, builder, axis) for axis in axes]
     fill = node.number("extrapolation_value", 0.0)
     return moved(node, builder, value, places, node.outputs[0], fill)
+
+
+def _words(node: Node, mode: str, coordinates: str) -> str:
+    """All that decides what is computed, for refusals."""
+    words = [f"coordinates {coordinates!r}"]
+    if mode == "cubic":
+        words.append(f"cubic_coeff_a = {node.number('cubic_coeff_a', -0.75):g}")
+    if mode == "nearest":
+        words.append(f"nearest_mode {node.text('nearest_mode', 'round_prefer_floor')!r}")
+    if node.integer("antialias", 0):
+        words.append("antialias = 1")
+    return f"mode {mode!r} with {', '.join(words)}"
 
 
 def _places(node: Node, builder: Builder, axis: Axis) -> list[int]:

@@ -154,7 +154,8 @@ def transpose(node: Node, builder: Builder) -> Symbol:
         case Constant():
             return Constant(array=value.array.transpose(perm))
         case QuantisedConstant():
-            return QuantisedConstant(
+            return replace(
+                value,
                 codes=value.codes.transpose(perm),
                 scale=value.scale.transpose(perm) if value.scale.ndim else value.scale,
                 zero_point=(

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weft.nn.builder import Builder
+from weft.nn.code_table import code_table
+from weft.nn.code_values import CodeValues
 from weft.nn.errors import ModelError
-from weft.nn.graph import CODE_MIN, Conv, Operator, Tensor, Window
-from weft.nn.hinges import N_CODES, Hinges, hinges
-from weft.nn.host import dequantize, quantize
-from weft.nn.numerics import scaling_of
+from weft.nn.graph import Operator, Tensor
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_affine import CONSTANTS, multiply_constant
 from weft.nn.qdq_product import product
 from weft.nn.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
-from weft.nn.two_lines import two_lines
 from weft.nn.views import per_channel
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -34,64 +32,11 @@ class PendingTable(Pending):
 
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
         clamp = self.codes_range(result)
-        codes = quantize(self.values, result.scale, result.zero_point, result.dtype)
-        codes = np.clip(codes.astype(np.int64) - result.offset, clamp["low"], clamp["high"])
+        codes = CodeValues(values=self.values).codes(result, **clamp)
         source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
-        straight = two_lines(builder, self.node, source, codes, output, result, bounds)
-        if straight is not None:
-            return straight
-        zero_point = result.code_zero_point
-        low, high = (bound - zero_point for bound in bounds)
-        kinds, of = np.unique(codes - zero_point, axis=0, return_inverse=True)
-        drawn = [hinges(kind, low, high) for kind in kinds]
-        channels = source.shape[0]
-        of = np.broadcast_to(of.reshape(-1), channels)
-        hidden = self._hinges(builder, [drawn[kind] for kind in of], output.name)
-        count = max(len(item.knots) for item in drawn)
-        weight = np.zeros((channels, count, 1, 1), np.int16)
-        for channel, kind in enumerate(of):
-            weight[channel, : len(drawn[kind].weights), 0, 0] = drawn[kind].weights
-        points = np.array([item.point for item in drawn])
-        factors = 2.0 ** -(points if len(drawn) == 1 else points[of])
-        return Conv(
-            name=self.node,
-            output=output.name,
-            input=hidden,
-            weight=weight,
-            bias=np.array([drawn[kind].start for kind in of], np.int64),
-            scaling=scaling_of(factors),
-            window=Window(kernel=(1, 1)),
-            groups=channels,
-            **clamp,
-        )
-
-    def _hinges(self, builder: Builder, drawn: list[Hinges], output: str) -> str:
-        """The tensor [C * n, H, W] of max(code - knot, 0), a channel's n side by side.
-
-        Channels with fewer repeat their last one, which counts nothing there.
-        """
-        source = builder.tensors[self.source]
-        channels, count = source.shape[0], max(len(item.knots) for item in drawn)
-        knots = [np.pad(item.knots, (0, count - len(item.knots)), mode="edge") for item in drawn]
-        quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
-        tensor = Tensor(
-            name=f"{output}_hinges",
-            shape=(channels * count, *source.shape[1:]),
-            scale=1.0,
-            zero_point=CODE_MIN,
-        )
-        operator = Conv(
-            name=f"{self.node}_hinges",
-            output=tensor.name,
-            input=self.source,
-            weight=np.ones((channels * count, 1, 1, 1), np.int16),
-            bias=source.zero_point - np.concatenate(knots),
-            scaling=scaling_of(1.0),
-            window=Window(kernel=(1, 1)),
-            groups=channels,
-        )
-        builder.add(operator, tensor, quantisation)
-        return tensor.name
+        operator = code_table(builder, self.node, source, codes, output, result, bounds)
+        assert operator is not None  # it may be as large as it needs to be
+        return operator
 
 
 def unary(function: Callable[[Node], Function]) -> Callable[[Node, Builder], Symbol]:
@@ -129,9 +74,7 @@ def _table(node: Node, builder: Builder, index: int) -> PendingTable:
         return replace(value, values=values, clip=type(clip)())
     if not isinstance(value, Real):
         value = builder.real(node, index)
-    own = builder.quantisations[value.tensor]
-    codes = np.arange(CODE_MIN, CODE_MIN + N_CODES) + own.offset
-    values = dequantize(codes, own.scale, own.zero_point)
+    values = CodeValues.of(builder.quantisations[value.tensor]).values
     return PendingTable(
         node=node.name,
         op=node.op,
@@ -139,7 +82,7 @@ def _table(node: Node, builder: Builder, index: int) -> PendingTable:
         shape=value.shape,
         order=value.order,
         source=value.tensor,
-        values=np.clip(values, np.float32(value.clip.low), np.float32(value.clip.high))[None],
+        values=np.clip(values, np.float32(value.clip.low), np.float32(value.clip.high)),
     )
 
 

@@ -24,10 +24,6 @@ def window_of(
     kernel2 = (1, kernel[0]) if rank == 1 else (kernel[0], kernel[1])
     reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel2, dilation, strict=True))
     begin, end = _pads(node, rank, size, reach, strides)
-    if any(p >= r for p, r in zip((*begin, *end), (*reach, *reach), strict=True) if p > 0):
-        raise ModelError(
-            f"{node}: attribute 'pads' is as large as the kernel; it must be smaller than it"
-        )
     if ceil:
         end = _ceil_end(size, begin, end, reach, strides)
     window = Window(kernel=kernel2, stride=strides, dilation=dilation, pads=(*begin, *end))

@@ -5,7 +5,8 @@ those of docs/ops.md. Hardware equals these functions; nothing here uses roundin
 only carries integers below 2**53).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -30,6 +31,9 @@ from weft.nn.graph import (
 from weft.nn.numerics import requantise, round_scaled
 
 Codes = Mapping[str, np.ndarray]
+
+MAX_COLUMNS = 1 << 22
+"""Elements of the windows that are copied for one matrix product."""
 
 
 def run(graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -158,18 +162,49 @@ def _depthwise(centred: np.ndarray, weight: np.ndarray, operator: Conv) -> np.nd
 
 
 def _matrix(centred: np.ndarray, weight: np.ndarray, operator: Conv) -> np.ndarray:
-    """Sums [N, C_out, OH, OW] as one matrix product per group."""
-    view = windows(centred, operator.window, 0)  # C11: padding feeds the zero point
+    """Sums [N, C_out, OH, OW] as matrix products, each over some rows of outputs.
+
+    Of a stretched image, outputs that far apart meet its elements with the same taps; the others
+    would add nothing.
+    """
+    window = operator.window
+    view = windows(centred, window, 0)  # C11: padding feeds the zero point
+    n, _, out_h, out_w = view.shape[:4]
+    sums = np.zeros((n, len(weight), out_h, out_w), dtype=view.dtype)
+    for y0, taps_y in _phases(window, 0, out_h):
+        for x0, taps_x in _phases(window, 1, out_w):
+            every = slice(y0, None, window.stretch[0]), slice(x0, None, window.stretch[1])
+            part, target = view[:, :, *every, taps_y, taps_x], sums[:, :, *every]
+            rows = max(1, MAX_COLUMNS // max(1, part[:, :, :1].size))
+            for y in range(0, part.shape[2], rows):
+                block = slice(y, y + rows)
+                target[:, :, block] = _product(
+                    part[:, :, block], weight[:, :, taps_y, taps_x], operator.groups
+                )
+    return sums
+
+
+def _phases(window: Window, axis: int, n_out: int) -> Iterator[tuple[int, slice]]:
+    """First outputs, and the taps that meet elements there and at every ``stretch``-th output."""
+    stretch, dilation = window.stretch[axis], window.dilation[axis]
+    for first in range(min(stretch, n_out)):
+        for tap in range(window.kernel[axis]):
+            if (first + tap * dilation - window.pads[axis]) % stretch == 0:
+                yield first, slice(tap, None, stretch // math.gcd(stretch, dilation))
+                break
+
+
+def _product(view: np.ndarray, weight: np.ndarray, groups: int) -> np.ndarray:
+    """Sums [N, C_out, OH, OW] of windows [N, C, OH, OW, kh, kw]: one matrix product per group."""
     n, c_in, out_h, out_w = view.shape[:4]
-    groups, c_out = operator.groups, weight.shape[0]
-    per_in, per_out = c_in // groups, c_out // groups
-    sums = np.empty((c_out, n * out_h * out_w), dtype=view.dtype)
+    per_in, per_out = c_in // groups, len(weight) // groups
+    sums = np.empty((len(weight), n * out_h * out_w), dtype=view.dtype)
     for group in range(groups):
         part = view[:, group * per_in : (group + 1) * per_in]
         columns = part.transpose(1, 4, 5, 0, 2, 3).reshape(-1, n * out_h * out_w)
         rows = slice(group * per_out, (group + 1) * per_out)
         sums[rows] = weight[rows].reshape(per_out, -1) @ columns
-    return sums.reshape(c_out, n, out_h, out_w).transpose(1, 0, 2, 3)
+    return sums.reshape(len(weight), n, out_h, out_w).transpose(1, 0, 2, 3)
 
 
 def add(operator: Add, tensors: Mapping[str, Tensor], codes: Codes) -> np.ndarray:

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from weft.nn.names import Names
+
 INTEGER = ("ConvInteger", "MatMulInteger")  # their result is an accumulator
 CODES: dict[int, str] = {TensorProto.INT8: "int8", TensorProto.UINT8: "uint8"}
 
@@ -66,22 +68,31 @@ def gives_accumulators(model: onnx.ModelProto) -> bool:
 
 def _cast_accumulators(graph: onnx.GraphProto) -> None:
     made = {name: node for node in graph.node for name in node.output}
+    names = Names(_names(graph))
     for item in graph.output:
         node = made.get(item.name)
         if node is not None and node.op_type in INTEGER:
-            inner = f"{item.name} (integer)"
+            inner = names.new(f"{item.name} (integer)")
             node.output[0] = inner
             graph.node.append(helper.make_node("Cast", [inner], [item.name], to=TensorProto.FLOAT))
             item.type.tensor_type.elem_type = TensorProto.FLOAT
 
 
+def _names(graph: onnx.GraphProto) -> set[str]:
+    """Of all values."""
+    names = {item.name for item in (*graph.input, *graph.output, *graph.initializer)}
+    return names.union(*((*node.input, *node.output) for node in graph.node))
+
+
 def _scale_codes(graph: onnx.GraphProto) -> None:
     kinds = {item.name: item.type.tensor_type.elem_type for item in graph.input}
+    taken = Names(_names(graph))
     pools = [n for n in graph.node if n.op_type == "MaxPool" and kinds.get(n.input[0]) in CODES]
     for pool in pools:
         source, result = pool.input[0], pool.output[0]
-        names = [f"{result} ({what})" for what in ("scale", "zero point", "input", "output")]
-        scale, zero, real, pooled = names
+        scale, zero, real, pooled = (
+            taken.new(f"{result} ({what})") for what in ("scale", "zero point", "input", "output")
+        )
         one, none = np.float32(1), np.zeros((), CODES[kinds[source]])
         graph.initializer.append(numpy_helper.from_array(np.asarray(one), scale))
         graph.initializer.append(numpy_helper.from_array(none, zero))

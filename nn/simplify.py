@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.nn.checker import check
+from weft.nn.equivalence import require_same
 from weft.nn.graph import (
     AveragePool,
     Concat,
@@ -36,13 +37,17 @@ def simplify(graph: Graph) -> Graph:
     """The graph after all simplifications, repeated until none finds anything more.
 
     Inputs and outputs of the network keep their shapes, and every tensor at least one channel.
+    Raises InternalError where an output is not what it was (``weft.nn.equivalence``).
     """
+    versions = [("import", graph)]
     while True:
         before = graph
         for step in SIMPLIFICATIONS:
             graph = step(graph)
             check(graph)
+            versions.append((step.__name__, graph))
         if graph == before:
+            require_same(versions)
             return graph
 
 

@@ -1,7 +1,5 @@
 """Moves that others do on their way: by the Move behind them, or as pads of a Conv's window."""
 
-import numpy as np
-
 from weft.nn.graph import Conv, Graph, Move, Operator, Window
 from weft.nn.passes import bypass, with_operators
 from weft.nn.ranges import Range, code_ranges
@@ -104,12 +102,18 @@ def _padded(window: Window, pads: tuple[int, int, int, int]) -> Window | None:
 
 
 def _ends(places: tuple[int, ...], size: int) -> tuple[int, int] | None:
+    """How many places are added, or cut (below 0), before and after an axis of that size.
+
+    None where that is not all. A side that is cut and then filled is neither: the fill stands where
+    the cut places were, which a window would see again.
+    """
     there = [i for i, place in enumerate(places) if place >= 0]
     if not there:
         return None
     first, last = places[there[0]], places[there[-1]]
-    if there != list(range(there[0], there[-1] + 1)) or not np.array_equal(
-        places[there[0] : there[-1] + 1], range(first, last + 1)
-    ):
+    if places[there[0] : there[-1] + 1] != tuple(range(first, last + 1)):
         return None
-    return there[0] - first, len(places) - 1 - there[-1] - (size - 1 - last)
+    filled, cut = (there[0], len(places) - 1 - there[-1]), (first, size - 1 - last)
+    if any(more and less for more, less in zip(filled, cut, strict=True)):
+        return None
+    return filled[0] - cut[0], filled[1] - cut[1]

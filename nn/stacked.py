@@ -78,7 +78,8 @@ class PendingStackedMean(Pending):
         for index, part in enumerate(parts):
             quantisation = Quantisation(scale=step * part, zero_point=CODE_MIN, dtype="int8")
             value = self.source.shifted(builder, -begin)
-            codes.append(finish(builder, value, quantisation, f"{name}_code{index}").tensor)
+            own = builder.names.new(f"{name}_code{index}")
+            codes.append(finish(builder, value, quantisation, own).tensor)
             begin += SPAN * step * part
         if len(parts) == 1:
             return codes[0]
@@ -86,8 +87,8 @@ class PendingStackedMean(Pending):
         shape = (first.shape[0] * len(parts), *first.shape[1:])
         quantisation = Quantisation(scale=step, zero_point=CODE_MIN, dtype="int8")
         concat = Concat(
-            name=f"{self.node}_codes",
-            output=f"{name}_codes",
+            name=builder.operator_names.new(f"{self.node}_codes"),
+            output=builder.names.new(f"{name}_codes"),
             parts=tuple(codes),
             scalings=(scaling_of(1.0),) * len(parts),
         )

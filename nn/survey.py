@@ -4,7 +4,7 @@ Importing stops at the first node that is not supported. A survey goes on: what 
 node is not judged, up to the next quantised tensor of known shape, where it starts afresh.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from weft.nn.graph import Conv, Graph, Operator
 from weft.nn.importer import (
     NOTHING,
     begin,
+    bind_batch,
     dynamic,
     host_input,
     import_node,
@@ -77,6 +78,7 @@ def survey(path: Path) -> Survey:
     model = read(path)
     nodes = running_order(model)
     walk = _Walk(model, nodes, {} if is_tflite(path) else _types(path))
+    walk.bind()
     for port in model.inputs:
         walk.enter(port)
     for node in nodes:
@@ -123,7 +125,7 @@ class _Walk:
     def __init__(
         self, model: OnnxModel, nodes: list[Node], types: dict[str, tuple[str, Shape]]
     ) -> None:
-        self.nodes, self.types = nodes, types
+        self.model, self.nodes, self.types = model, nodes, types
         self.builder = begin(model, nodes)
         self.blocked: dict[str, str] = {}  # value -> the node or input that keeps it from view
         self.problems: list[str] = []
@@ -131,6 +133,13 @@ class _Walk:
         self.refused: dict[str, str] = {}
         self.waits: dict[str, str] = {}
         self.on_host: set[str] = set()
+
+    def bind(self) -> None:
+        """Take the inputs' batch."""
+        try:
+            bind_batch(self.model, self.builder)
+        except ModelError as error:
+            self.problems.append(str(error))
 
     def enter(self, port: Port) -> None:
         """Take a model input."""
@@ -273,25 +282,36 @@ def _place(walk: _Walk, node: Node, made: list[Operator]) -> str:
 
 def _made(operators: Iterable[Operator], nodes: list[Node]) -> dict[str, list[Operator]]:
     """The operators that came from each node, by the node's key."""
+    maker_of = makers([(node.name, node.op) for node in nodes])
     made: dict[str, list[Operator]] = {}
     for operator in operators:
-        maker = _maker(operator, nodes)
+        maker = maker_of(operator.name)
         if maker is not None:
-            made.setdefault(_key(maker), []).append(operator)
+            made.setdefault(_key(nodes[maker]), []).append(operator)
     return made
 
 
-def _maker(operator: Operator, nodes: list[Node]) -> Node | None:
-    """The node that an operator came from: the one whose name its own begins with.
+def makers(nodes: Sequence[tuple[str, str]]) -> Callable[[str], int | None]:
+    """Which of the nodes (name, operator) made one of the graph's operators, by the latter's name.
 
-    A TFLite operator's nodes share its name; the one with the work is meant.
+    It is the one with the longest name that the operator's begins with, before a "_" or the end. A
+    TFLite operator's nodes share its name; the first one with the work is meant.
     """
-    makers = [n for n in nodes if n.name and f"{operator.name}_".startswith(f"{n.name}_")]
-    return max(makers, key=lambda n: (len(n.name), _works(n)), default=None)
+    named: dict[str, int] = {}
+    for index, (name, op) in reversed(list(enumerate(nodes))):
+        if name and (name not in named or _works(op) or not _works(nodes[named[name]][1])):
+            named[name] = index
+
+    def maker_of(name: str) -> int | None:
+        while name and name not in named:
+            name = name.rpartition("_")[0]
+        return named.get(name)
+
+    return maker_of
 
 
-def _works(node: Node) -> bool:
-    return node.op in BY_NAME and BY_NAME[node.op].runs != "none"
+def _works(op: str) -> bool:
+    return op in BY_NAME and BY_NAME[op].runs != "none"
 
 
 def on_array(operator: Operator) -> bool:

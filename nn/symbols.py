@@ -105,12 +105,14 @@ class Constant:
 class QuantisedConstant:
     """A dequantised constant: (codes - zero_point) * scale.
 
-    codes: int64; scale (float32) and zero_point (int64) broadcast against codes.
+    codes: int64; scale (float32) and zero_point (int64) broadcast against codes. dtype: of the
+    codes in the model, '' where they are from elsewhere.
     """
 
     codes: np.ndarray
     scale: np.ndarray
     zero_point: np.ndarray
+    dtype: str = ""
 
     @property
     def shape(self) -> Shape:

@@ -79,14 +79,16 @@ def two_lines(
         return sides[0].operator(node, source, output, low, high)
     names = []
     for index, side in enumerate(sides):
-        part = output.replace(name=f"{output.name}_part{index}")
-        operator = side.operator(f"{node}_part{index}", source, part, CODE_MIN, CODE_MAX)
+        part = output.replace(name=builder.names.new(f"{output.name}_part{index}"))
+        name = builder.operator_names.new(f"{node}_part{index}")
+        operator = side.operator(name, source, part, CODE_MIN, CODE_MAX)
         builder.add(operator, part, result)
         names.append(part.name)
     total = names[0]
     for index, name in enumerate(names[1:-1]):
-        part = output.replace(name=f"{output.name}_sum{index}")
-        builder.add(_sum(f"{node}_sum{index}", total, name, part.name), part, result)
+        part = output.replace(name=builder.names.new(f"{output.name}_sum{index}"))
+        adder = builder.operator_names.new(f"{node}_sum{index}")
+        builder.add(_sum(adder, total, name, part.name), part, result)
         total = part.name
     return _sum(node, total, names[-1], output.name).replace(low=low, high=high)
 

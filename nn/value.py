@@ -1,8 +1,11 @@
 """Frozen values: the graph, the plan and their parts compare by content and go to and from JSON."""
 
 import base64
+import builtins
 import dataclasses
 import enum
+import math
+import reprlib
 import types
 import typing
 from dataclasses import dataclass
@@ -12,6 +15,9 @@ import numpy as np
 
 TAG = "_type"
 """Key that names the class of a nested value in JSON."""
+
+ARRAY_TYPES = ("int8", "int16", "int32", "int64", "uint8", "float32", "float64")
+LARGEST = 1e300  # any float that is no infinity; NaN is below nothing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,14 +29,13 @@ class Value:
     """
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            array = getattr(self, field.name)
+        for name, array in vars(self).items():
             if isinstance(array, np.ndarray):
                 frozen = np.ascontiguousarray(array)
                 if frozen is array and array.flags.writeable:
                     frozen = array.copy()
                 frozen.flags.writeable = False
-                object.__setattr__(self, field.name, frozen)
+                object.__setattr__(self, name, frozen)
         self._check()
 
     def _check(self) -> None:
@@ -55,13 +60,14 @@ class Value:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Rebuild a value from ``to_json``. Raises KeyError or ValueError on anything else."""
-        hints = typing.get_type_hints(cls)
-        fields = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(data) - fields)
-        if unknown:
-            raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}")
-        return cls(**{name: _decode(hints[name], data[name]) for name in fields})
+        """Rebuild a value from ``to_json``. Raises ValueError on anything else.
+
+        The message names the field and what it must be: types are checked down to every number.
+        """
+        return _decode_value(cls, data, "")
+
+
+_V = typing.TypeVar("_V", bound=Value)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -90,26 +96,96 @@ def _encode(item: Any) -> Any:
     return item
 
 
-def _decode(hint: Any, item: Any) -> Any:
-    origin = typing.get_origin(hint)
+def _decode_value(cls: type[_V], data: Any, where: str) -> _V:
+    _need(isinstance(data, dict), where, "an object", data)
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    unknown = sorted(set(data) - {*names, TAG})
+    if unknown:
+        raise ValueError(f"{where or cls.__name__} has no field {_short(unknown[0])}")
+    prefix = f"{where}." if where else ""
+    for name in names:
+        if name not in data:
+            raise ValueError(f"{prefix}{name} is missing")
+    fields = {name: _decode(hints[name], data[name], prefix + name) for name in names}
+    try:
+        return cls(**fields)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}" if where else str(error)) from error
+
+
+def _decode(hint: Any, item: Any, where: str) -> Any:
+    """An item of the type that ``hint`` asks for; ``where`` names it in messages."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        if item is None:
-            return None
-        choices = [c for c in typing.get_args(hint) if c is not type(None)]
-        if len(choices) == 1:
-            return _decode(choices[0], item)
-        by_name = {c.__name__: c for c in choices}
-        return _decode(by_name[item[TAG]], item)
+        return _decode_union(args, item, where)
     if origin is tuple:
-        args = typing.get_args(hint)
+        _need(isinstance(item, list), where, "a list", item)
         if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_decode(args[0], x) for x in item)
-        return tuple(_decode(a, x) for a, x in zip(args, item, strict=True))
+            args = (args[0],) * len(item)
+        _need(len(item) == len(args), where, f"a list of {len(args)}", item)
+        pairs = enumerate(zip(args, item, strict=True))
+        return tuple(_decode(arg, x, f"{where}[{i}]") for i, (arg, x) in pairs)
     if hint is np.ndarray:
-        raw = base64.b64decode(item["data"])
-        return np.frombuffer(raw, dtype=item["dtype"]).reshape(item["shape"])
-    if isinstance(hint, type) and issubclass(hint, Value):
-        return hint.from_json({k: v for k, v in item.items() if k != TAG})
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return _decode_array(item, where)
+    if issubclass(hint, Value):
+        return _decode_value(hint, item, where)
+    if issubclass(hint, enum.Enum):
+        values = [member.value for member in hint]
+        _need(item in values, where, f"one of {', '.join(map(repr, values))}", item)
         return hint(item)
+    return _decode_plain(hint, item, where)
+
+
+def _decode_union(args: tuple[Any, ...], item: Any, where: str) -> Any:
+    """A value or None, or one of several classes by the tag."""
+    if item is None and types.NoneType in args:
+        return None
+    choices = {c.__name__: c for c in args if c is not types.NoneType}
+    if len(choices) == 1:
+        (only,) = choices.values()
+        return _decode(only, item, where)
+    tag = item.get(TAG) if isinstance(item, dict) else None
+    known = isinstance(tag, str) and tag in choices
+    _need(known, where, f"an object whose {TAG!r} is one of {', '.join(choices)}", item)
+    return _decode_value(choices[str(tag)], item, where)
+
+
+def _decode_array(item: Any, where: str) -> np.ndarray:
+    whole = isinstance(item, dict) and set(item) == {"dtype", "shape", "data"}
+    _need(whole, where, "an object of dtype, shape and data", item)
+    dtype, shape, data = item["dtype"], item["shape"], item["data"]
+    _need(dtype in ARRAY_TYPES, f"{where}.dtype", f"one of {', '.join(ARRAY_TYPES)}", dtype)
+    sizes = isinstance(shape, list) and len(shape) <= 8
+    sizes = sizes and all(type(n) is int and 0 <= n < 1 << 40 for n in shape)
+    _need(sizes, f"{where}.shape", "a list of sizes", shape)
+    _need(isinstance(data, str), f"{where}.data", "base64 text", data)
+    raw = base64.b64decode(data, validate=True)
+    if len(raw) != math.prod(shape) * np.dtype(dtype).itemsize:
+        raise ValueError(f"{where}: {len(raw)} bytes are no {dtype} of shape {shape}")
+    return np.frombuffer(raw, dtype=dtype).reshape(shape)
+
+
+def _decode_plain(hint: type, item: Any, where: str) -> Any:
+    match hint:
+        case builtins.bool:
+            _need(type(item) is bool, where, "true or false", item)
+        case builtins.int:
+            whole = type(item) is int and abs(item) < 1 << 62
+            _need(whole, where, "an integer of at most 62 bits", item)
+        case builtins.float:
+            number = type(item) in (int, float) and abs(item) < LARGEST
+            _need(number, where, "a finite number", item)
+        case _:
+            _need(type(item) is hint, where, f"a {hint.__name__}", item)
     return item
+
+
+def _need(condition: bool, where: str, what: str, item: Any) -> None:
+    if not condition:
+        raise ValueError(f"{where or 'the whole'} must be {what}, not {_short(item)}")
+
+
+def _short(item: Any) -> str:
+    """As Python writes it, but never longer than a line."""
+    return reprlib.repr(item)

@@ -33,6 +33,28 @@ def axes_of(order: Order, own_shape: Shape) -> tuple[int, ...] | None:
     return None
 
 
+def arrangements(order: Order, shape: Shape, own_shape: Shape) -> list[tuple[int, ...]]:
+    """All ways in which a view may have come about: the own axis of each of its axes.
+
+    Its order alone does not say so where axes have size 1: [1, 1, H, W] turned into [1, H, W, 1]
+    has the same elements in the same order. NCHW stands first, then NHWC; a view may do without
+    axes of size 1, height and width before channels.
+    """
+    own = np.arange(math.prod(own_shape)).reshape(own_shape)
+    wanted = own.reshape(-1) if order is None else order
+    axes = range(1, len(own_shape))
+    gone = len(own_shape) - len(shape)
+    perms = [axes, (*axes[1:], 1), *itertools.permutations(axes)]
+    found = []
+    for left_out in itertools.combinations(reversed(axes), gone) if gone >= 0 else ():
+        for perm in perms:
+            kept = (0, *(axis for axis in perm if axis not in left_out))
+            fits = tuple(own_shape[axis] for axis in kept) == shape and own.size == math.prod(shape)
+            if fits and np.array_equal(own.transpose(0, *perm).reshape(-1), wanted):
+                found.append(kept)
+    return list(dict.fromkeys(found))
+
+
 def same_order(a: Order, b: Order) -> bool:
     """Whether two views of one size put their elements in the same places."""
     if a is None or b is None:

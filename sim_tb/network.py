@@ -1,6 +1,5 @@
 """A whole build in simulation: its outputs against the reference, its cycles against the plan."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,18 @@ from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
 from weft.gen.images import uploads
+from weft.gen.locks import using
+from weft.gen.output import check_file
 from weft.mapper import cost
 from weft.mapper.memory_layout import pack_inputs, unpack_outputs
-from weft.nn.errors import ConfigError, ToolError
+from weft.nn import limits
+from weft.nn.errors import ToolError
 from weft.nn.host import encode
 from weft.nn.reference import run
 from weft.nn.value import Value
 from weft.sim_tb.compare import compare
 from weft.sim_tb.job import Job
-from weft.sim_tb.simulate import Simulator
+from weft.sim_tb.simulate import Simulator, trace_format
 
 DEFAULT_SAMPLES = 4
 FOLDER = "sim"
@@ -78,8 +80,22 @@ def simulate(
 
     The images are the baked ones, as in a bitstream. Raises ConfigError and ToolError.
     """
+    if trace is not None:
+        check_file(trace, [*build.files, *([] if inputs is None else [inputs])])
+    with using(build.folder):
+        return _simulate(build, inputs, samples, trace, progress)
+
+
+def _simulate(
+    build: Build,
+    inputs: Path | None,
+    samples: int | None,
+    trace: Path | None,
+    progress: Callable[[str], None],
+) -> Result:
     plan = build.plan
     if inputs is None:
+        limits.SAMPLES.check(samples)
         codes = random_inputs(build.graph, samples or DEFAULT_SAMPLES)
     else:
         arrays = load_inputs(inputs, build.graph, samples)
@@ -91,7 +107,7 @@ def simulate(
         lanes=plan.engine.lanes,
         workdir=build.folder / FOLDER,
         image_dir=build.folder / IMAGE_DIR,
-        trace=trace is not None,
+        trace=trace,
     )
     progress("building the simulation")
     simulator.build()
@@ -104,18 +120,8 @@ def simulate(
     if result.fault:
         raise ToolError(f"the simulated design did not finish: {result.fault}")
     if trace is not None:
-        progress(f"signals: {_keep(simulator.trace_path, trace)}")
+        progress(f"signals: {trace} ({trace_format(trace, simulator.tools).upper()})")
     return _result(build, codes, result, predicted)
-
-
-def _keep(recorded: Path, wanted: Path) -> Path:
-    """Move the trace to its place; its suffix says whether it is FST or VCD."""
-    place = wanted.with_suffix(recorded.suffix)
-    try:
-        shutil.move(recorded, place)
-    except OSError as error:
-        raise ConfigError(f"{place} cannot be written: {error.strerror}") from error
-    return place
 
 
 def _result(build: Build, codes: dict[str, np.ndarray], result: Any, predicted: int) -> Result:

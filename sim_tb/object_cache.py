@@ -6,6 +6,7 @@ belongs to one version of Verilator and of the compiler. Anything but a file of 
 straight to the compiler. It runs as a script, outside of the package.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -28,9 +29,11 @@ def main(folder: Path, command: list[str]) -> int:
         if code != 0:
             return code
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"{kept.name}.{os.getpid()}"
+        # Atomic, as builds may run side by side; in the build's folder, which is cleared away.
+        fresh = output.with_name(f"{kept.name}.{os.getpid()}")
         shutil.copyfile(output, fresh)
-        fresh.replace(kept)  # atomic: builds may run side by side
+        with contextlib.suppress(OSError):  # the build may be on another file system
+            fresh.replace(kept)
         return 0
     shutil.copyfile(kept, output)
     return 0

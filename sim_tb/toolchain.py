@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import weft
+from weft.gen.process import call
 from weft.nn.errors import ToolError
 from weft.nn.value import Value
 
@@ -149,13 +150,12 @@ def _verilator_version(script: str, variables: dict[str, str]) -> str:
 def _output(command: list[str], variables: dict[str, str]) -> str:
     """What a short command prints. Raises ToolError if it fails."""
     try:
-        done = subprocess.run(
+        done = call(
             command,
             env={**os.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
     except OSError as error:
         raise ToolError(f"{' '.join(command)} does not run: {error.strerror}") from error
@@ -168,11 +168,10 @@ def _output(command: list[str], variables: dict[str, str]) -> str:
 
 def _has_headers(*names: str) -> bool:
     source = "".join(f"#include <{name}>\n" for name in names)
-    done = subprocess.run(
+    done = call(
         ["g++", "-E", "-x", "c++", "-"],
         input=source.encode(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        check=False,
     )
     return done.returncode == 0

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.gen.process import call, tool_group
 from weft.nn.errors import ToolError
 from weft.sim_tb.toolchain import Toolchain, find_toolchain
 from weft.sim_tb.verilator import build, content_hash, fingerprint
@@ -50,13 +51,13 @@ class UartBoard:
         items = (fingerprint(tools), *_ARGUMENTS, *_QUIET, *self.arguments)
         return content_hash(items, (_MAIN, *self.sources))
 
-    def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
+    def compile(self, tools: Toolchain, sources: tuple[Path, ...], folder: Path, log: Path) -> None:
         """With Verilator alone; ``uart_board.cpp`` is the main program."""
-        files = [str(file.absolute()) for file in (_MAIN, *self.sources)]
+        files = [str(file.absolute()) for file in (_MAIN, *sources)]
         options = [*_ARGUMENTS, *_QUIET, *self.arguments, "--Mdir", str(folder)]
         command = [tools.verilator, *options, *files]
         with log.open("w") as out:
-            done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False)
+            done = call(command, stdout=out, stderr=subprocess.STDOUT)
         if done.returncode != 0:
             raise RuntimeError(f"exit code {done.returncode}")
 
@@ -68,22 +69,25 @@ class UartBoard:
         Raises ToolError.
         """
         program = build(self, find_toolchain(), self.workdir / "cache") / self.binary
-        process = subprocess.Popen(
-            [program, str(divisor), str(linger)],
-            cwd=self.run_dir,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port:
-                raise ToolError(f"the simulated board {program} ended with code {process.wait()}")
-            yield port
-        finally:
-            _end(process)
+        with tool_group() as group:
+            process = subprocess.Popen(
+                [program, str(divisor), str(linger)],
+                cwd=self.run_dir,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                process_group=group,
+            )
+            try:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                port = process.stdout.readline().strip()
+                if not port:
+                    code = process.wait()
+                    raise ToolError(f"the simulated board {program} ended with code {code}")
+                yield port
+            finally:
+                _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

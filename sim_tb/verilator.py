@@ -1,19 +1,22 @@
 """Builds simulation binaries, and reuses unchanged ones; among them design + weft_tb.v + cocotb."""
 
 import hashlib
-import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import cocotb
 import cocotb_tools.config
 from cocotb_tools.runner import get_runner
 
+from weft.gen.drafts import draft_folder
+from weft.gen.output import scratch_folder
+from weft.gen.process import libraries_tools
 from weft.nn.errors import ConfigError, ToolError
 from weft.sim_tb.toolchain import Toolchain, tool_environment
 
@@ -32,10 +35,16 @@ _ARGUMENTS = (
 )
 _ERROR = re.compile(r"%Error|\berror:|\bCRITICAL\b|Error\b.*:")
 _ERROR_LINES, _LAST_LINES = 5, 10
+MAKEABLE = re.compile(r"[A-Za-z0-9_.+/-]+", re.ASCII)
+"""Paths that Verilator's makefile can hold."""
+LOG = "build.log"
 
 
 class Spec(Protocol):
-    """A binary that can be built: its name, what it depends on, and how."""
+    """A binary that can be built: its Verilog, its name, what it depends on, and how."""
+
+    @property
+    def sources(self) -> tuple[Path, ...]: ...
 
     @property
     def binary(self) -> str: ...
@@ -44,21 +53,21 @@ class Spec(Protocol):
         """A hash of everything that goes into the binary."""
         ...
 
-    def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
+    def compile(self, tools: Toolchain, sources: tuple[Path, ...], folder: Path, log: Path) -> None:
         """Leave the binary in ``folder``; RuntimeError or SystemExit if that fails."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """What determines a binary: the Verilog files in order, lanes K, with or without a trace.
+    """What determines a binary: the Verilog files in order, lanes K, a trace's format or "".
 
     The sources define ``weft_top`` and include no other file.
     """
 
     sources: tuple[Path, ...]
     lanes: int
-    trace: bool = False
+    trace: Literal["", "fst", "vcd"] = ""
 
     def __post_init__(self) -> None:
         if self.lanes < 1:
@@ -77,16 +86,16 @@ class Build:
     def binary(self) -> str:
         return TOP
 
-    def compile(self, tools: Toolchain, folder: Path, log: Path) -> None:
+    def compile(self, tools: Toolchain, sources: tuple[Path, ...], folder: Path, log: Path) -> None:
         """Through cocotb's runner, which adds its own libraries."""
         get_runner("verilator").build(
-            sources=[_TEST_BENCH, *(source.absolute() for source in self.sources)],
+            sources=[_TEST_BENCH, *sources],
             hdl_toplevel=TOP,
-            build_args=[*_ARGUMENTS, *(["--trace-fst"] if self.trace and tools.fst else [])],
+            build_args=[*_ARGUMENTS, *(["--trace-fst"] if self.trace == "fst" else [])],
             parameters={"LANES": self.lanes},
             build_dir=folder,
             timescale=("1ns", "1ns"),
-            waves=self.trace,
+            waves=bool(self.trace),
             log_file=log,
         )
 
@@ -119,26 +128,41 @@ def fingerprint(tools: Toolchain) -> str:
 def build(spec: Spec, tools: Toolchain, cache: Path) -> Path:
     """The folder of a binary (and its ``build.log``), made unless it is there.
 
-    Everything is written below ``cache``, the finished folder in one step. Raises ToolError with
-    the log's errors if Verilator or the compiler fails, ConfigError for a folder that make
-    cannot work in.
+    The finished folder appears in ``cache`` in one step. Raises ToolError with the log's errors
+    if Verilator or the compiler fails, ConfigError where there is no folder that make can work in.
     """
     cache = cache.absolute()
-    if len(str(cache).split()) > 1:
-        raise ConfigError(f"Verilator cannot build in a folder with spaces in its name: {cache}")
     key = spec.key(tools)
     folder = cache / key
     if (folder / spec.binary).is_file():
         return folder
-    scratch = cache / f"{key}.{os.getpid()}"
-    try:
-        _compile(spec, tools, scratch, cache / f"{key}.log")
-        shutil.rmtree(scratch / "obj")
-        if not folder.exists():  # another process may have been faster
-            scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    with draft_folder(cache) as draft, _work_folder(draft) as work:
+        _compile(spec, tools, work, cache / f"{key}.log", f"library-{fingerprint(tools)}")
+        made = draft / "made"
+        made.mkdir()
+        for name in (spec.binary, LOG):
+            shutil.copy2(work / name, made / name)
+        with suppress(OSError):  # another process may have been faster
+            made.rename(folder)
+    if not (folder / spec.binary).is_file():
+        raise ConfigError(f"{folder} cannot be written")
     return folder
+
+
+@contextmanager
+def _work_folder(draft: Path) -> Iterator[Path]:
+    """Where Verilator and make work: in the draft, unless its path has what make cannot take."""
+    if MAKEABLE.fullmatch(str(draft)):
+        yield draft
+        return
+    with scratch_folder() as folder:
+        if not MAKEABLE.fullmatch(str(folder)):
+            raise ConfigError(
+                f"make cannot work in {draft.parent}, nor in {folder.parent}: set TMPDIR to a "
+                "folder with letters, digits and _ . + - / in its path"
+            )
+        yield folder
 
 
 def log_extract(log: Path) -> str:
@@ -149,23 +173,37 @@ def log_extract(log: Path) -> str:
     return "\n".join(f"  {line}" for line in (*errors, *tail))
 
 
-def _compile(spec: Spec, tools: Toolchain, scratch: Path, failure_log: Path) -> None:
-    """Leave the binary and build.log in ``scratch``, or the log in ``failure_log`` and raise."""
-    objects, log = scratch / "obj", scratch / "build.log"
-    objects.mkdir(parents=True)
-    library = scratch.parent / f"library-{fingerprint(tools)}"
+def _compile(spec: Spec, tools: Toolchain, scratch: Path, failure_log: Path, library: str) -> None:
+    """Leave the binary and LOG in ``scratch``, or the log in ``failure_log`` and raise.
+
+    library: the folder beside the log that keeps the run-time library's objects.
+    """
+    objects, log = scratch / "obj", scratch / LOG
+    objects.mkdir()
     variables = dict(tools.environment)
-    launcher = f"{sys.executable} -I {_OBJECT_CACHE} {library}"
-    if len(launcher.split()) == 4:  # make cannot quote spaces
-        variables["OBJCACHE"] = launcher
+    launcher = (sys.executable, "-I", str(_OBJECT_CACHE), str(failure_log.parent / library))
+    if all(MAKEABLE.fullmatch(word) for word in launcher):
+        variables["OBJCACHE"] = " ".join(launcher)
     try:
-        with tool_environment(variables):
-            spec.compile(tools, objects, log)
+        with tool_environment(variables), libraries_tools():
+            spec.compile(tools, _readable(spec.sources, scratch), objects, log)
     except (RuntimeError, SystemExit) as error:
         if log.is_file():
-            log.replace(failure_log)
+            shutil.copyfile(log, failure_log)
         raise ToolError(
             f"building the simulation with {tools.verilator} failed ({error}); "
             f"log: {failure_log}\n{log_extract(failure_log)}"
         ) from error
     (objects / spec.binary).replace(scratch / spec.binary)
+
+
+def _readable(sources: tuple[Path, ...], scratch: Path) -> tuple[Path, ...]:
+    """The sources, or copies under paths that make can take."""
+    found = []
+    for index, source in enumerate(sources):
+        path = source.absolute()
+        if not MAKEABLE.fullmatch(str(path)):
+            path = scratch / f"source_{index}{source.suffix}"
+            shutil.copyfile(source, path)
+        found.append(path)
+    return tuple(found)

@@ -9,8 +9,9 @@ import pytest
 
 # Folder -> its own siblings it may import, and the outside modules it may import (None: any).
 ARROWS: dict[str, tuple[set[str], set[str] | None]] = {
-    # google.protobuf: what onnx raises for a bad file; tflite: the schema of such files
-    "nn": (set(), {"numpy", "onnx", "google", "tflite"}),
+    # google.protobuf: what onnx raises for a bad file; tflite: the schema of such files, which are
+    # flatbuffers
+    "nn": (set(), {"numpy", "onnx", "google", "tflite", "flatbuffers"}),
     "mapper": ({"nn"}, {"numpy", "ortools"}),
     "hw": (set(), {"amaranth"}),
     "gen": ({"nn", "mapper", "hw"}, None),

@@ -1,8 +1,21 @@
-"""``python -m weft``: the command line."""
+"""The command line: ``weft``, and ``python -m weft``."""
 
 import sys
 
-from weft.gen.cli import main
+from weft.gen import interrupt
+
+
+def main() -> int:
+    """Run the command of ``sys.argv``; returns the exit code."""
+    interrupt.with_nothing_begun()
+    from weft.gen.cli import main as command
+
+    interrupt.insist()
+    try:
+        return command()
+    finally:
+        interrupt.with_nothing_begun()  # nothing is left to clear away
+
 
 if __name__ == "__main__":
     sys.exit(main())

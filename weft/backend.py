@@ -11,7 +11,6 @@ board and checks it, Verilated, against these outputs. Inputs that weft needs as
 weights, shapes) may be inputs of the model: it is then imported at each run, with their values.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from weft.nn.errors import ConfigError, ModelError, ToolError
 from weft.nn.folding import fold
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
-from weft.nn.importer import dynamic, import_graph, quantising, running_order
+from weft.nn.importer import FIXED_BATCH, dynamic, import_graph, quantising, running_order
 from weft.nn.onnx_model import OnnxModel, from_proto
 from weft.nn.operators import BY_NAME
 from weft.nn.rewrite import gives_accumulators, parameters, specialised
@@ -119,8 +118,9 @@ class Prepared(BackendRep):
             feeds = {name: array.reshape(1, -1) for name, array in feeds.items()}
         proto = specialised(self._model, values, feeds)
         graph = import_graph(from_proto(proto))
-        if gives_accumulators(self._model) and graph.notes:
-            raise ModelError(graph.notes[0])  # sums of integers that are not exact
+        notes = [note for note in graph.notes if not note.startswith(FIXED_BATCH)]
+        if gives_accumulators(self._model) and notes:
+            raise ModelError(notes[0])  # sums of integers that are not exact
         read = {edge.name for edge in graph.inputs}
         feeds = {name: array for name, array in feeds.items() if name in read}
         outputs = reference_model(graph, feeds)
@@ -220,11 +220,12 @@ def _verify(graph: Graph, board: str, feeds: Arrays) -> None:
     from weft.boards.target import target_of
     from weft.gen.build_dir import read_build, write_build
     from weft.gen.data import save_outputs
+    from weft.gen.output import scratch_folder
     from weft.mapper.search import plan
     from weft.sim_tb.network import simulate
 
     chosen = load_board(board)
-    with tempfile.TemporaryDirectory(prefix="weft") as folder:
+    with scratch_folder() as folder:
         build, inputs = Path(folder, "build"), Path(folder, "inputs.npz")
         write_build(build, graph, plan(graph, target_of(chosen)), chosen.to_json())
         save_outputs(inputs, feeds)

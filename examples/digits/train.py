@@ -176,9 +176,12 @@ def quantised_model(model: onnx.ModelProto, images: np.ndarray) -> onnx.ModelPro
 
 
 def accuracy(model: onnx.ModelProto, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of right answers in ONNX Runtime with its default optimisations."""
+    """Share of right answers in ONNX Runtime, int8 as int8: by default it turns activations to
+    uint8 first, and saturates sums of their products on a CPU without VNNI."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     (scores,) = session.run([OUTPUT], {INPUT: images})
     return float(np.mean(np.argmax(np.asarray(scores), axis=1) == labels))

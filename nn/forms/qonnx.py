@@ -160,7 +160,7 @@ def _activation(steps: Steps, value: Symbol, grid: _Grid) -> Symbol:
             )
     codes = steps.quantised(steps.name(value), scale, zero_point)
     if isinstance(codes, Codes):
-        clamp = replace(node, outputs=(f"{node.outputs[0]}_clamped",))
+        clamp = replace(node, outputs=(builder.names.new(f"{node.outputs[0]}_clamped"),))
         codes = clamp_codes(clamp, builder, codes, grid.low, grid.high)
     return steps.symbol(dequantize_linear, steps.name(codes), scale, zero_point, axis=1)
 

@@ -26,7 +26,7 @@ class Steps:
     def name(self, symbol: Symbol) -> str:
         """A new value's name."""
         self.count += 1
-        name = f"{self.node.outputs[0]} (step {self.count})"
+        name = self.builder.names.new(f"{self.node.outputs[0]} (step {self.count})")
         self.builder.symbols[name] = symbol
         return name
 

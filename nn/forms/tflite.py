@@ -5,16 +5,19 @@ through a Transpose, which costs nothing (``weft.nn.views``). The arithmetic is 
 ONNX Runtime's; TFLite's own reference kernels round twice and may differ by one code.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weft.nn.errors import ModelError
+from weft.nn.files import network_name
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
 from weft.nn.forms.tflite_moves import MOVES
+from weft.nn.names import Names
 from weft.nn.onnx_model import Node, OnnxModel, Port
 
 OPSET = 21
@@ -32,7 +35,7 @@ def load(path: Path) -> OnnxModel:
     model = read(path)
     if not model.operators or not model.inputs or not model.outputs:
         raise ModelError(f"{path}: holds no operators, inputs or outputs")
-    return Converter(model=model).convert(path.stem)
+    return Converter(model=model).convert(network_name(path))
 
 
 @dataclass(kw_only=True)
@@ -45,6 +48,15 @@ class Converter:
     codes: dict[int, str] = field(default_factory=dict)  # of activations, in NCHW order
     real: dict[int, str] = field(default_factory=dict)  # dequantised, in TFLite's order
 
+    def __post_init__(self) -> None:
+        given = [tensor.name for tensor in self.model.tensors]
+        count = Counter(given)
+        self.names = Names(given)
+        self.tensor_names = [
+            name if name and count[name] == 1 else self.names.new(f"{name}#{index}")
+            for index, name in enumerate(given)
+        ]
+
     def convert(self, name: str) -> OnnxModel:
         for operator in self.model.operators:
             handler = HANDLERS.get(operator.op)
@@ -53,7 +65,7 @@ class Converter:
                     f"{operator}: operator {operator.op} is not supported in TFLite files; "
                     f"supported are {', '.join(HANDLERS)}"
                 )
-            handler(self, operator)
+            handler(self, replace(operator, name=self.name(operator.outputs[0])))
         return OnnxModel(
             name=name,
             opset=OPSET,
@@ -64,10 +76,7 @@ class Converter:
         )
 
     def name(self, index: int) -> str:
-        own = self.model.tensors[index].name
-        if sum(tensor.name == own for tensor in self.model.tensors) > 1 or not own:
-            return f"{own}#{index}"
-        return own
+        return self.tensor_names[index]
 
     def port(self, index: int) -> Port:
         tensor = self.model.tensors[index]
@@ -97,11 +106,13 @@ class Converter:
 
     def node(self, operator: TfOperator, op: str, *inputs: str, **attributes: Any) -> str:
         """A new node's result."""
-        output = f"{operator.name}/{op}{len(self.nodes)}"
+        output = self.names.new(f"{operator.name}/{op}{len(self.nodes)}")
         self.nodes.append(_node(operator.name, op, inputs, output, attributes))
         return output
 
-    def stored(self, name: str, array: Any) -> str:
+    def stored(self, wanted: str, array: Any) -> str:
+        """A new constant's name: ``wanted``, unless that is taken."""
+        name = self.names.new(wanted)
         self.constants[name] = np.asarray(array)
         return name
 
@@ -122,7 +133,7 @@ class Converter:
             return self.real[index]
         name = self.name(index)
         if tensor.array is not None:
-            self.stored(name, tensor.array)
+            self.constants[name] = tensor.array
         if tensor.dtype == "float32":
             return name
         if not tensor.scale.size:
@@ -159,7 +170,7 @@ class Converter:
             raise ModelError(f"{operator}: output {tensor.name!r} has no scale")
         scale, zero, _ = self.parameters(index)
         shown = index in self.model.outputs and len(tensor.shape) == 4
-        self.codes[index] = f"{name}/codes" if shown else name
+        self.codes[index] = self.names.new(f"{name}/codes") if shown else name
         if len(tensor.shape) == 4:
             value = self.node(operator, "Transpose", value, perm=TO_NCHW)
         inputs = (value, scale, zero)
@@ -201,7 +212,7 @@ class Converter:
         tensor = self.tensor(operator, place)
         if tensor is None:
             return ""
-        self.stored(self.name(operator.inputs[place]), self.constant(operator, place))
+        self.constant(operator, place)
         return self.read(operator, place)
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flatbuffers.number_types import Int32Flags
 
 from weft.nn.errors import ModelError
+from weft.nn.files import regular_size
 from weft.nn.onnx_model import MAX_ELEMENTS
 
 IDENTIFIER = b"TFL3"
+BUILTIN_CODE = 10  # where a table of kind OperatorCode says where its field ``builtin_code`` is
 TYPES = {
     "FLOAT32": "float32",
     "INT8": "int8",
@@ -78,6 +81,7 @@ def is_tflite(path: Path) -> bool:
     if path.suffix == ".tflite":
         return True
     try:
+        regular_size(path)
         with path.open("rb") as file:
             return file.read(8)[4:] == IDENTIFIER
     except OSError:
@@ -87,6 +91,7 @@ def is_tflite(path: Path) -> bool:
 def read(path: Path) -> TfModel:
     """The file's contents. Raises ModelError for anything that is not a usable TFLite file."""
     try:
+        regular_size(path)
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -144,8 +149,7 @@ class _Reader:
         return result
 
     def operator(self, table: Any, tensors: list[TfTensor]) -> TfOperator:
-        code = self.root.OperatorCodes(table.OpcodeIndex())
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        number = _operator_code(self.root.OperatorCodes(table.OpcodeIndex()))
         inputs = self.indices(table.InputsAsNumpy(), len(tensors), -1)
         outputs = self.indices(table.OutputsAsNumpy(), len(tensors))
         return TfOperator(
@@ -216,6 +220,16 @@ class _Reader:
             both = np.stack([(pairs << 4).astype(np.int8) >> 4, pairs >> 4], axis=1)
             return both.reshape(-1)[: int(np.prod(shape))].reshape(shape)
         return np.frombuffer(raw, TYPES[dtype]).reshape(shape)
+
+
+def _operator_code(table: Any) -> int:
+    """Which operator: of the new and the old field, the larger one; one that is left out is 0.
+
+    Not by the package's ``BuiltinCode``, which looks only at the old field for codes below 127.
+    """
+    place = table._tab.Offset(BUILTIN_CODE)
+    new = table._tab.Get(Int32Flags, place + table._tab.Pos) if place else 0
+    return max(new, table.DeprecatedBuiltinCode())
 
 
 def _names(enumeration: type) -> dict[int, str]:

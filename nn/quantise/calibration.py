@@ -21,7 +21,7 @@ PERCENTILE = 99.99  # per cent of the values that the range holds, both ends tog
 N_BINS = 8191  # odd: 0 is in the middle of one
 CHUNK = 16  # feeds whose intermediate results are in memory at one time
 
-Ranges = dict[str, tuple[np.ndarray, np.ndarray]]
+Ranges = dict[str, tuple[float, float]]
 
 
 class Feeds(CalibrationDataReader):
@@ -47,10 +47,8 @@ class _Chunk(CalibrationDataReader):
         return next(self._feeds, {})
 
 
-def tensor_ranges(
-    model: Path, operators: Sequence[str], inputs: Mapping[str, np.ndarray], batch: int, method: str
-) -> calibrate.TensorsData:
-    """Lowest and highest value to represent of each float tensor at the given types of operators.
+def tensor_ranges(model: Path, inputs: Mapping[str, np.ndarray], batch: int, method: str) -> Ranges:
+    """Lowest and highest value to represent of each float tensor.
 
     model: a float network with known shapes; inputs: float32 [n, ...] by input name.
     """
@@ -59,59 +57,54 @@ def tensor_ranges(
     # The collector reports on stdout.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # NaNs are seen in the result
-        ranges = _minmax(model, operators, Feeds(inputs, batch))
+        ranges = _minmax(model, Feeds(inputs, batch))
         if method != "minmax":
-            ranges = _from_histograms(model, operators, Feeds(inputs, batch), ranges, method)
-    return calibrate.TensorsData(CalibrationMethod.MinMax, dict(ranges))
+            ranges = _from_histograms(model, Feeds(inputs, batch), ranges, method)
+    return ranges
 
 
-def _minmax(model: Path, operators: Sequence[str], feeds: Feeds) -> Ranges:
-    collector = _collector(model, operators, calibrate.CalibrationMethod.MinMax)
+def _minmax(model: Path, feeds: Feeds) -> Ranges:
+    collector = _collector(model, CalibrationMethod.MinMax)
     for chunk in _chunks(feeds):
         collector.collect_data(chunk)
     found = collector.compute_data().items()
-    return {name: (data.lowest.reshape(()), data.highest.reshape(())) for name, data in found}
+    return {name: (float(data.lowest.item()), float(data.highest.item())) for name, data in found}
 
 
-def _from_histograms(
-    model: Path, operators: Sequence[str], feeds: Feeds, ranges: Ranges, method: str
-) -> Ranges:
+def _from_histograms(model: Path, feeds: Feeds, ranges: Ranges, method: str) -> Ranges:
     """Ranges inside ``ranges``.
 
     The histograms are laid out beforehand: left to itself the collector adds bins whenever a later
     value is larger, which is without bounds where the first ones are tiny.
     """
-    collector = _collector(model, operators, calibrate.CalibrationMethod.Percentile)
+    collector = _collector(model, CalibrationMethod.Percentile)
     histograms = calibrate.HistogramCollector("percentile", False, N_BINS, 0, PERCENTILE, "same")
     for name, (low, high) in ranges.items():
         reach = np.array(max(abs(low), abs(high)), np.float32)
         edges = np.linspace(-reach, reach, N_BINS + 1, dtype=np.float32)
         counts = np.zeros(N_BINS, np.int64)
-        histograms.histogram_dict[name] = (counts, edges, low, high, reach)
+        ends = (np.array(low, np.float32), np.array(high, np.float32))
+        histograms.histogram_dict[name] = (counts, edges, *ends, reach)
     assert isinstance(collector, calibrate.HistogramCalibrater)
     collector.collector = histograms
     for chunk in _chunks(feeds):
         collector.collect_data(chunk)
     if method == "percentile":
-        return {name: data.range_value for name, data in collector.compute_data().items()}
+        found = collector.compute_data().items()
+        bounds = {name: data.range_value for name, data in found}
+        return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
     return {
-        name: _with_zero(*mse_range(counts, edges, min(float(low), 0.0), max(float(high), 0.0)))
+        name: mse_range(counts, edges, min(float(low), 0.0), max(float(high), 0.0))
         for name, (counts, edges, low, high, _) in histograms.histogram_dict.items()
     }
 
 
-def _with_zero(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(low, np.float32), np.array(high, np.float32)
-
-
-def _collector(
-    model: Path, operators: Sequence[str], method: calibrate.CalibrationMethod
-) -> calibrate.CalibraterBase:
+def _collector(model: Path, method: CalibrationMethod) -> calibrate.CalibraterBase:
     name = f"{model.stem}_{method.name.lower()}.onnx"
     options = {"percentile": PERCENTILE} if method is CalibrationMethod.Percentile else {}
     return calibrate.create_calibrator(
         model,
-        list(operators),
+        None,  # all operators
         augmented_model_path=str(model.with_name(name)),
         calibrate_method=method,
         extra_options=options,

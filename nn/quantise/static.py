@@ -1,8 +1,9 @@
-"""A float network becomes an int8 one: ONNX Runtime's static quantisation, set up for weft.
+"""A float network becomes an int8 one: static quantisation after training, set up for weft.
 
 Activations int8 with one scale and zero point per tensor, weights int8 with one scale per output
-channel, biases int32 at scale s_x * s_w. BatchNormalization behind a convolution and constant
-factors are folded into its weights first.
+channel, biases int32 at scale s_x * s_w. ONNX Runtime folds what is constant (BatchNormalization
+behind a convolution among it) and collects the ranges; what comes out is compared with what went
+in.
 """
 
 import tempfile
@@ -12,36 +13,31 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnxruntime import quantization
+from onnx import numpy_helper
 from onnxruntime.capi import (
     onnxruntime_pybind11_state as runtime,  # pyright: ignore[reportAttributeAccessIssue]
 )
-from onnxruntime.quantization import calibrate
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from weft.nn.errors import ConfigError, ModelError
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import HostEdge
 from weft.nn.importer import host_input, quantising
 from weft.nn.onnx_model import load, to_array
-from weft.nn.quantise.biases import with_room
-from weft.nn.quantise.calibration import tensor_ranges
-from weft.nn.quantise.plain import constants_apart, sums_as_additions
+from weft.nn.quantise.calibration import Ranges, tensor_ranges
+from weft.nn.quantise.check import Samples, check
+from weft.nn.quantise.insert import WEIGHTED, Insertion, OutOfReach, free_scales
+from weft.nn.quantise.names import Made, Names, hidden, restore
+from weft.nn.quantise.places import Network, places
+from weft.nn.quantise.plain import constants_apart, gemms_folded, sums_as_additions
+from weft.nn.quantise.scales import Scale, activation_scale
+from weft.nn.quantise.verify import Quantised
 
-OPERATORS = (
-    "Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Elu",
-    "Flatten", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish",
-    "Identity", "LeakyRelu", "MatMul", "MaxPool", "Mul", "PRelu", "Pad", "ReduceMean", "Relu",
-    "Reshape", "Resize", "Sigmoid", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub",
-    "Tanh", "Transpose", "Unsqueeze",
-)  # fmt: skip
-"""Operators around which activations are quantised. Softmax stays float: the host computes it."""
-
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization")
-CLAMPS = ("Relu", "Clip")  # quantised with what is in front of them only
-GATES = ("Sigmoid", "HardSigmoid", "Tanh", "Add", "Clip", "Div")  # inside x * f(x)
 MAX_BATCH = 1 << 12
 MIN_OPSET = 13  # the first whose DequantizeLinear has one scale per channel
+MAX_BYTES = (1 << 31) - 1  # of one file in this format
+NOT_WANTED = ("CommonSubexpressionElimination",)
+"""Steps of ONNX Runtime after which a tensor of the model has no counterpart to compare with."""
+
 REFUSALS = (
     runtime.EPFail,
     runtime.Fail,
@@ -83,51 +79,59 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
     inputs: float32 [n, ...] for each of the network's inputs, typical of what it will see; method:
     how ranges are chosen (``calibration.METHODS``).
 
-    Raises ModelError where ONNX Runtime cannot run the network.
+    Raises ModelError where ONNX Runtime cannot run the network, or where the result is not what 8
+    bits make of it.
     """
     try:
         _quantise(model, inputs, target, method)
     except UnicodeDecodeError as error:
         raise ModelError(f"{model}: a name in the file is not text: {error}") from error
+    except REFUSALS as error:
+        raise ModelError(f"{model}: ONNX Runtime cannot run it: {_first_line(error)}") from error
 
 
 def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method: str) -> None:
+    original = constants_apart(onnx.load(model))
+    _check_weights(model, original)
+    names = hidden(original)
+    given = {private: inputs[names.tensors[private]] for private in _inputs(original)}
     with tempfile.TemporaryDirectory(prefix="weft") as folder:
-        plain, ranges = Path(folder, "plain.onnx"), Path(folder, "ranges.json")
-        batch = _prepare(model, plain)
-        left = _left_float(onnx.load(plain))
-        onnx.save(_inputs_apart(onnx.load(plain), left), plain)
-        try:
-            found = tensor_ranges(plain, OPERATORS, inputs, batch, method)
-        except REFUSALS as error:
-            raise ModelError(
-                f"{model}: ONNX Runtime cannot run it: {_first_line(error)}"
-            ) from error
-        for name, data in found.items():
-            if not np.all(np.isfinite(data.range_value)):
-                raise ModelError(
-                    f"{model}: {name!r} reaches numbers that are not finite with these samples"
-                )
-        calibrate.save_tensors_data(found, ranges)
-        quantization.quantize_static(
-            plain,
-            target,
-            quant_format=quantization.QuantFormat.QDQ,
-            activation_type=quantization.QuantType.QInt8,
-            weight_type=quantization.QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=list(OPERATORS),
-            nodes_to_exclude=left,
-            calibration_cache_path=ranges,
-            extra_options={"ForceQuantizeNoInputCheck": True},
-        )
-    onnx.save(with_room(_tidy(onnx.load(target))), target)
+        plain, batch = _prepared(model, original, Path(folder))
+        network = _network(plain)
+        ranges_of = places(network)
+        found = tensor_ranges(Path(folder, "plain.onnx"), given, batch or 1, method)
+    scales = _scales(model, ranges_of, found, names)
+    scales |= free_scales(network, scales)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(plain)
+    insertion = Insertion(network=_network(proto), scales=scales, made=Made())
+    try:
+        insertion.run()
+    except OutOfReach as error:
+        raise ModelError(
+            f"{model}: tensor {_own(error.args[0], names)!r}: its bias is too large for the scales "
+            "of its input and weights"
+        ) from error
+    done = Quantised(proto=proto, plain=plain, scales=scales, values=insertion.read_as)
+    check(model, original, done, names, Samples(inputs=given, batch=batch, method=method))
+    restore(_tidy(proto), names, insertion.made)
+    onnx.save(proto, target)
 
 
-def _prepare(model: Path, target: Path) -> int:
-    """Fold and infer shapes; the batch that the network must be fed with."""
-    proto = _named(sums_as_additions(constants_apart(onnx.load(model))))
-    _check_weights(model, proto)
+def _inputs(proto: onnx.ModelProto) -> list[str]:
+    return [item.name for item in proto.graph.input]
+
+
+def _prepared(
+    model: Path, original: onnx.ModelProto, folder: Path
+) -> tuple[onnx.ModelProto, int | None]:
+    """The network with constants folded and types known; the batch that it has, None if any.
+
+    It is in ``folder`` as plain.onnx, too.
+    """
+    proto = onnx.ModelProto()
+    proto.CopyFrom(original)
+    proto = sums_as_additions(proto)
     if next(o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")) < MIN_OPSET:
         try:
             proto = onnx.version_converter.convert_version(proto, MIN_OPSET)
@@ -135,21 +139,59 @@ def _prepare(model: Path, target: Path) -> int:
             raise ModelError(
                 f"{model}: cannot be converted to opset {MIN_OPSET}: {_first_line(error)}"
             ) from error
-    try:
-        session = onnxruntime.InferenceSession(
-            proto.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"]
-        )
-    except REFUSALS as error:
-        raise _cannot_run(model, error) from error
+    if proto.ByteSize() > MAX_BYTES:
+        raise ModelError(f"{model}: larger than 2 GB; smaller networks are supported")
+    target = folder / "plain.onnx"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised
+    options.optimized_model_filepath = str(target)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=list(NOT_WANTED),
+    )
     sizes = [item.shape[0] for item in session.get_inputs()]
-    onnx.save(proto, target)
-    # Symbolic shapes need another package, and sizes are fixed here but for the batch.
-    quant_pre_process(target, target, skip_symbolic_shape=True)
-    onnx.save(_named(onnx.load(target)), target)
-    batch = next((size for size in sizes if isinstance(size, int)), 1)
-    if not 1 <= batch <= MAX_BATCH:
+    batch = next((size for size in sizes if isinstance(size, int)), None)
+    if batch is not None and not 1 <= batch <= MAX_BATCH:
         raise ModelError(f"{model}: a batch of {batch}; 1 to {MAX_BATCH} is supported")
-    return batch
+    plain = onnx.shape_inference.infer_shapes(gemms_folded(onnx.load(target)))
+    onnx.save(plain, target)
+    return plain, batch
+
+
+def _network(proto: onnx.ModelProto) -> Network:
+    graph = proto.graph
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    typed = (*graph.input, *graph.output, *graph.value_info)
+    floats = {
+        item.name for item in typed if item.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }
+    return Network(graph=graph, constants=constants, floats=floats - set(constants))
+
+
+def _scales(
+    model: Path, ranges_of: Mapping[str, str], found: Ranges, names: Names
+) -> dict[str, Scale]:
+    """Of each tensor to quantise. Raises ModelError where there is no range."""
+    scales = {}
+    for name, source in ranges_of.items():
+        if source not in found:
+            raise ModelError(f"{model}: {_own(name, names)!r} has no known type")
+        low, high = found[source]
+        if not np.isfinite(low) or not np.isfinite(high):
+            raise ModelError(
+                f"{model}: {_own(source, names)!r} reaches numbers that are not finite with these "
+                "samples"
+            )
+        scales[name] = activation_scale(low, high)
+    return scales
+
+
+def _own(private: str, names: Names) -> str:
+    """What the user calls a tensor."""
+    return names.tensors.get(private, private)
 
 
 def _check_weights(model: Path, proto: onnx.ModelProto) -> None:
@@ -160,84 +202,6 @@ def _check_weights(model: Path, proto: onnx.ModelProto) -> None:
             raise ModelError(f"{model}: constant {item.name!r} holds numbers that are not finite")
 
 
-def _quiet() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised
-    return options
-
-
-def _named(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Every node with a name of its own: the quantiser leaves nodes out by name."""
-    taken: set[str] = set()
-    for node in proto.graph.node:
-        name = first = node.name or next(iter(node.output), node.op_type)
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{first}_{number}"
-        node.name = name
-        taken.add(name)
-    return proto
-
-
-def _left_float(proto: onnx.ModelProto) -> list[str]:
-    """Nodes around which nothing is quantised because of themselves.
-
-    Operations with float constants, which become exact integers on import instead of rounded ones
-    here, and the inside of x * f(x), which becomes one table.
-    """
-    nodes = list(proto.graph.node)
-    constants = {item.name for item in proto.graph.initializer}
-    constants |= {node.output[0] for node in nodes if node.op_type == "Constant"}
-    makers = {name: node for node in nodes for name in node.output}
-    left: list[str] = []
-    for node in nodes:
-        if node.op_type in ("Add", "Sub", "Mul") and any(name in constants for name in node.input):
-            left.append(node.name)
-        elif node.op_type == "Mul":
-            gate = _gate(node, makers, constants)
-            left += [item.name for item in gate] + ([node.name] if gate else [])
-    return list(dict.fromkeys(left))
-
-
-def _inputs_apart(proto: onnx.ModelProto, left: list[str]) -> onnx.ModelProto:
-    """An Identity behind each input that is not quantised by those who read it."""
-    for item in proto.graph.input:
-        readers = [node for node in proto.graph.node if item.name in node.input]
-        if all(n.op_type in OPERATORS and n.op_type not in CLAMPS for n in readers) and not any(
-            node.name in left for node in readers
-        ):
-            continue
-        apart = f"{item.name}_apart"
-        for node in readers:
-            names = [apart if name == item.name else name for name in node.input]
-            del node.input[:]
-            node.input.extend(names)
-        identity = onnx.helper.make_node("Identity", [item.name], [apart], name=apart)
-        proto.graph.node.insert(0, identity)
-        value = onnx.ValueInfoProto.FromString(item.SerializeToString())
-        value.name = apart
-        proto.graph.value_info.append(value)
-    return proto
-
-
-def _gate(
-    node: onnx.NodeProto, makers: dict[str, onnx.NodeProto], constants: set[str]
-) -> list[onnx.NodeProto]:
-    """The nodes of f in x * f(x); none where the product is another one."""
-    for x, fx in (node.input, node.input[::-1]):
-        inside: list[onnx.NodeProto] = []
-        while fx != x and fx in makers and makers[fx].op_type in GATES:
-            inside.append(makers[fx])
-            sources = [name for name in makers[fx].input if name and name not in constants]
-            if len(sources) != 1:
-                break
-            fx = sources[0]
-        if inside and fx == x:
-            return inside
-    return []
-
-
 def _tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Without the domains that no node uses; ONNX Runtime lists all that it knows."""
     used = {"" if node.domain == "ai.onnx" else node.domain for node in proto.graph.node} | {""}
@@ -245,10 +209,6 @@ def _tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
     del proto.opset_import[:]
     proto.opset_import.extend(kept)
     return proto
-
-
-def _cannot_run(model: Path, error: BaseException) -> ModelError:
-    return ModelError(f"{model}: ONNX Runtime cannot run it: {_first_line(error)}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -39,7 +39,8 @@ def port_that(answer: Answer) -> Iterator[str]:
                 if back is None:
                     os.close(ours)
                     return
-                os.write(ours, back)
+                if not _written(ours, back, stop):
+                    return
                 data = data[size:]
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -52,6 +53,20 @@ def port_that(answer: Answer) -> Iterator[str]:
         for file in (ours, theirs, stop):
             with suppress(OSError):  # the cable was out
                 os.close(file)
+
+
+def _written(file: int, data: bytes, stop: int) -> bool:
+    """Whether all was written before ``stop``: a host may leave an endless reply alone."""
+    os.set_blocking(file, False)
+    while data:
+        ready, free, _ = select.select([stop], [file], [])
+        if ready:
+            return False
+        if free:
+            with suppress(BlockingIOError):
+                data = data[os.write(file, data) :]
+    os.set_blocking(file, True)
+    return True
 
 
 @dataclass
@@ -93,6 +108,7 @@ class FakeBoard:
                 self.state, self.taken = State.LOAD, b""
             case Command.STATUS:
                 cycles = cost.cycles(self.build.plan) + self.extra_cycles
+                cycles = 0 if self.state == State.RUN else cycles
                 return reply(command, cycles.to_bytes(4, "little") + bytes([self.state]))
             case Command.INPUT:
                 self.taken += payload

@@ -15,7 +15,7 @@ from weft.boards.serial_link import LinkError
 from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build, write_build
 from weft.gen.images import image_writes
-from weft.hw.link.protocol import Command
+from weft.hw.link.protocol import Command, reply
 from weft.mapper import cost
 from weft.mapper.search import plan
 from weft.nn.errors import ConfigError
@@ -31,9 +31,6 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     monkeypatch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
     monkeypatch.setattr(soc, "soc_verilog", lambda params: "module weft_soc;\nendmodule\n")
     graph = conv_graph((2, 16, 20), 3, Window(kernel=(2, 2)))
-    (first,), (last,) = graph.inputs, graph.outputs
-    edges = {"inputs": (first.replace(shape=(2, 16, 20)),)}
-    graph = graph.replace(**edges, outputs=(last.replace(shape=(3, 15, 19)),))
     made = plan(graph, ENDLESS, lanes=4, columns=4, requant_lanes=2)
     write_build(tmp_path / "build", graph, made, load_board("ulx3s-25f").to_json())
     return read_build(tmp_path / "build")
@@ -165,3 +162,76 @@ def test_inputs_that_do_not_fit(
             device(inputs[name][:, :1])
         with pytest.raises(ConfigError, match="the model has no input 'other'"):
             device({"other": inputs[name]})
+
+
+class Spoiled:
+    """A board whose reply to one request is another one, with a right checksum."""
+
+    def __init__(self, board: FakeBoard, command: Command, payload: bytes):
+        self.board, self.command, self.payload = board, command, payload
+
+    def answer(self, command: int, payload: bytes) -> bytes:
+        good = self.board.answer(command, payload)
+        return reply(command, self.payload) if command == self.command else good
+
+
+AGAIN = "is another program or another design at the port's end?"
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "message"),
+    [
+        (Command.IDENTIFY, b"", f"names a design by 0 bytes, not 15; {AGAIN}"),
+        (Command.IDENTIFY, b"\1abc", f"names a design by 3 bytes, not 15; {AGAIN}"),
+        (Command.STATUS, b"1234", f"has 4 bytes of payload, not 5; {AGAIN}"),
+        (Command.STATUS, bytes(5), f"gives state 0 and 0 cycles after a START; {AGAIN}"),
+        (Command.STATUS, b"\1\0\0\0\2", f"gives state 2 and 1 cycles after a START; {AGAIN}"),
+        (Command.STATUS, b"\1\0\0\0\7", f"gives state 7 and 1 cycles after a START; {AGAIN}"),
+        (Command.STATUS, b"\0\0\0\0\3", f"gives state 3 and 0 cycles after a START; {AGAIN}"),
+        (Command.OUTPUT, b"1234", f"has 4 bytes of payload, not 252; {AGAIN}"),
+        (Command.OUTPUT, b"", f"has 0 bytes of payload, not 252; {AGAIN}"),
+        (Command.RESET, b"x", f"has 1 bytes of payload, not 0; {AGAIN}"),
+    ],
+)
+def test_replies_of_something_else(
+    build: Build,
+    inputs: dict[str, np.ndarray],
+    board: FakeBoard,
+    command: Command,
+    payload: bytes,
+    message: str,
+) -> None:
+    with port_that(Spoiled(board, command, payload).answer) as port:
+        with pytest.raises(LinkError) as caught, Device(build, port) as device:
+            device.run(inputs)
+        assert str(caught.value) == f"port {port}: the reply to {command.name} {message}"
+
+
+def test_a_run_after_one_that_failed(
+    build: Build, inputs: dict[str, np.ndarray], board: FakeBoard
+) -> None:
+    """What is left in the line does not answer the next run's requests."""
+    spoiled = Spoiled(board, Command.STATUS, b"1234")
+
+    def twice(command: int, payload: bytes) -> bytes:
+        return spoiled.answer(command, payload) * (2 if command == spoiled.command else 1)
+
+    expected = reference_model(build.graph, inputs)
+    with port_that(twice) as port, Device(build, port) as device:
+        with pytest.raises(LinkError):
+            device.run(inputs)
+        spoiled.command = Command.IMAGE
+        found = device.run(inputs).outputs
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize("clock_mhz", [0, -1, "fast", None, True, 1e30])
+def test_a_clock_that_is_none(build: Build, board: FakeBoard, clock_mhz: object) -> None:
+    merge_report(build.folder, "synthesis", {"timing": {"clock_mhz": clock_mhz}})
+    with port_that(board.answer) as port, pytest.raises(ConfigError) as caught:
+        Device(build, port)
+    assert str(caught.value) == (
+        f"{build.folder / 'report.json'}: 'clock_mhz' must be a number of 0.001 to 10000, not "
+        f"{clock_mhz!r}; run `weft synth {build.folder}` again"
+    )

@@ -110,4 +110,4 @@ def test_an_estimate_is_needed(fake_build: FakeBuild, no_tools: Any) -> None:
 def test_the_number_of_placements_is_checked(fake_build: FakeBuild) -> None:
     with pytest.raises(ConfigError) as raised:
         synthesise(fake_build("ulx3s-25f"), placements=0)
-    assert str(raised.value) == "placements must be at least 1, not 0"
+    assert str(raised.value) == "placements must be a whole number from 1 to 100, not 0"

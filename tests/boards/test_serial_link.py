@@ -7,15 +7,17 @@ import pytest
 
 from tests.boards.fake_board import Answer, port_that
 from weft.boards.serial_link import LinkError, SerialLink
-from weft.hw.link.protocol import Command, Error, reply
+from weft.hw.link.protocol import Command, Error, reply, request
 from weft.nn.errors import ToolError
 
 
 def test_a_reply() -> None:
     with port_that(lambda command, payload: reply(command, payload[::-1])) as port:
         with SerialLink(port) as link:
-            assert link.ask(Command.INPUT, b"abc") == b"cba"
-            assert link.ask(Command.IMAGE + 5, bytes(range(255))) == bytes(range(255))[::-1]
+            assert link.ask(Command.INPUT, b"abc", n_bytes=3) == b"cba"
+            data = bytes(range(255))
+            assert link.ask(Command.IMAGE + 5, data, n_bytes=255) == data[::-1]
+            assert link.ask(Command.IMAGE + 5, data, n_bytes=None) == data[::-1]
 
 
 def late(data: bytes) -> Answer:
@@ -37,7 +39,16 @@ SILENT = (
         (late(b"\0" + reply(Command.STATUS)[1:]), DAMAGED),
         (late(reply(Command.STATUS)[:-1] + b"\0"), DAMAGED),
         (late(b"\xff" * 262), DAMAGED),
+        (lambda command, payload: request(command, payload), DAMAGED),  # an echo
         (late(reply(Command.RESET)), "the reply to STATUS is one to another request"),
+        *(
+            (
+                late(reply(Command.STATUS, bytes(n))),
+                f"the reply to STATUS has {n} bytes of payload, not 0; is another program or "
+                "another design at the port's end?",
+            )
+            for n in (1, 255)
+        ),
         (lambda command, payload: None, "re:was lost: .*; is the cable in\\?"),
         *(
             (late(reply(Command.STATUS, error=error)), f"the board refused STATUS: {text}")
@@ -64,6 +75,20 @@ def test_what_can_go_wrong(answer: Answer, message: str) -> None:
         assert isinstance(caught.value, ToolError)
         expected = pattern if "re:" in message else re.escape(message)
         assert re.fullmatch(f"port {port}:? {expected}", str(caught.value)), kind
+
+
+def test_bytes_that_nobody_asked_for() -> None:
+    """A reply that comes twice would answer the next request."""
+    with port_that(late(2 * reply(Command.STATUS))) as port, SerialLink(port) as link:
+        assert link.ask(Command.STATUS) == b""
+        while not link._serial.in_waiting:  # the second one is on its way
+            pass
+        with pytest.raises(LinkError) as caught:
+            link.ask(Command.RESET)
+        assert str(caught.value) == (
+            f"port {port}: the board sent 7 bytes that nobody asked for before RESET; check the "
+            "cable and --baud"
+        )
 
 
 def test_ports_that_do_not_open(tmp_path) -> None:

@@ -223,7 +223,7 @@ def test_unsupported_device(fake_build: FakeBuild, device: dict[str, str], messa
 def test_the_clock_is_checked(fake_build: FakeBuild, mhz: float) -> None:
     with pytest.raises(ConfigError) as raised:
         synthesise(fake_build("ulx3s-25f"), clock_mhz=mhz)
-    assert str(raised.value) == f"the clock must be a number of MHz above 0, not {mhz:g}"
+    assert str(raised.value) == f"the clock in MHz must be a number from 0.001 to 1000, not {mhz}"
 
 
 def test_merge_report(tmp_path: Path) -> None:
@@ -236,7 +236,10 @@ def test_merge_report(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("[]")
     with pytest.raises(ConfigError) as raised:
         merge_report(tmp_path, "synthesis", {})
-    assert str(raised.value) == f"{tmp_path / 'report.json'} must hold a JSON object, not list"
+    assert (
+        str(raised.value)
+        == f"{tmp_path / 'report.json'} must hold a JSON object; compile the model again"
+    )
 
 
 def test_stat(tmp_path: Path) -> None:

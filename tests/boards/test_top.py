@@ -14,7 +14,15 @@ from weft.boards.synth import synthesise
 from weft.boards.top import board_pins, board_verilog, uart_divisor
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.params import LinkParams
-from weft.hw.link.protocol import VERSION, Command, Error, reply, request
+from weft.hw.link.protocol import (
+    IDENTIFY_BYTES,
+    STATUS_BYTES,
+    VERSION,
+    Command,
+    Error,
+    reply,
+    request,
+)
 from weft.hw.progress import State
 from weft.nn.errors import ConfigError
 from weft.sim_tb.uart_board import UartBoard
@@ -35,9 +43,10 @@ def infer(link: SerialLink, data: bytes) -> tuple[bytes, int]:
     """Outputs and cycles."""
     link.ask(Command.INPUT, data)
     link.ask(Command.START)
-    *cycles, state = link.ask(Command.STATUS)
+    *cycles, state = link.ask(Command.STATUS, n_bytes=STATUS_BYTES)
     assert state == State.DONE
-    return link.ask(Command.OUTPUT), int.from_bytes(bytes(cycles), "little")
+    outputs = link.ask(Command.OUTPUT, n_bytes=len(data))
+    return outputs, int.from_bytes(bytes(cycles), "little")
 
 
 def check_requests(sources: list[Path], build: Path) -> None:
@@ -50,7 +59,7 @@ def check_requests(sources: list[Path], build: Path) -> None:
 def check_answers(port: str) -> None:
     """Two inferences, half a request that times out, an image write, and another inference."""
     with SerialLink(port, timeout=120) as link:
-        assert link.ask(Command.IDENTIFY) == bytes([VERSION]) + IDENTITY
+        assert link.ask(Command.IDENTIFY, n_bytes=IDENTIFY_BYTES) == bytes([VERSION]) + IDENTITY
         for data in (FIRST, SECOND):
             outputs, cycles = infer(link, data)
             assert outputs == answer(data, FACTORS)

@@ -53,12 +53,18 @@ class Choices:
         low, high = sorted(int(v) for v in self.rng.integers(-128, 128, 2))
         return {"low": low, "high": high}
 
-    def window(self, source: Tensor, max_kernel: int = 4) -> Window:
-        """A window that fits the image, with any stride, dilation and asymmetric padding."""
+    def window(self, source: Tensor, max_kernel: int = 4, beyond: bool = True) -> Window:
+        """A window that fits the image, with any stride, dilation and asymmetric padding.
+
+        beyond: at times with pads larger than the kernel.
+        """
+        larger = 4 if beyond and self.rng.random() < 0.2 else 0
         while True:
             kh, kw = (int(k) for k in self.rng.integers(1, max_kernel + 1, 2))
             sy, sx = (int(s) for s in self.rng.integers(1, 4, 2))
-            top, left, bottom, right = (int(self.rng.integers(0, k)) for k in (kh, kw, kh, kw))
+            top, left, bottom, right = (
+                int(self.rng.integers(0, k + larger)) for k in (kh, kw, kh, kw)
+            )
             dy, dx = (int(self.pick((1, 1, 1, 2))) for _ in range(2))
             window = Window(
                 kernel=(kh, kw),

@@ -159,11 +159,11 @@ class Layers(Choices):
 
     def average_pool(self, source: Tensor, whole: bool = False) -> Tensor:
         """A mean over a window or the whole image; padding counted or not."""
+        include_pad = bool(self.rng.random() < 0.5)
         if whole or self.rng.random() < 0.4:
             window = Window(kernel=source.shape[1:])
         else:
-            window = self.window(source).replace(dilation=(1, 1))
-        include_pad = bool(self.rng.random() < 0.5)
+            window = self.window(source, beyond=include_pad).replace(dilation=(1, 1))
         n_taps = window.kernel[0] * window.kernel[1]
         counts = tuple(range(1, n_taps + 1)) if not include_pad else (n_taps,)
         ratio = float(self.pick((1.0, 0.7, 1.9)))
@@ -217,14 +217,17 @@ class Layers(Choices):
 
     def graph(self, name: str, outputs: list[Tensor]) -> Graph:
         """The finished network."""
+        given = [tensor for tensor in self.tensors if tensor.name in self.inputs]
         return Graph(
             name=name,
             tensors=tuple(self.tensors),
             operators=tuple(self.operators),
-            inputs=tuple(_edge(tensor) for tensor in self.inputs),
-            outputs=tuple(_edge(tensor.name) for tensor in outputs),
+            inputs=tuple(_edge(tensor) for tensor in given),
+            outputs=tuple(_edge(tensor) for tensor in outputs),
         )
 
 
-def _edge(tensor: str) -> HostEdge:
-    return HostEdge(name=tensor, tensor=tensor, shape=(1,), dtype="int8", steps=())
+def _edge(tensor: Tensor) -> HostEdge:
+    return HostEdge(
+        name=tensor.name, tensor=tensor.name, shape=tensor.shape, dtype="int8", steps=()
+    )

@@ -20,7 +20,7 @@ from weft.boards.simulated import simulated_board
 from weft.gen.build_dir import Build, read_build
 from weft.gen.cli import main
 from weft.gen.data import load_inputs
-from weft.hw.link.protocol import Command, request
+from weft.hw.link.protocol import STATUS_BYTES, Command, request
 from weft.mapper import cost
 from weft.nn.host import encode_inputs, reference_model
 
@@ -130,7 +130,7 @@ def settle(link: SerialLink) -> None:
         while link.drain(0.1):
             pass
         with suppress(LinkError):
-            link.ask(Command.STATUS)
+            link.ask(Command.STATUS, n_bytes=STATUS_BYTES)
             return
     pytest.fail("the link does not answer any more")
 

@@ -15,7 +15,7 @@ import pytest
 
 import weft
 from tests.mapper.support import ENDLESS, compact, conv_graph
-from weft.gen import build_dir, hardware, soc
+from weft.gen import build_dir, hardware, output, soc
 from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.mapper.build import build
 from weft.mapper.plan import Plan
@@ -105,7 +105,7 @@ def test_manifest(written: Path, made: Plan) -> None:
     assert (manifest["lanes"], manifest["input_words"]) == (2, made.inputs.words)
     assert manifest["inputs"][0] == {
         "name": "x",
-        "shape": [1],
+        "shape": [2, 4, 4],
         "dtype": "int8",
         "stored_shape": list(made.inputs.ports[0].shape),
         "word": 0,
@@ -144,10 +144,8 @@ def test_the_report_holds_no_time(written: Path) -> None:
 def test_an_earlier_build_is_replaced(graph: Graph, made: Plan, tmp_path: Path) -> None:
     folder = tmp_path / "build"
     write_build(folder, graph, made, BOARD)
-    (folder / "sim").mkdir()
-    write_build(folder, graph, made.replace(network="other"), BOARD)
-    assert read_build(folder).plan.network == "other"
-    assert not (folder / "sim").exists()
+    write_build(folder, graph, made.replace(macs=7), BOARD)
+    assert read_build(folder).plan.macs == 7
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
 
@@ -177,7 +175,7 @@ def test_a_failure_in_the_middle_changes_nothing(
     before = contents(folder)
     monkeypatch.setattr(module, name, fail)
     with pytest.raises(RuntimeError, match="out of ideas"):
-        write_build(folder, graph, made.replace(network="other"), BOARD)
+        write_build(folder, graph, made.replace(macs=7), BOARD)
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
     with pytest.raises(RuntimeError, match="out of ideas"):
@@ -203,16 +201,17 @@ def test_the_old_build_comes_back_when_the_new_one_cannot_take_its_place(
     folder = tmp_path / "build"
     write_build(folder, graph, made, BOARD)
     before = contents(folder)
-    replace = os.replace
+    rename = Path.rename
 
     def only_aside(source: Path, target: Path) -> None:
         if source.name == "new":
             no_space()
-        replace(source, target)
+        rename(source, target)
 
-    monkeypatch.setattr(os, "replace", only_aside)
+    monkeypatch.setattr(output, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(Path, "rename", only_aside)
     with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
-        write_build(folder, graph, made.replace(network="other"), BOARD)
+        write_build(folder, graph, made.replace(macs=7), BOARD)
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
@@ -291,6 +290,19 @@ def text(name: str, content: str) -> Edit:
     return edit
 
 
+def fitting(change: Edit) -> Edit:
+    """The checksums are changed as well."""
+
+    def edit(folder: Path) -> None:
+        change(folder)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for name in ("graph.json", "plan.json"):
+            manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return edit
+
+
 def plan_field(**changes: Any) -> Edit:
     def edit(folder: Path) -> None:
         path = folder / "plan.json"
@@ -305,6 +317,29 @@ def drop(*names: str) -> Edit:
             (folder / name).unlink()
 
     return edit
+
+
+def manifest_field(**changes: Any) -> Edit:
+    def edit(folder: Path) -> None:
+        path = folder / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return edit
+
+
+def rule(what: str, message: str, *keys: Any, value: Any) -> tuple[Edit, str]:
+    """One value somewhere in a file that does not fit, and a checksum that does."""
+
+    def edit(folder: Path) -> None:
+        path = folder / f"{what}.json"
+        data = holder = json.loads(path.read_text())
+        for key in keys[:-1]:
+            holder = holder[key]
+        holder[keys[-1]] = value
+        path.write_text(json.dumps(data))
+
+    expected = f"{{0}}/{what}.json is not a {what} of weft {{1}} ({message}); {AGAIN_PLEASE}"
+    return fitting(edit), expected
 
 
 AGAIN_PLEASE = "compile the model again"
@@ -326,26 +361,60 @@ DAMAGES: list[tuple[Edit, str]] = [
     ),
     (
         drop("plan.json"),
-        "{0}/plan.json cannot be read: [Errno 2] No such file or directory: '{0}/plan.json'; "
-        + AGAIN_PLEASE,
+        "{0}/plan.json cannot be read: No such file or directory; " + AGAIN_PLEASE,
     ),
     (text("plan.json", "7"), "{0}/plan.json must hold a JSON object; " + AGAIN_PLEASE),
     (
-        plan_field(colour="red"),
+        fitting(plan_field(colour="red")),
         "{0}/plan.json is not a plan of weft {1} (Plan has no field 'colour'); " + AGAIN_PLEASE,
     ),
     (
-        plan_field(steps=5),
-        "{0}/plan.json is not a plan of weft {1} ('int' object is not iterable); " + AGAIN_PLEASE,
+        fitting(plan_field(steps=5)),
+        "{0}/plan.json is not a plan of weft {1} (steps must be a list, not 5); " + AGAIN_PLEASE,
     ),
     (
-        plan_field(macs="many"),
+        plan_field(macs=7),
         "{0}/plan.json was changed after it was written (its checksum differs from the "
         "manifest's); " + AGAIN_PLEASE,
     ),
     (
-        text("graph.json", "{}"),
+        fitting(text("graph.json", "{}")),
         "{0}/graph.json is not a graph of weft {1} ({2}); " + AGAIN_PLEASE,
+    ),
+]
+
+
+ROWS = ("steps", 0, "loops", "rows")
+NUMBER = "steps[0].loops.rows must be an integer of at most 62 bits"
+TOO_MANY = "its tensors hold 34,359,738,386 codes, more than 67,108,864"
+DAMAGES += [
+    rule(
+        "plan",
+        "steps[0].loops.rows must be an integer of at most 62 bits, not 1.5",
+        *ROWS,
+        value=1.5,
+    ),
+    rule("plan", "lanes must be at least 1, not 0", "engines", 0, "lanes", value=0),
+    rule("plan", "a plan has one engine, not 0", "engines", value=[]),
+    rule("plan", "inputs: ports of 16 words in 15", "inputs", "words", value=15),
+    rule("plan", "step 0 ('c') is chained to no step", "steps", 0, "gap", value=0),
+    rule("plan", "step 0 ('c'): loop counts (4096, 3, 1, 2, 2, 1)", *ROWS, value=4096),
+    rule("graph", "'c' reads an unknown tensor 'q'", "operators", 0, "input", value="q"),
+    rule("graph", TOO_MANY, "tensors", 0, "shape", value=[2, 1 << 17, 1 << 17]),
+    rule("graph", "input 'x': its steps do not lead to 'x'", "inputs", 0, "shape", value=[2, 4, 5]),
+    rule("graph", "edge 'x': type 'object'", "inputs", 0, "dtype", value="object"),
+    (
+        manifest_field(lanes=4),
+        "{0}/manifest.json is not the manifest of weft {1} (field 'lanes' is not what follows from "
+        "the plan); " + AGAIN_PLEASE,
+    ),
+    (
+        text("manifest.json", "[" * 100_000),
+        "{0}/manifest.json cannot be read: it is nested too deeply; " + AGAIN_PLEASE,
+    ),
+    (
+        text("manifest.json", '{"a": 1, "a": 2}'),
+        "{0}/manifest.json cannot be read: 'a' stands twice in one object; " + AGAIN_PLEASE,
     ),
 ]
 
@@ -358,8 +427,8 @@ def test_damaged_builds(edit: Edit, expected: str, written: Path, tmp_path: Path
     edit(folder)
     with pytest.raises(ConfigError) as caught:
         read_build(folder)
-    missing = str(caught.value).partition("(")[2].partition(")")[0]  # any field will do
-    assert str(caught.value) == expected.format(folder, weft.__version__, missing)
+    field = str(caught.value).partition("(")[2].partition(" is missing)")[0]  # any will do
+    assert str(caught.value) == expected.format(folder, weft.__version__, f"{field} is missing")
 
 
 def test_not_text(written: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.gen.arguments import RANGES
 from weft.gen.cli import main
 from weft.nn.host import reference_model
@@ -37,7 +38,11 @@ def test_digits_keep_their_accuracy(
     target = tmp_path / "new" / "int8.onnx"
     assert quantised(digits, target, "--ranges", method, "--json") == 0
     found = json.loads(capsys.readouterr().out)
+    (loss,) = found.pop("outputs")
     assert found == {"output": str(target), "ranges": method, "samples": 512, "operators": 8}
+    assert loss["name"] == "logits"
+    assert 30 < loss["snr_db"] < 40
+    assert 0.5 < loss["steps"] < 4
     assert [path.name for path in target.parent.iterdir()] == ["int8.onnx"]
     with np.load(digits / "digits_test.npz") as file:
         images, labels = file["image"], file["labels"]
@@ -58,6 +63,8 @@ def test_compile_says_so(digits: Path, tmp_path: Path, capsys: Captured) -> None
     assert f"note: {note}\n" in shown.err
     report = json.loads((tmp_path / "b" / "report.json").read_text())
     assert report["prediction"]["notes"][0] == note
+    said = "output 'logits': the error of quantisation is 3"
+    assert report["prediction"]["notes"][1].startswith(said)
     assert "digits_float on ulx3s-25f" in shown.out
 
 
@@ -89,7 +96,12 @@ def test_calibration_data_are_checked(refusal, digits: Path) -> None:
     )
     assert refusal({"image": good[:0]}) == "DATA: array 'image' holds no samples"
     expected = "expected float32 of shape [n, 1, 8, 8]"
-    assert refusal({"image": good.astype(np.float64)}) == f"input 'image' is float64; {expected}"
+    plain = "DATA is not a readable .npz file: array 'image' holds no plain numbers"
+    assert refusal({"image": good.astype(complex)}) == plain
+    assert refusal({"image": good * np.float64(0.1)}) == (
+        "DATA: array 'image' is float64 and has 0.1 at [0, 0, 0, 0], which is no float32; round it "
+        "first: array.astype(np.float32)"
+    )
     bad = good.copy()
     bad[1, 0, 2, 3] = np.nan
     assert refusal({"image": bad}) == (
@@ -108,13 +120,11 @@ def test_other_refusals(refusal, digits: Path, tmp_path: Path, capsys: Captured)
     )
     (tmp_path / "data.npz").unlink()
     assert quantised(digits, tmp_path) == 1
-    assert capsys.readouterr().err == (
-        f"weft quantise: {tmp_path} is a folder; name a file for the model\n"
-    )
+    assert capsys.readouterr().err == (f"weft quantise: {tmp_path} is a folder; name a file\n")
     (tmp_path / "file").touch()
     assert quantised(digits, tmp_path / "file" / "q.onnx") == 1
     assert capsys.readouterr().err == (
-        f"weft quantise: {tmp_path / 'file' / 'q.onnx'} cannot be written: File exists\n"
+        f"weft quantise: {tmp_path / 'file' / 'q.onnx'} cannot be written: Not a directory\n"
     )
 
 
@@ -127,3 +137,17 @@ def test_unsupported_networks_leave_no_file(tmp_path: Path, capsys: Captured) ->
     assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(target)]) == 1
     assert "operator Sin is not supported" in capsys.readouterr().err
     assert not target.exists()
+    target.write_text("of the user")
+    assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(target)]) == 1
+    assert target.read_text() == "of the user"
+    for output in (path, data):
+        before = output.read_bytes()
+        capsys.readouterr()
+        assert main(["quantise", str(path), "--calibrate", str(data), "-o", str(output)]) == 1
+        assert capsys.readouterr().err == (
+            f"weft quantise: {output} is what this command reads ({output}); name another file\n"
+        )
+        assert output.read_bytes() == before
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(
+        [path.name, data.name, target.name]
+    )

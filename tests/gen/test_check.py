@@ -14,6 +14,12 @@ Captured = pytest.CaptureFixture[str]
 SMALL = ("--lanes", "4", "--columns", "4", "--requant-lanes", "2")
 
 
+@pytest.fixture(autouse=True)
+def with_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this computer's CPU is; tests/gen/test_saturation.py has the others."""
+    monkeypatch.setattr("weft.gen.saturation.cpu_flags", lambda: {"avx2", "avx512_vnni"})
+
+
 @pytest.fixture(scope="module")
 def digits(root: Path) -> Path:
     return root / "examples/digits"
@@ -56,6 +62,42 @@ def test_fits_and_says_what_compile_says(digits: Path, tmp_path: Path, capsys: C
         "flip-flops": built["ff"],
     }
     assert board["microseconds"] == pytest.approx(built["cycles"] / 50, abs=0.01)
+
+
+def test_says_what_each_node_costs(tmp_path: Path, capsys: Captured) -> None:
+    """A function is made of several operators; all of their cycles are its node's."""
+    net = Net()
+    x = net.dq(net.input("x", ("n", 4, 12, 12)), 0.05, 3)
+    weight = net.dq(net.constant(np.arange(64).reshape(4, 4, 2, 2), "int8"), 0.01, 0)
+    y = net.node("Conv", x, weight)
+    y = net.dq(net.q(y, 0.05, -20), 0.05, -20)
+    y = net.node("HardSwish", y)
+    net.opset = 14
+    net.output(net.q(y, 0.03, -100), 4)
+    path = str(net.save(tmp_path))
+    words = (path, "--board", "ulx3s-25f", *SMALL)
+    found, _ = answer(capsys, 0, *words)
+    board = found["board"]
+    costs = {row["node"]: row["cycles"] for row in board["nodes"]}
+    assert list(costs) == ["hardswish5", "conv2"]
+    assert sum(costs.values()) == board["cycles"]
+    assert main(["compile", *words, "-o", str(tmp_path / "b"), "--json"]) == 0
+    steps = json.loads((tmp_path / "b/report.json").read_text())["prediction"]["steps"]
+    assert costs["hardswish5"] == sum(s["cycles"] for s in steps if s["name"] != "conv2")
+    capsys.readouterr()
+    assert main(["check", *words]) == 0
+    shown = capsys.readouterr().out
+    text = f"{costs['hardswish5']:,} of {board['cycles']:,} cycles (node 'hardswish5')"
+    assert "│   HardSwish " in shown
+    assert text in shown
+
+
+def test_names_only_the_nodes_of_a_float_model(digits: Path, capsys: Captured) -> None:
+    found, _ = answer(capsys, 0, str(digits / "digits_float.onnx"), "--board", "ulx3s-25f")
+    assert not {row["operator"] for row in found["operators"]} & {
+        "QuantizeLinear", "DequantizeLinear",
+    }  # fmt: skip
+    assert sum(row["cycles"] for row in found["board"]["nodes"]) == found["board"]["cycles"]
 
 
 def test_accumulators(digits: Path, capsys: Captured) -> None:

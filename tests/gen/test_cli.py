@@ -12,7 +12,11 @@ import weft
 from weft.boards.board import list_boards
 from weft.gen import cli
 from weft.gen.cli import main
+from weft.nn import simplify
+from weft.nn.errors import REPORT
+from weft.nn.graph import Graph
 from weft.nn.operators import SUPPORTED
+from weft.nn.passes import with_operators
 
 Captured = pytest.CaptureFixture[str]
 
@@ -52,25 +56,37 @@ def test_usage_errors(capsys: Captured) -> None:
         "weft reference: error: the following arguments are required: --inputs, -o/--output"
     )
     line = ("compile", "m.onnx", "--board", "b", "-o", "b")
-    for option in ("--lanes", "--columns", "--cycles"):
+    for option, most in (("--lanes", 4096), ("--columns", 4096), ("--cycles", 4294967295)):
         start = f"weft compile: error: argument {option}: "
-        assert usage(capsys, *line, option, "0") == start + "must be at least 1, not 0"
-        assert usage(capsys, *line, option, "-3") == start + "must be at least 1, not -3"
-        assert usage(capsys, *line, option, "x") == start + "invalid positive value: 'x'"
-        assert usage(capsys, *line, option, "1.5") == start + "invalid positive value: '1.5'"
-    for text in ("0", "8+0", "+2", "8+", "1.5", "8+2+2", "x"):
+        for text in ("0", "-3", "x", "1.5", "99999999999"):
+            assert usage(capsys, *line, option, text) == (
+                f"{start}must be a whole number from 1 to {most}, not {text!r}"
+            )
+    for option, most in (("--clock", "1000"), ("--timeout", "604800")):
+        for text in ("0", "nan", "inf", "x"):
+            assert usage(capsys, "synth", "b", option, text) == (
+                f"weft synth: error: argument {option}: "
+                f"must be a number from 0.001 to {most}, not {text!r}"
+            )
+    for option, limits in (("--seed", "0 to 2147483647"), ("--placements", "1 to 100")):
+        assert usage(capsys, "synth", "b", option, "99999999999") == (
+            f"weft synth: error: argument {option}: "
+            f"must be a whole number from {limits}, not '99999999999'"
+        )
+    for text in ("0", "8+0", "+2", "8+", "1.5", "8+2+2", "x", "99999999"):
         assert usage(capsys, *line, "--requant-lanes", text) == (
             "weft compile: error: argument --requant-lanes: "
-            f"must be a number of at least 1, or two as in 8+2, not {text!r}"
+            f"must be a whole number from 1 to 4096, or two as in 8+2, not {text!r}"
         )
     assert usage(capsys, "run", "b") == (
         "weft run: error: the following arguments are required: --port, --inputs"
     )
     assert usage(capsys, "run", "b", "--port", "p", "--inputs", "x", "--baud", "0") == (
-        "weft run: error: argument --baud: must be at least 1, not 0"
+        "weft run: error: argument --baud: must be a whole number from 1 to 100000000, not '0'"
     )
     assert usage(capsys, "simulate", "b", "--samples", "0") == (
-        "weft simulate: error: argument --samples: must be at least 1, not 0"
+        "weft simulate: error: argument --samples: "
+        "must be a whole number from 1 to 1000000, not '0'"
     )
     assert usage(capsys, "ops", "--fast") == "weft: error: unrecognized arguments: --fast"
 
@@ -96,9 +112,10 @@ def test_boards(capsys: Captured) -> None:
     found = figures(capsys, "boards")
     assert list(found) == list_boards()
     assert found["ulx3s-85f"]["budget"]["dsp"] == 156
+    assert found["ulx3s-85f"]["design_hz"] == 50_000_000  # what designs get, not the oscillator
     assert main(["boards"]) == 0
     shown = capsys.readouterr()
-    assert re.search(r"ulx3s-85f +│ LFE5U-85F +│ 25 +│ 83640 │ 156 │ 208", shown.out)
+    assert re.search(r"ulx3s-85f +│ LFE5U-85F +│ 50 +│ 25 +│ 83640 │ 156 │ 208", shown.out)
     assert shown.err == ""
 
 
@@ -202,3 +219,25 @@ def test_interrupt(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["boards"]) == 130
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "weft boards: interrupted\n")
+
+
+def test_compile_refuses_a_build_that_simplification_changed(
+    root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(graph: Graph) -> Graph:
+        operators = [op.replace(high=9) if op.type == "Conv" else op for op in graph.operators]
+        return with_operators(graph, operators)
+
+    monkeypatch.setattr(simplify, "SIMPLIFICATIONS", (*simplify.SIMPLIFICATIONS, wrong))
+    folder = tmp_path / "build"
+    words = ["compile", str(root / "examples/digits/digits.onnx"), "--board", "ulx3s-25f"]
+    words += ["--lanes", "4", "--columns", "4"]
+    assert main([*words, "-o", str(folder)]) == 70
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.fullmatch(
+        "weft compile: network 'digits': rewriting step wrong changes output '.*; "
+        + re.escape(REPORT),
+        shown.err.splitlines()[-1],
+    )
+    assert not folder.exists()

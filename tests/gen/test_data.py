@@ -62,6 +62,40 @@ def test_samples(npz: Callable[..., Path]) -> None:
     assert len(load_inputs(npz(a=A), ONE, 3)["a"]) == 3
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "float64", "float16", "bool"])
+def test_numbers_of_another_type(npz: Callable[..., Path], dtype: str) -> None:
+    array = np.array([[0, 1], [1, 100 if dtype != "bool" else 1]]).astype(dtype)
+    found = load_inputs(npz(a=array), ONE)["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, array)
+
+
+def test_numbers_that_another_type_does_not_have(npz: Callable[..., Path]) -> None:
+    advice = "round it first: array.astype(np."
+    assert refused(npz(a=np.array([[0.5, 1.0], [0.1, 2.0]])), ONE) == (
+        f": array 'a' is float64 and has 0.1 at [1, 0], which is no float32; {advice}float32)"
+    )
+    assert refused(npz(a=np.array([[0, 2**24 + 1]])), ONE) == (
+        f": array 'a' is int64 and has 16777217 at [0, 1], which is no float32; {advice}float32)"
+    )
+    codes = ONE.replace(inputs=(ONE.inputs[0].replace(dtype="uint8"),))
+    whole = load_inputs(npz(a=np.array([[0.0, 255.0]])), codes)["a"]
+    assert (whole.dtype, whole.tolist()) == (np.uint8, [[0, 255]])
+    for array in (np.array([[0.0, 256.0]]), np.array([[7, -1]]), np.array([[1.0, 1e30]])):
+        place = f"{array[0, 1]} at [0, 1], which is no uint8; {advice}uint8)"
+        assert refused(npz(a=array), codes) == f": array 'a' is {array.dtype} and has {place}"
+    words = np.array([["p", "q"]])
+    assert refused(npz(a=words), ONE).endswith("array 'a' holds no plain numbers")
+
+
+def test_inputs_that_nothing_depends_on(npz: Callable[..., Path]) -> None:
+    """They are neither unknown nor taken for the input that counts."""
+    network = ONE.replace(unused_inputs=("x", "mask"))
+    found = load_inputs(npz(image=A, x=A + 1, mask=A + 2), network)
+    np.testing.assert_array_equal(found["a"], A)
+    assert refused(npz(x=A), network) == " has no array for input 'a'; it has: none"
+
+
 def refused(path: Path, network: Graph, samples: int | None = None) -> str:
     """The error's text without the path."""
     with pytest.raises(ConfigError) as caught:
@@ -100,8 +134,54 @@ def test_not_a_readable_file(tmp_path: Path, npz: Callable[..., Path]) -> None:
     assert refused(alone, ONE) == " is not a readable .npz file: File is not a zip file"
     objects = npz(a=np.array([{}], dtype=object))
     assert refused(objects, ONE) == (
-        " is not a readable .npz file: Object arrays cannot be loaded when allow_pickle=False"
+        " is not a readable .npz file: array 'a' holds no plain numbers"
     )
+
+
+def zipped(path: Path, method: int, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def test_arrays_that_are_none(tmp_path: Path) -> None:
+    path, good = tmp_path / "x.npz", npy(A)
+    start = " is not a readable .npz file: array 'a' "
+    for method in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        packed = zipped(path, method, a=good)
+        assert refused(packed, ONE) == f"{start}is packed in another way than np.savez does it"
+    stored = zipfile.ZIP_STORED
+    short = f"{start}has not as many bytes as its shape says"
+    assert refused(zipped(path, stored, a=good[:-1]), ONE) == short
+    odd = good[:6] + b"\x07" + good[7:]
+    assert refused(zipped(path, stored, a=odd), ONE) == f"{start}has a format that is not known"
+    no_dict = good.replace(b"{", b"(", 1)
+    assert refused(zipped(path, stored, a=no_dict), ONE).startswith(f"{start}is damaged: ")
+
+
+def test_what_no_input_needs_is_not_read(tmp_path: Path) -> None:
+    """Damaged members, and an array of 256 MB of which a few rows are wanted."""
+    path = zipped(tmp_path / "x.npz", zipfile.ZIP_DEFLATED, a=npy(A), b=b"nonsense")
+    np.testing.assert_array_equal(load_inputs(path, ONE)["a"], A)
+    n = 1 << 25
+    fields = {"descr": "<f4", "fortran_order": False, "shape": (n, 2)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("a.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, fields)
+            for _ in range(n * 8 >> 20):
+                file.write(bytes(1 << 20))
+    assert refused(path, ONE) == (
+        f": array 'a' would take {n * 8:,} bytes of memory, many times the file's size; keep fewer "
+        "with --samples, or store it uncompressed, with np.savez"
+    )
+    assert load_inputs(path, ONE, 5)["a"].shape == (5, 2)
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -159,8 +239,8 @@ def test_save_outputs(tmp_path: Path) -> None:
 def test_save_outputs_refusals(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for path, reason in (
-        (tmp_path, "is a folder; name a file for the outputs"),
-        (tmp_path / "file" / "out.npz", "cannot be written: File exists"),
+        (tmp_path, "is a folder; name a file"),
+        (tmp_path / "file" / "out.npz", "cannot be written: Not a directory"),
     ):
         with pytest.raises(ConfigError) as caught:
             save_outputs(path, {"y": A})

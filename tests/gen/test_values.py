@@ -79,9 +79,9 @@ def test_from_json_refuses_other_data() -> None:
     data = Tensor(name="x", shape=(1, 2, 3), scale=0.1, zero_point=0).to_json()
     with pytest.raises(ValueError, match="Tensor has no field 'colour'"):
         Tensor.from_json({**data, "colour": 1})
-    with pytest.raises(KeyError, match="scale"):
+    with pytest.raises(ValueError, match="scale is missing"):
         Tensor.from_json({k: v for k, v in data.items() if k != "scale"})
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match=r"shape must be a list of 3, not \[1, 2\]"):
         Tensor.from_json({**data, "shape": [1, 2]})
     with pytest.raises(ValueError, match="zero point 128 is not int8"):
         Tensor.from_json({**data, "zero_point": 128})
@@ -90,6 +90,6 @@ def test_from_json_refuses_other_data() -> None:
 def test_enums_are_words() -> None:
     loops = Loops(rows=1, cols=2, tiles=3, kernel_rows=1, kernel_cols=1, words=1, hold=0, lead=2)
     assert Loops.from_json(loops.to_json()) == loops
-    with pytest.raises(ValueError, match="'vacuum' is not a valid Style"):
+    with pytest.raises(ValueError, match=r"vector must be one of 'dsp', .*, not 'vacuum'"):
         Styles.from_json({**Styles().to_json(), "vector": "vacuum"})
     assert Style("packed") is Style.PACKED

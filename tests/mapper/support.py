@@ -36,9 +36,9 @@ def compact(
     return engine(lanes, columns).replace(compact=True, single_port=single_port, streamed=streamed)
 
 
-def edge(tensor: str) -> HostEdge:
+def edge(tensor: str, shape: tuple[int, ...] = (1,)) -> HostEdge:
     """An input or output that passes codes."""
-    return HostEdge(name=tensor, tensor=tensor, shape=(1,), dtype="int8", steps=())
+    return HostEdge(name=tensor, tensor=tensor, shape=shape, dtype="int8", steps=())
 
 
 def conv_graph(
@@ -69,8 +69,8 @@ def conv_graph(
             Tensor(name="y", shape=size, scale=1.0, zero_point=zero_points[1]),
         ),
         operators=(conv,),
-        inputs=(edge("x"),),
-        outputs=(edge("y"),),
+        inputs=(edge("x", shape),),
+        outputs=(edge("y", size),),
         macs=weight.size * size[1] * size[2],
     )
 

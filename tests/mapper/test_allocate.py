@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from weft.mapper.allocate import Lifetime, allocate, peak_live
+from weft.mapper.allocate import Lifetime, _first_fit, allocate, peak_live
 from weft.mapper.plan import Buffer
 
 
@@ -50,6 +50,29 @@ def check(given: list[Lifetime], buffers: tuple[Buffer, ...]) -> None:
         )
         apart = a.offset + a.words <= b.offset or b.offset + b.words <= a.offset
         assert apart or not together, (a, b)
+
+
+def first_fit_by_all_pairs(given: list[Lifetime]) -> list[int]:
+    """The largest first, each at the lowest place that is free for as long as it lives."""
+    offsets: dict[int, int] = {}
+    for i in sorted(range(len(given)), key=lambda i: (-given[i].words, i)):
+        taken = [
+            (offsets[j], offsets[j] + given[j].words)
+            for j in offsets
+            if given[i].overlaps(given[j])
+        ]
+        offsets[i] = next(
+            offset
+            for offset in sorted([0, *(high for _, high in taken)])
+            if all(offset + given[i].words <= low or high <= offset for low, high in taken)
+        )
+    return [offsets[i] for i in range(len(given))]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_first_fit(seed: int) -> None:
+    given = random_lifetimes(seed, 30)
+    assert _first_fit(given) == first_fit_by_all_pairs(given)
 
 
 @pytest.mark.parametrize("seed", range(30))

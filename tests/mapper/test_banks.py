@@ -1,14 +1,18 @@
 """Which steps run side by side, and the banks that this asks for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, compact, engine
+from tests.mapper.test_allocate import random_lifetimes
 from tests.mapper.test_lower import agree, dag
 from weft.mapper import cost
+from weft.mapper.allocate import Lifetime, peak_live
 from weft.mapper.banks import Parity, demands, follows
-from weft.mapper.build import INPUTS, OUTPUTS, build
+from weft.mapper.build import INPUTS, OUTPUTS, _place_banks, build
 from weft.mapper.copies import with_copies
 from weft.mapper.plan import Plan
 from weft.nn.checker import check
@@ -219,3 +223,73 @@ def test_a_single_port_serves_every_network(seed: int) -> None:
     graph = dag(seed)
     plan = build(graph, ENDLESS, compact(3, 4, single_port=True, streamed=seed % 2 == 0), 0)
     agree(graph, plan, seed=seed)
+
+
+class Groups:
+    """What a Parity says, by going through all links that were made."""
+
+    def __init__(self) -> None:
+        self.links: list[tuple[str, str, bool]] = []
+
+    def of(self, name: str) -> dict[str, bool]:
+        """Everything tied to a name, and whether it lies in the other bank."""
+        found = {name: False}
+        while True:
+            before = len(found)
+            for a, b, differ in self.links:
+                for x, y in ((a, b), (b, a)):
+                    if x in found:
+                        found.setdefault(y, found[x] ^ differ)
+            if len(found) == before:
+                return found
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_parity_is_what_its_links_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parity, groups = Parity(), Groups()
+    for _ in range(60):
+        a, b = (f"t{i}" for i in rng.integers(0, 25, 2))
+        differ = bool(rng.integers(2))
+        tied = groups.of(a)
+        possible = b not in tied or tied[b] == differ
+        assert parity.link(a, b, differ) == possible
+        if possible:
+            groups.links.append((a, b, differ))
+        for other, apart in groups.of(a).items():
+            (root_a, bit_a), (root_b, bit_b) = parity.find(a), parity.find(other)
+            assert (root_a, bool(bit_a ^ bit_b)) == (root_b, apart)
+
+
+def test_long_chains_of_links() -> None:
+    parity = Parity()
+    for i in range(5000):  # each time the whole chain hangs below a new name
+        assert parity.link(f"t{i}", f"t{i + 1}", differ=True)
+    assert parity.find("t0")[1] == parity.find("t5000")[1] == 0
+    assert parity.find("t1")[1] == 1
+
+
+def placed_by_both_ways(given: list[Lifetime], parity: Parity) -> list[Lifetime]:
+    """Each group, the largest first, as it is or exchanged: whichever makes the lower peaks."""
+    groups: dict[str, list[tuple[Lifetime, int]]] = {}
+    for lifetime in given:
+        root, bit = parity.find(lifetime.tensor)
+        groups.setdefault(root, []).append((lifetime, bit))
+    placed: list[Lifetime] = []
+    for members in sorted(groups.values(), key=lambda g: -sum(x.words for x, _ in g)):
+        ways = [[*placed, *(replace(x, bank=bit ^ flip) for x, bit in members)] for flip in (0, 1)]
+        peaks = [
+            sum(peak_live([x for x in way if x.bank == bank]) for bank in (0, 1)) for way in ways
+        ]
+        placed = ways[peaks[1] < peaks[0]]
+    return placed
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_groups_lie_where_they_add_least(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    given, parity = random_lifetimes(seed, 30), Parity()
+    for _ in range(12):
+        a, b = rng.integers(0, len(given), 2)
+        parity.link(given[a].tensor, given[b].tensor, bool(rng.integers(2)))
+    assert _place_banks(given, parity) == placed_by_both_ways(given, parity)

@@ -81,6 +81,36 @@ def by_trying_all(graph: Graph, target: Target, **options: Any) -> Plan:
     return min((x for x in found if x[0] <= limit), key=lambda x: (x[1], x[0]))[2]
 
 
+def closest_by_trying_all(graph: Graph, target: Target) -> str:
+    """What the search should say where nothing fits: every engine drafted in full."""
+    failures = []
+    for made in candidates(target, None, None, None, packable=True):
+        bare = shortfall(target, made, predict_for(target, made))
+        if bare[0] > 1:
+            failures.append((True, *bare))
+            continue
+        for level in FOLD_LEVELS:
+            tried = build(graph, target, made, level).engine
+            failures.append((False, *shortfall(target, tried, predict_for(target, tried))))
+    return min(failures)[2]
+
+
+@pytest.mark.parametrize("change", [{"bram": 0}, {"lut": 3000}, {"ff": 3000}])
+def test_what_is_short_is_that_of_trying_everything(graph: Graph, change: dict[str, int]) -> None:
+    target = ULX3S_85F.replace(dsp=12, **change)
+    with pytest.raises(FitError) as caught:
+        plan(graph, target)
+    assert closest_by_trying_all(graph, target) in str(caught.value)
+
+
+def test_memory_that_is_short_is_that_of_trying_everything() -> None:
+    graph = conv_graph((8, 64, 64), 8, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
+    target = ULX3S_85F.replace(dsp=12, bram=20)
+    with pytest.raises(FitError) as caught:
+        plan(graph, target)
+    assert closest_by_trying_all(graph, target) in str(caught.value)
+
+
 @pytest.mark.parametrize("dsp", [12, 28])
 def test_the_choice_is_that_of_trying_everything(graph: Graph, dsp: int) -> None:
     target = ULX3S_85F.replace(dsp=dsp)
@@ -298,10 +328,26 @@ def test_pinned_engine_does_not_fit(graph: Graph) -> None:
     )
 
 
-@pytest.mark.parametrize("size", [4096, 100_000])
-def test_absurd_sizes_are_refused_before_anything_is_built(graph: Graph, size: int) -> None:
+def test_absurd_sizes_are_refused_before_anything_is_built(graph: Graph) -> None:
     with pytest.raises(FitError, match="does not fit ulx3s-85f"):
-        plan(graph, ULX3S_85F, lanes=size, columns=size)
+        plan(graph, ULX3S_85F, lanes=4096, columns=4096)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "least", "most"),
+    [
+        ("lanes", "lanes", 1, 4096),
+        ("columns", "columns", 1, 4096),
+        ("requant_lanes", "requant lanes", 1, 4096),
+        ("cycles", "cycles", 1, 4294967295),
+    ],
+)
+def test_options_have_limits(graph: Graph, option: str, name: str, least: int, most: int) -> None:
+    for value in (least - 1, most + 1):
+        with pytest.raises(ConfigError) as caught:
+            plan(graph, ULX3S_85F, **{option: value})
+        expected = f"{name} must be a whole number from {least} to {most}, not {value}"
+        assert str(caught.value) == expected
 
 
 def test_more_lanes_than_multipliers(graph: Graph) -> None:

@@ -1,13 +1,8 @@
 """Damaged and absurd model files, and what importing them in a child with limits comes to."""
 
-import json
-import multiprocessing
-import resource
 import sys
-import time
 import traceback
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from tests.damage import limits
 from weft.nn.errors import WeftError
 
 ABSURD = (-(1 << 63), -1, 0, 1, 3, 1 << 16, (1 << 31) - 1, 1 << 40, (1 << 63) - 1)
-SECONDS, BYTES = 60, 6 << 30  # per file, on a busy machine; of address space
+SECONDS = 60  # per file, on a busy machine
 
 
 def damaged(data: bytes, name: str, rng: np.random.Generator) -> bytes:
@@ -190,48 +186,10 @@ def outcome(path: Path) -> str:
     return text
 
 
-def _child(paths: list[Path], report: Path) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    with report.open("w") as out:
-        for path in paths:
-            begin = time.monotonic()
-            print(json.dumps([str(path), "started", 0]), file=out, flush=True)
-            text = outcome(path)
-            took = time.monotonic() - begin
-            print(json.dumps([str(path), text, took]), file=out, flush=True)
-
-
 def run_all(paths: list[Path], folder: Path) -> dict[str, str]:
     """What became of each file; "hung" or "died" where the child did not come back."""
-    found: dict[str, str] = {}
-    context, report = multiprocessing.get_context("spawn"), folder / "report.txt"
-    while left := [path for path in paths if str(path) not in found]:
-        report.unlink(missing_ok=True)
-        child = context.Process(target=_child, args=(left, report))
-        child.start()
-        hung = _wait(child, report)
-        lines = [json.loads(line) for line in report.read_text().splitlines()]
-        found |= {name: text for name, text, _ in lines if text != "started"}
-        if lines and lines[-1][1] == "started":
-            found[lines[-1][0]] = "hung" if hung else "died"
-        elif not lines:
-            raise RuntimeError("the child did not start")
-    return found
-
-
-def _wait(child: BaseProcess, report: Path) -> bool:
-    """Until the child ends, or is ended because one file took too long."""
-    size, since = -1, time.monotonic()
-    while child.is_alive():
-        child.join(0.2)
-        now = report.stat().st_size if report.exists() else 0
-        if now != size:
-            size, since = now, time.monotonic()
-        elif time.monotonic() - since > SECONDS:
-            child.kill()
-            child.join()
-            return True
-    return False
+    found = limits.run_all(outcome, paths, folder, SECONDS)
+    return {name: came.text for name, came in found.items()}
 
 
 def write(folder: Path, sources: list[Path], count: int, seed: int) -> list[Path]:

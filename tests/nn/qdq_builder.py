@@ -1,4 +1,4 @@
-"""Small QDQ networks for the tests, and ONNX Runtime to compare with."""
+"""Small QDQ networks for the tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 ELEMENT = {
@@ -67,39 +66,3 @@ class Net:
         path = folder / "net.onnx"
         path.write_bytes(self.model().SerializeToString())
         return path
-
-
-def run_onnx(
-    model: onnx.ModelProto | Path, inputs: dict[str, np.ndarray], int8: bool = False
-) -> list[np.ndarray]:
-    """Outputs of ONNX Runtime's default session, one sample at a time where the batch is 1.
-
-    int8: let it fuse int8 activations; on x86 it turns them to uint8 first, and where a tensor has
-    several readers it fails to and runs the operators in float.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    if int8:
-        options.add_session_config_entry("session.qdqisint8allowed", "1")
-    data = model.read_bytes() if isinstance(model, Path) else model.SerializeToString()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    if session.get_inputs()[0].shape[0] != 1:
-        return [np.asarray(item) for item in session.run(None, inputs)]
-    count = len(next(iter(inputs.values())))
-    runs = [session.run(None, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(count)]
-    return [np.concatenate([np.asarray(run[i]) for run in runs]) for i in range(len(runs[0]))]
-
-
-def cut(path: Path, output: str) -> onnx.ModelProto:
-    """The model as far as the float tensor ``output``."""
-    model = onnx.load(path)
-    wanted, kept = {output}, []
-    for node in reversed(model.graph.node):
-        if wanted & set(node.output):
-            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
-            wanted |= set(node.input)
-    del model.graph.node[:], model.graph.output[:]
-    model.graph.node.extend(kept[::-1])
-    model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
-    return model

@@ -5,18 +5,28 @@ the same quantisation as its inputs: so a difference between two runtimes is tra
 that make it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 
 from tests.nn.qdq_builder import Net
-from tests.nn.random_operators import IN_PARTS, LAYERS, OFTEN, TWO, Build, Codes
+from tests.nn.random_build import Build, Codes, Made
+from tests.nn.random_operators import IN_PARTS, LAYERS, MOVES, OFTEN, TWO
+from weft.nn.errors import ModelError
 
 OPSET = 20
 MAX_LAYERS = 8
 MAX_ELEMENTS = 3000
 """Of a tensor, so that hardware simulates many networks in a minute."""
+
+
+REFUSED = (
+    "are, if all are transposed in one way",
+    "which are not the same rows and columns of whole channels",
+)
+"""What is said of images that are transposed in several ways, which are not supported."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +39,39 @@ class Layer:
 
 
 def build(
-    layers: tuple[Layer, ...], inputs: tuple[Codes, ...]
+    layers: tuple[Layer, ...], inputs: tuple[Codes, ...], every: bool = False
 ) -> tuple[onnx.ModelProto, list[Codes]]:
-    """The model of some layers on inputs of that quantisation, and its tensors, the output last."""
+    """The model of some layers on inputs of that quantisation, and its tensors, the output last.
+
+    every: all that the layers make are outputs.
+    """
     net = Net(opset=OPSET)
     tensors = list(inputs)
     for codes in inputs:
         net.input(codes.name, (1, *codes.shape), codes.dtype)
     for layer in layers:
         b = Build(np.random.default_rng(layer.seed), net)
-        made = LAYERS[layer.kind](b, *(tensors[i] for i in layer.sources))
+        made = _made(b, layer, tensors)
         assert made is not None
         tensors.append(made)
-    net.output(tensors[-1].name, 1 + len(tensors[-1].shape), tensors[-1].dtype)
+    for made in tensors[len(inputs) :] if every else tensors[-1:]:
+        net.output(made.name, 1 + len(made.shape), made.dtype)
     return net.model(), tensors
+
+
+def _made(b: Build, layer: Layer, tensors: list[Codes]) -> Made:
+    """What a layer makes of the tensors that it reads."""
+    read = [tensors[i] for i in layer.sources]
+    made = LAYERS[layer.kind](b, *read)
+    flat = layer.kind == "flatten" or (layer.kind != "gemm" and any(x.flat for x in read))
+    return None if made is None else replace(made, flat=flat)
+
+
+def _likely(drawn: float, in_chain: bool) -> Sequence[str]:
+    """The kinds of which the next layer is one: half of the moves are followed by another."""
+    if drawn < (0.4 if in_chain else 0.15):
+        return MOVES
+    return OFTEN if drawn < 0.6 else list(LAYERS)
 
 
 def random_layers(seed: int) -> tuple[tuple[Layer, ...], tuple[Codes, ...]]:
@@ -51,12 +80,13 @@ def random_layers(seed: int) -> tuple[tuple[Layer, ...], tuple[Codes, ...]]:
     dtype = b.pick(("int8", "uint8"))
     shape = (b.pick((1, 2, 3, 4, 5, 7, 8, 13, 17, 33)), b.whole(1, 9), b.whole(1, 9))
     scale = float(np.float32(2.0 ** b.rng.uniform(-9, 2)))
-    tensors = [Codes("x", shape, scale, b.zero(dtype), dtype)]
+    tensors = [Codes("x", shape, scale, b.zero(dtype), dtype, given=True)]
     b.net.input("x", (1, *shape), dtype)
     layers: list[Layer] = []
     n_layers = b.whole(1, MAX_LAYERS)
     while len(layers) < n_layers:
-        kind = b.pick(OFTEN) if b.rng.random() < 0.3 else b.pick(list(LAYERS))
+        in_chain = bool(layers) and layers[-1].kind in MOVES
+        kind = b.pick(_likely(b.rng.random(), in_chain))
         last = len(tensors) - 1
         first = last if b.rng.random() < 0.75 else b.whole(0, last)
         alike = [i for i, t in enumerate(tensors) if t.shape[1:] == tensors[first].shape[1:]]
@@ -66,18 +96,24 @@ def random_layers(seed: int) -> tuple[tuple[Layer, ...], tuple[Codes, ...]]:
         flat = any(codes.flat for codes in read)
         if (flat and kind in IN_PARTS) or (kind == "flatten" and len(layers) + 1 == n_layers):
             continue
-        made = LAYERS[kind](Build(np.random.default_rng(layer.seed), b.net), *read)
+        made = _made(Build(np.random.default_rng(layer.seed), b.net), layer, tensors)
         if made is not None and np.prod(made.shape) <= MAX_ELEMENTS:
-            flat = kind == "flatten" or (flat and kind != "gemm")
-            tensors.append(replace(made, flat=flat))
+            tensors.append(made)
             layers.append(layer)
     return tuple(layers), (tensors[0],)
+
+
+def is_known(error: ModelError) -> bool:
+    """Whether a refusal is one of those that random networks may end with (``REFUSED``)."""
+    return any(words in str(error) for words in REFUSED)
 
 
 def alone(layer: Layer, tensors: list[Codes]) -> tuple[onnx.ModelProto, tuple[Codes, ...]]:
     """A model of one layer of a network whose tensors these are, and its inputs."""
     names = {source: f"x{i}" for i, source in enumerate(dict.fromkeys(layer.sources))}
-    inputs = tuple(replace(tensors[source], name=name) for source, name in names.items())
+    inputs = tuple(
+        replace(tensors[source], name=name, given=True) for source, name in names.items()
+    )
     sources = tuple(list(names).index(source) for source in layer.sources)
     model, _ = build((replace(layer, sources=sources),), inputs)
     return model, inputs

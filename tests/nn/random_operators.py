@@ -5,107 +5,12 @@ adds its nodes, and gives the quantised result, or None where it does not fit wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tests.nn.qdq_builder import Net
-
-
-@dataclass(frozen=True)
-class Codes:
-    """A quantised tensor: its name in the network, the shape without the batch, and its codes.
-
-    flat: an image's elements in a row, which only fully connected layers can read but as a whole.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    scale: float
-    zero: int
-    dtype: str
-    flat: bool = False
-
-    @property
-    def image(self) -> bool:
-        return len(self.shape) == 3
-
-    @property
-    def channels(self) -> int:
-        return self.shape[0]
-
-    @property
-    def spread(self) -> float:
-        """A rough standard deviation of the real values."""
-        return 60 * self.scale
-
-
-class Build:
-    """A network under construction, and what a layer's function needs to add to it."""
-
-    def __init__(self, rng: np.random.Generator, net: Net):
-        self.rng, self.net = rng, net
-
-    def pick(self, choices: Any) -> Any:
-        return choices[int(self.rng.integers(len(choices)))]
-
-    def whole(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
-        return int(self.rng.integers(low, high + 1))
-
-    def real(self, codes: Codes) -> str:
-        return self.net.dq(codes.name, codes.scale, codes.zero, codes.dtype)
-
-    def zero(self, dtype: str) -> int:
-        low = -128 if dtype == "int8" else 0
-        return low + self.pick((0, 128, self.whole(0, 255), self.whole(100, 156)))
-
-    def quantised(self, real: str, shape: tuple[int, ...], spread: float, dtype: str) -> Codes:
-        """The real tensor through QuantizeLinear: seldom far too fine or too coarse."""
-        scale = spread / 60 * float(self.pick((0.7, 1.0, 1.5, self.rng.uniform(0.2, 4))))
-        return self.at(real, shape, float(np.float32(scale)), self.zero(dtype), dtype)
-
-    def at(self, real: str, shape: tuple[int, ...], scale: float, zero: int, dtype: str) -> Codes:
-        return Codes(self.net.q(real, scale, zero, dtype), shape, scale, zero, dtype)
-
-    def weights(self, shape: tuple[int, ...], axis: int | None) -> tuple[str, np.ndarray]:
-        """Quantised weights, per channel of ``axis`` or per tensor, and their scales."""
-        n = 1 if axis is None else shape[axis]
-        scales = (self.rng.uniform(0.3, 3, n) / 127).astype("float32")
-        values = self.rng.integers(-127, 128, shape)
-        if self.rng.random() < 0.3:
-            values[0] = 0
-        name = self.net.constant(values, "int8")
-        attributes = {} if axis is None else {"axis": axis}
-        scale = scales if axis is not None else scales[0]
-        zeros = np.zeros(scale.shape, "int8")
-        return self.net.dq(name, scale, zeros, "int8", **attributes), scales
-
-    def bias(self, n: int, x: Codes, scales: np.ndarray) -> list[str]:
-        if self.rng.random() < 0.3:
-            return []
-        scale = (np.float32(x.scale) * scales).astype("float32")
-        codes = self.rng.integers(-3000, 3001, n)
-        name = self.net.constant(codes, "int32")
-        zeros = np.zeros(scale.shape, "int32")
-        if len(scales) == 1:
-            return [self.net.dq(name, scale[0], zeros[0], "int32")]
-        return [self.net.dq(name, scale, zeros, "int32", axis=0)]
-
-    def activation(self, real: str, spread: float) -> str:
-        """Sometimes a Relu or Clip before the quantisation."""
-        match self.pick(("", "", "Relu", "Clip")):
-            case "Relu":
-                return self.net.node("Relu", real)
-            case "Clip":
-                low, high = self.net.constant(0.0, "float32"), self.net.constant(spread, "float32")
-                return self.net.node("Clip", real, low, high)
-        return real
-
-
-Made = Codes | None
-"""A layer's result; None where its kind does not fit what it reads."""
+from tests.nn import random_moves
+from tests.nn.random_build import Build, Codes, Made, moved
 
 
 def _window(b: Build, shape: tuple[int, ...], largest: int = 3, dilate: bool = True) -> dict:
@@ -231,7 +136,10 @@ def by_constant(b: Build, x: Codes) -> Made:
     op, factor = b.pick(("Mul", "Div", "Add", "Sub")), float(b.rng.uniform(0.3, 3))
     if op in ("Add", "Sub"):
         factor *= x.spread
-    y = b.net.node(op, b.real(x), b.net.constant(factor, "float32"))
+    constant: Any = factor
+    if b.rng.random() < 0.3 and not x.flat:  # one for each channel
+        constant = factor * b.rng.uniform(0.5, 1.5, (x.channels, *[1] * (len(x.shape) - 1)))
+    y = b.net.node(op, b.real(x), b.net.constant(constant, "float32"))
     spread = {"Mul": factor, "Div": 1 / factor}.get(op, 1.5) * x.spread
     return b.quantised(y, x.shape, spread, x.dtype)
 
@@ -254,53 +162,16 @@ def concat(b: Build, x: Codes, other: Codes) -> Made:
     return b.quantised(y, shape, max(x.spread, other.spread), x.dtype)
 
 
-def _moved(b: Build, x: Codes, real: str, shape: tuple[int, ...]) -> Made:
-    """At the same quantisation; nothing where nothing has moved."""
-    return None if shape == x.shape else b.at(real, shape, x.scale, x.zero, x.dtype)
-
-
-def sliced(b: Build, x: Codes) -> Made:
-    axis = b.whole(0, len(x.shape) - 1)
-    size, step = x.shape[axis], b.whole(1, 2)
-    start = b.whole(0, size - 1)
-    end = b.whole(start + 1, size)
-    parts = [b.net.constant([v], "int64") for v in (start, end, axis + 1, step)]
-    shape = list(x.shape)
-    shape[axis] = -(-(end - start) // step)
-    return _moved(b, x, b.net.node("Slice", b.real(x), *parts), tuple(shape))
-
-
-def padded(b: Build, x: Codes) -> Made:
+def concat_along(b: Build, x: Codes, other: Codes) -> Made:
+    """Rows or columns side by side, at one quantisation."""
     if not x.image:
         return None
-    top, left, bottom, right = (b.whole(0, 2) for _ in range(4))
-    pads = b.net.constant([0, 0, top, left, 0, 0, bottom, right], "int64")
-    y = b.net.node("Pad", b.real(x), pads)
-    return _moved(b, x, y, (x.channels, x.shape[1] + top + bottom, x.shape[2] + left + right))
-
-
-def resized(b: Build, x: Codes) -> Made:
-    if not x.image:
-        return None
-    factors = [b.whole(1, 3), b.whole(1, 3)]
-    scales = b.net.constant([1, 1, *factors], "float32")
-    mode = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    y = b.net.node("Resize", b.real(x), "", scales, mode="nearest", **mode)
-    return _moved(b, x, y, (x.channels, x.shape[1] * factors[0], x.shape[2] * factors[1]))
-
-
-def depth_to_space(b: Build, x: Codes) -> Made:
-    if not x.image or x.channels % 4:
-        return None
-    y = b.net.node("DepthToSpace", b.real(x), blocksize=2, mode=b.pick(("DCR", "CRD")))
-    return _moved(b, x, y, (x.channels // 4, 2 * x.shape[1], 2 * x.shape[2]))
-
-
-def space_to_depth(b: Build, x: Codes) -> Made:
-    if not x.image or x.shape[1] % 2 or x.shape[2] % 2:
-        return None
-    y = b.net.node("SpaceToDepth", b.real(x), blocksize=2)
-    return _moved(b, x, y, (4 * x.channels, x.shape[1] // 2, x.shape[2] // 2))
+    if x.shape != other.shape or x.dtype != other.dtype:
+        other = x
+    axis = b.whole(1, 2)
+    y = b.net.node("Concat", b.real(x), b.real(other), axis=axis + 1)
+    shape = tuple(2 * n if i == axis else n for i, n in enumerate(x.shape))
+    return b.at(y, shape, x.scale, x.zero, x.dtype)
 
 
 def max_pool(b: Build, x: Codes) -> Made:
@@ -308,7 +179,7 @@ def max_pool(b: Build, x: Codes) -> Made:
     if window is None:
         return None
     sizes = window.pop("sizes")
-    return _moved(b, x, b.net.node("MaxPool", b.real(x), **window), (x.channels, *sizes))
+    return moved(b, x, b.net.node("MaxPool", b.real(x), **window), (x.channels, *sizes))
 
 
 def average_pool(b: Build, x: Codes) -> Made:
@@ -326,7 +197,7 @@ def global_pool(b: Build, x: Codes) -> Made:
     op = b.pick(("GlobalAveragePool", "GlobalMaxPool"))
     y = b.net.node(op, b.real(x))
     if op == "GlobalMaxPool":
-        return _moved(b, x, y, (x.channels, 1, 1))
+        return moved(b, x, y, (x.channels, 1, 1))
     return b.quantised(y, (x.channels, 1, 1), x.spread, x.dtype)
 
 
@@ -356,21 +227,23 @@ def flatten(b: Build, x: Codes) -> Made:
         return None
     n = int(np.prod(x.shape))
     if b.rng.random() < 0.5:
-        return _moved(b, x, b.net.node("Flatten", b.real(x)), (n,))
+        return moved(b, x, b.net.node("Flatten", b.real(x)), (n,))
     shape = b.net.constant([1, n], "int64")
-    return _moved(b, x, b.net.node("Reshape", b.real(x), shape), (n,))
+    return moved(b, x, b.net.node("Reshape", b.real(x), shape), (n,))
 
 
 LAYERS: dict[str, Callable[..., Made]] = {
     f.__name__: f
     for f in (
         *(conv, grouped, depthwise, conv_transpose, gemm, add, by_constant, batch_norm, concat),
-        *(sliced, padded, resized, depth_to_space, space_to_depth, max_pool, average_pool),
+        *(max_pool, average_pool, *random_moves.KINDS, concat_along),
         *(global_pool, unary, prelu, flatten, product, difference, gated),
     )
 }
 """One function per kind; with two parameters behind the build it reads two tensors."""
 
-TWO = ("add", "concat", "product", "difference")
+TWO = ("add", "concat", "concat_along", "product", "difference")
 IN_PARTS = ("concat", "sliced")
+MOVES = ("sliced", "padded", "framed", "concat_along", "turned", "gathered", "swapped")
+"""Of these many in a row: what one cuts the next one fills."""
 OFTEN = ("conv", "conv", "depthwise", "gemm", "add", "concat")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
@@ -51,7 +52,7 @@ def test_equals_onnx_runtime(op: str, block: int, depth: int, dtype: str, tmp_pa
     info = np.iinfo(dtype)
     x = np.random.default_rng(0).integers(info.min, info.max + 1, (3, *shape[1:])).astype(dtype)
     found = reference_model(import_model(path), {"x": x})
-    for a, b in zip(found.values(), run_onnx(path, {"x": x}, int8=True), strict=True):
+    for a, b in zip(found.values(), run_onnx(path, {"x": x}), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

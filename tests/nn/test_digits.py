@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import helper
 
+from tests.nn.exact_products import cut
 from tests.nn.forms.qonnx_runtime import run_qonnx
-from tests.nn.qdq_builder import cut, run_onnx
+from tests.nn.golden import run_onnx
 from weft.nn.graph import Graph
 from weft.nn.host import encode, reference_model
 from weft.nn.importer import import_model
@@ -76,17 +77,15 @@ def tensors_of(path: Path, graph: Graph, x: np.ndarray) -> Iterator[tuple[str, n
     names = real_names(model)
     for tensor in known:
         if tensor in names:
-            yield tensor, run_onnx(cut(path, names[tensor]), {name: x}, int8=True)[0]
+            yield tensor, run_onnx(cut(model, names[tensor]), {name: x})[0]
         elif operator_form:
-            yield tensor, codes_by_onnx(path, graph, tensor, x)
+            yield tensor, codes_by_onnx(model, graph, tensor, x)
 
 
-def codes_by_onnx(path: Path, graph: Graph, tensor: str, x: np.ndarray) -> np.ndarray:
+def codes_by_onnx(model: onnx.ModelProto, graph: Graph, tensor: str, x: np.ndarray) -> np.ndarray:
     """Real values of a QOperator tensor: its codes become the model's output."""
-    model = cut(path, tensor)
     own = graph.tensor(tensor)
-    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
-    (codes,) = run_onnx(model, {graph.inputs[0].name: x})
+    (codes,) = run_onnx(cut(model, tensor), {graph.inputs[0].name: x})
     return (codes.astype(np.float64) - 128 - own.zero_point) * own.scale
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import ModelError
+from weft.nn.errors import InternalError, ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import BY_NAME
@@ -91,9 +91,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "VALID are supported",
     ),
     "pads": (
-        lambda net, x: conv(net, x, pads=[3, 0, 0, 0]),
-        "node 'conv2' (Conv): attribute 'pads' is as large as the kernel; it must be smaller than "
-        "it",
+        lambda net, x: conv(net, x, pads=[-1, 0, 0, 0]),
+        "node 'conv2' (Conv): attribute 'pads' is [-1, 0, 0, 0]; 4 numbers of 0 or more are needed",
     ),
     "groups": (
         lambda net, x: conv(net, x, group=2),
@@ -145,8 +144,8 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
     "transpose": (
         lambda net, x: conv(net, net.node("Transpose", net.dq(net.q(conv(net, x), 0.1, 3), 0.1, 3),
                                           perm=[0, 2, 3, 1])),
-        "node 'conv7' (Conv): its input is a Transpose that moves elements of tensor "
-        "'quantizelinear3'; supported are Transposes that meet their inverse, the model's inputs "
+        "node 'conv7' (Conv): its input is a Transpose that moves elements of the result of node "
+        "'conv2'; supported are Transposes that meet their inverse, the model's inputs "
         "and outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height and "
         "width: export in NCHW order",
     ),
@@ -178,8 +177,9 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
                      net.constant([0, 4, 8, -1], "int64")),
             kernel_shape=[2, 2],
         ),
-        "Reshape of 'quantizelinear3' from [8, 4, 4] to [4, 8, 4] (channels, height, width) in "
-        "front of node 'maxpool6' is not supported; what works: a Reshape next to the model's "
+        "Reshape of the result of node 'conv2' from [8, 4, 4] to [4, 8, 4] (channels, height, "
+        "width) in front of node 'maxpool6' is not supported; what works: a Reshape next to the "
+        "model's "
         "inputs and outputs, and one to a vector in front of Gemm or MatMul",
     ),
     "softmax inside": (
@@ -346,4 +346,13 @@ def test_opset_without_quantisation(tmp_path: Path) -> None:
     net.output(net.node("Relu", y), 2, "float32")
     assert message(net.save(tmp_path)) == (
         "net: opset 9 has no QuantizeLinear; export with opset 13 or later"
+    )
+
+
+def test_a_fault_of_weft_says_what_to_report() -> None:
+    error = InternalError("two and two are five")
+    assert error.exit_code == 70
+    assert str(error) == (
+        "two and two are five; this is a fault of weft: please report it with this message, the "
+        "command, the model and the board; nothing was written"
     )

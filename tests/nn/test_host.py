@@ -60,6 +60,51 @@ def test_transpose_and_softmax() -> None:
     assert dequantize(np.array([255], np.uint8), 0.5, 255).tolist() == [0.0]
 
 
+@pytest.mark.parametrize("axis", [1, 2, 3, -1])
+@pytest.mark.parametrize("shape", [(64, 1000, 1, 1), (64, 7, 9, 5), (300, 12, 1, 1)], ids=str)
+def test_softmax_is_a_function_of_values_alone(shape: tuple[int, ...], axis: int) -> None:
+    """The same bits for a sample alone, in a batch, and in any order of memory."""
+    values = np.random.default_rng(0).normal(0, 4, shape).astype(np.float32)
+    whole = softmax(values, axis)
+    assert whole.dtype == np.float32
+    for i in range(0, len(values), 7):
+        assert np.array_equal(softmax(values[i : i + 1], axis), whole[i : i + 1])
+        assert np.array_equal(softmax(values[i : i + 1].copy(), axis), whole[i : i + 1])
+    assert np.array_equal(softmax(values[3:50:2], axis), whole[3:50:2])
+    assert np.array_equal(softmax(np.asfortranarray(values), axis), whole)
+    turned = np.ascontiguousarray(values.transpose(3, 1, 2, 0)).transpose(3, 1, 2, 0)
+    assert np.array_equal(softmax(turned, axis), whole)
+    backwards = np.ascontiguousarray(values[::-1, ::-1])[::-1, ::-1]
+    assert np.array_equal(softmax(backwards, axis), whole)
+    exact = np.exp(values.astype(np.float64))
+    exact /= exact.sum(axis=axis, keepdims=True)
+    np.testing.assert_allclose(whole, exact, rtol=3e-7)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "argmax", "dequantize", "quantize", "accumulators"])
+def test_edges_are_functions_of_values_alone(kind: str) -> None:
+    steps = {
+        "softmax": (HostStep(kind="dequantize", scale=0.3), HostStep(kind="softmax", axis=1)),
+        "argmax": (HostStep(kind="argmax", axis=1, dtype="int64"),),
+        "dequantize": (HostStep(kind="dequantize", scale=0.3),),
+        "quantize": (
+            HostStep(kind="dequantize", scale=0.3),
+            HostStep(kind="softmax", axis=1),
+            HostStep(kind="quantize", scale=1 / 256, zero_point=-128, dtype="int8"),
+        ),
+        "accumulators": (
+            HostStep(kind="accumulators", scales=(0.1,) * 100, offsets=(0.7,) * 100),
+            HostStep(kind="softmax", axis=1),
+        ),
+    }[kind]
+    codes = np.random.default_rng(1).integers(-128, 128, (40, 300, 2, 1)).astype(np.int8)
+    edge = HostEdge(name="y", tensor="x", shape=(300, 2, 1), dtype="float32", steps=steps)
+    whole = decode(edge, codes)
+    alone = np.concatenate([decode(edge, codes[i : i + 1]) for i in range(len(codes))])
+    assert np.array_equal(alone, whole)
+    assert np.array_equal(decode(edge, np.asfortranarray(codes)), whole)
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.graph import Add, Conv, Graph, MaxPool, Rescale
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
@@ -34,7 +35,7 @@ def check(net: Net, folder: Path, **inputs: np.ndarray) -> Graph:
     path = net.save(folder)
     graph = import_model(path)
     ours = reference_model(graph, inputs)
-    theirs = run_onnx(path, inputs, int8=True)
+    theirs = run_onnx(path, inputs)
     for (name, got), wanted in zip(ours.items(), theirs, strict=True):
         assert got.dtype == wanted.dtype, name
         assert got.shape == wanted.shape, name
@@ -379,7 +380,7 @@ def test_softmax_runs_on_the_host(tmp_path: Path, opset: int) -> None:
     path = net.save(tmp_path)
     x_codes = codes((5, 6, 4, 1), "int8")
     (ours,) = reference_model(import_model(path), {"x": x_codes}).values()
-    np.testing.assert_allclose(ours, run_onnx(path, {"x": x_codes}, int8=True)[0], rtol=1e-5)
+    np.testing.assert_allclose(ours, run_onnx(path, {"x": x_codes})[0], rtol=1e-5)
 
 
 def test_graph_goes_to_json_and_back(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.nn.qdq_builder import cut, run_onnx
+from tests.nn.exact_products import cut
+from tests.nn.golden import multiplies_exactly, run_default, run_onnx
 from weft.nn.graph import Graph
 from weft.nn.host import decode, encode, reference_model
 from weft.nn.importer import import_model
 from weft.nn.reference import run
 
 ModelFile = Callable[[str], Path]
+Session = Callable[[onnx.ModelProto, dict[str, np.ndarray]], list[np.ndarray]]
 MACS = {"kws": 2_656_768, "ic": 12_501_632, "vww": 7_489_664, "ad": 264_192}
 
 
@@ -22,11 +24,13 @@ def reference_codes(graph: Graph, x: np.ndarray) -> dict[str, np.ndarray]:
     return run(graph, {edge.tensor: encode(edge, x)})
 
 
-def onnx_codes(path: Path, graph: Graph, tensor: str, x: np.ndarray, int8: bool) -> np.ndarray:
+def onnx_codes(
+    path: Path, graph: Graph, tensor: str, x: np.ndarray, session: Session = run_onnx
+) -> np.ndarray:
     """A tensor's codes by ONNX Runtime, from the model cut behind its DequantizeLinear."""
     model = onnx.load(path)
     real = next(n.output[0] for n in model.graph.node if n.input and n.input[0] == tensor)
-    (values,) = run_onnx(cut(path, real), {graph.inputs[0].name: x}, int8=int8)
+    (values,) = session(cut(model, real), {graph.inputs[0].name: x})
     info = graph.tensor(tensor)
     codes = np.rint(values / np.float32(info.scale)).astype(int) + info.zero_point
     return codes.reshape(len(x), *info.shape)
@@ -44,14 +48,14 @@ def test_ic_every_image_before_the_softmax(model_file: ModelFile) -> None:
     graph = import_model(path)
     logits = graph.operators[-1].output
     ours = reference_codes(graph, data["x"])[logits]
-    assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"], int8=True))
-    # Without that switch ONNX Runtime runs six of the convolutions in float.
-    default = onnx_codes(path, graph, logits, data["x"], int8=False)
-    assert np.mean(ours == default) > 0.95
-    assert np.abs(ours - default.astype(int)).max() <= 3
+    assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"]))
     outputs = decode(graph.outputs[0], ours)
     accuracy = 100 * np.mean(outputs.argmax(1) == data["y"])
     assert accuracy == pytest.approx(87.0, abs=0.5)
+    if multiplies_exactly():  # by default it runs six of the convolutions in float
+        default = onnx_codes(path, graph, logits, data["x"], run_default)
+        assert np.mean(ours == default) > 0.95
+        assert np.abs(ours - default.astype(int)).max() <= 3
 
 
 def test_kws_every_sample(model_file: ModelFile) -> None:
@@ -59,9 +63,11 @@ def test_kws_every_sample(model_file: ModelFile) -> None:
     graph = import_model(path)
     logits = graph.operators[-1].output
     ours = reference_codes(graph, data["x"])[logits]
-    assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"], int8=False))
+    assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"]))
     accuracy = 100 * np.mean(ours.reshape(len(ours), -1).argmax(1) == data["y"])
     assert accuracy == pytest.approx(90.2, abs=0.05)
+    if multiplies_exactly():
+        assert np.array_equal(ours, onnx_codes(path, graph, logits, data["x"], run_default))
 
 
 def made_inputs(name: str, count: int) -> np.ndarray:
@@ -85,7 +91,7 @@ def test_a_hundred_made_inputs(model_file: ModelFile, name: str) -> None:
     last = graph.operators[-1].output
     ours = reference_codes(graph, x)[last]
     assert len(np.unique(ours)) > 10
-    assert np.array_equal(ours, onnx_codes(path, graph, last, x, int8=True))
+    assert np.array_equal(ours, onnx_codes(path, graph, last, x))
 
 
 INPUTS = {"ic": (3, 32, 32), "kws": (1, 49, 10), "ad": (640,), "vww": (3, 96, 96)}
@@ -101,7 +107,7 @@ def test_every_tensor(model_file: ModelFile, name: str) -> None:
     x = ((codes - step.zero_point) * step.scale).astype(np.float32)
     ours = reference_codes(graph, x)
     for operator in graph.operators:
-        wanted = onnx_codes(path, graph, operator.output, x, int8=True)
+        wanted = onnx_codes(path, graph, operator.output, x)
         assert np.count_nonzero(ours[operator.output] != wanted) == 0, operator.name
 
 
@@ -112,3 +118,5 @@ def test_digits_every_sample(model_file: ModelFile, name: str) -> None:
     assert np.array_equal(ours, data["y_all"])
     assert np.array_equal(ours, run_onnx(path, {"x": data["x"]})[0])
     assert np.mean(ours.argmax(1) == data["labels"]) > 0.95
+    if multiplies_exactly():
+        assert np.array_equal(ours, run_default(path, {"x": data["x"]})[0])

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx, run_unoptimised
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import AveragePool, Graph, Move
 from weft.nn.host import reference_model
@@ -58,21 +58,15 @@ def network(behind: Behind, pads: tuple[int, ...], between: bool, value: float |
     return net
 
 
-def unoptimised(path: Path, x: np.ndarray) -> np.ndarray:
-    """What the operators say one by one. Else a float Pad in front of a MaxPool would be merged
-    into it, where it no longer counts as 0."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    results = [session.run(None, {"x": item[None]})[0] for item in x]
-    return np.concatenate([np.asarray(item) for item in results])
-
-
 def compared(net: Net, folder: Path, shape: tuple[int, ...] = SHAPE, exact: bool = True) -> Graph:
-    """exact: ONNX Runtime fuses every operator; in float, near ties may fall on the other side."""
+    """exact: ONNX Runtime fuses every operator; in float, near ties may fall on the other side.
+
+    Not fused it must not optimise either: it merges a float Pad into the MaxPool behind it, where
+    it no longer counts as 0.
+    """
     path = net.save(folder)
     x = np.random.default_rng(0).integers(-128, 128, (5, *shape[1:])).astype(np.int8)
-    wanted = run_onnx(path, {"x": x}, int8=True)[0] if exact else unoptimised(path, x)
+    (wanted,) = (run_onnx if exact else run_unoptimised)(path, {"x": x})
     graph = import_model(path)
     (found,) = reference_model(graph, {"x": x}).values()
     apart = np.abs(found.astype(int) - wanted)
@@ -91,16 +85,67 @@ def test_equals_onnx_runtime(
     net = network(behind, pads, between, 0.0 if between else None)
     convs = (folded_conv, padded_conv, max_pool)
     graph = compared(net, tmp_path, exact=between and behind in convs)
-    limits: dict[Behind, tuple[int, int]] = {
-        folded_conv: (9, 9),  # beyond its kernel, too
-        padded_conv: (4, 5),
-        average: (3, 4),
-    }
-    reach = limits.get(behind, (0, 0))
-    kept = sides[0] >= reach[0] or sides[1] >= reach[1]
+    kept = behind not in (folded_conv, padded_conv, average)  # beyond their kernels, too
     pools = [op for op in graph.operators if isinstance(op, AveragePool)]
     assert sum(isinstance(op, Move) for op in graph.operators) == kept
     assert all(pool.include_pad for pool in pools) or kept
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_own_pads_beyond_the_kernel(seed: int, tmp_path: Path) -> None:
+    """Convolutions of which some windows lie wholly in the padding."""
+    rng = np.random.default_rng(seed)
+    rank = 1 + seed % 2
+    kernel, size = rng.integers(1, 4, rank).tolist(), rng.integers(1, 7, rank).tolist()
+    groups = 3 if seed % 3 == 0 else 1
+    net = Net()
+    x = net.dq(net.input("x", [1, 3, *size]), 0.05, int(rng.integers(-20, 20)))
+    weight = rng.integers(-127, 128, (6, 3 // groups, *kernel))
+    y = net.node(
+        "Conv",
+        x,
+        net.dq(net.constant(weight, "int8"), 0.01, 0),
+        net.constant(rng.uniform(-2, 2, 6), "float32"),
+        pads=rng.integers(0, 8, 2 * rank).tolist(),
+        strides=rng.integers(1, 4, rank).tolist(),
+        dilations=rng.integers(1, 3, rank).tolist(),
+        group=groups,
+    )
+    net.output(net.q(y, 0.07, 3), 2 + rank)
+    graph = compared(net, tmp_path, (1, 3, *size))
+    assert [op.type for op in graph.operators] == ["Conv"]
+
+
+def test_pools_with_pads_beyond_the_kernel(tmp_path: Path) -> None:
+    """ONNX Runtime refuses them; the lowest code is what minus infinity becomes, the mean is 0."""
+    attributes = {"kernel_shape": [2, 2], "pads": [3, 0, 0, 2], "strides": [1, 2]}
+    x = np.random.default_rng(0).integers(-128, 128, (5, 2, 4, 4)).astype(np.int8)
+    found = {}
+    for op in ("MaxPool", "AveragePool"):
+        extra = {"count_include_pad": 1} if op == "AveragePool" else {}
+        net = Net()
+        y = net.node(op, net.dq(net.input("x", [1, 2, 4, 4]), 0.1, -4), **attributes, **extra)
+        net.output(net.q(y, 0.1, -4), 4)
+        (found[op],) = reference_model(import_model(net.save(tmp_path)), {"x": x}).values()
+    for op, fill in (("MaxPool", -128), ("AveragePool", -4)):
+        padded = np.pad(x, [(0, 0), (0, 0), (3, 0), (0, 2)], constant_values=fill).astype(int)
+        parts = [padded[:, :, i : 6 + i, j : j + 5 : 2] for i in (0, 1) for j in (0, 1)]
+        wanted = np.max(parts, axis=0) if op == "MaxPool" else np.rint((sum(parts) + 16) / 4) - 4
+        np.testing.assert_array_equal(found[op], wanted)
+    assert (found["MaxPool"][:, :, :2] == -128).all()
+    assert (found["AveragePool"][:, :, :2] == -4).all()
+
+
+def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    x = net.dq(net.input("x", [1, 2, 4, 4]), 0.1, -3)
+    y = net.node("AveragePool", x, kernel_shape=[2, 2], pads=[2, 0, 0, 0])
+    net.output(net.q(y, 0.1, -3), 4)
+    with pytest.raises(ModelError) as error:
+        import_model(net.save(tmp_path))
+    assert str(error.value) == (
+        "node 'averagepool1' (AveragePool): a window lies wholly in the padding; use less padding"
+    )
 
 
 def test_of_codes_and_of_one_dimension(tmp_path: Path) -> None:

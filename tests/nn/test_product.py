@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import Add, Graph, Mul
 from weft.nn.host import reference_model
@@ -53,7 +54,7 @@ def check(net: Net, folder: Path, **inputs: np.ndarray) -> Graph:
     """As many codes as noted are not ONNX Runtime's; simplification keeps them all."""
     path = net.save(folder)
     graph = import_model(path)
-    (theirs,) = run_onnx(path, inputs, int8=True)
+    (theirs,) = run_onnx(path, inputs)
     for made in (graph, simplify(graph)):
         (ours,) = reference_model(made, inputs).values()
         assert ours.dtype == theirs.dtype

@@ -7,7 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
@@ -19,7 +20,7 @@ def outputs(net: Net, folder: Path, **inputs: np.ndarray) -> tuple[Graph, np.nda
     path = net.save(folder)
     graph = import_model(path)
     (ours,) = reference_model(graph, inputs).values()
-    (theirs,) = run_onnx(path, inputs, int8=True)
+    (theirs,) = run_onnx(path, inputs)
     assert ours.dtype == theirs.dtype
     assert ours.shape == theirs.shape
     return graph, ours, theirs
@@ -73,7 +74,7 @@ def test_opsets(tmp_path: Path, opset: int) -> None:
     (ours,) = reference_model(import_model(path), {"x": codes((3, 4, 6, 6))}).values()
     assert len(np.unique(ours)) > 50
     if opset <= 25:  # as far as ONNX Runtime goes
-        (theirs,) = run_onnx(path, {"x": codes((3, 4, 6, 6))}, int8=True)
+        (theirs,) = run_onnx(path, {"x": codes((3, 4, 6, 6))})
         assert np.array_equal(ours, theirs)
 
 
@@ -169,7 +170,7 @@ def test_prelu_of_every_code(quantised: bool, slopes: tuple[float, ...], tmp_pat
     assert graph.notes == ()
     assert max(tensor.shape[0] for tensor in graph.tensors) == 2  # no hinges
     found = reference_model(graph, {"x": every}).values()
-    for ours, theirs in zip(found, run_onnx(path, {"x": every}, int8=True), strict=True):
+    for ours, theirs in zip(found, run_onnx(path, {"x": every}), strict=True):
         assert np.array_equal(ours, theirs)
 
 
@@ -251,7 +252,7 @@ def test_input_used_in_two_orders(tmp_path: Path) -> None:
     path = net.save(tmp_path)
     values = np.random.default_rng(0).uniform(-12, 12, (4, 6, 5, 3)).astype(np.float32)
     ours = list(reference_model(import_model(path), {"x": values}).values())
-    theirs = run_onnx(path, {"x": values}, int8=True)
+    theirs = run_onnx(path, {"x": values})
     assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import Graph, Move
 from weft.nn.host import reference_model
@@ -31,7 +32,7 @@ def compared(net: Net, folder: Path, shape: tuple[int, ...], dtype: str = "int8"
     x = np.random.default_rng(0).integers(info.min, info.max + 1, (3, *shape[1:])).astype(dtype)
     graph = import_model(path)
     (found,) = reference_model(graph, {"x": x}).values()
-    np.testing.assert_array_equal(found, run_onnx(path, {"x": x}, int8=True)[0])
+    np.testing.assert_array_equal(found, run_onnx(path, {"x": x})[0])
     return graph
 
 
@@ -183,29 +184,54 @@ REFUSED: dict[str, tuple[dict[str, Any], list[Any], str]] = {
     "cubic": (
         {"mode": "cubic"},
         [1, 1, 2, 2],
-        "mode 'cubic' is not supported; modes 'nearest' and 'linear' without antialias are",
+        "mode 'cubic' with coordinates 'half_pixel', cubic_coeff_a = -0.75 is not supported; modes "
+        "'nearest' and 'linear' without antialias are",
+    ),
+    "cubic with a coefficient": (
+        {
+            "mode": "cubic",
+            "cubic_coeff_a": -0.5,
+            "coordinate_transformation_mode": "align_corners",
+        },
+        [1, 1, 2, 2],
+        "mode 'cubic' with coordinates 'align_corners', cubic_coeff_a = -0.5 is not supported; "
+        "modes 'nearest' and 'linear' without antialias are",
     ),
     "antialias": (
         {"antialias": 1},
         [1, 1, 2, 2],
+        "mode 'nearest' with coordinates 'half_pixel', nearest_mode 'round_prefer_floor', "
         "antialias = 1 is not supported; modes 'nearest' and 'linear' without antialias are",
     ),
     "linear by no whole factor": (
         {"mode": "linear"},
         [1, 1, 1.75, 1],
-        "mode 'linear' from 4 to 7; whole factors are supported, or mode 'nearest'",
+        "mode 'linear' from 4 to 7 with coordinates 'half_pixel', which is by 7/4; whole factors "
+        "are supported, or mode 'nearest'",
+    ),
+    "linear with corners": (
+        {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+        [1, 1, 2, 2],
+        "mode 'linear' from 4 to 8 with coordinates 'align_corners', which is by 7/3; whole "
+        "factors are supported, or mode 'nearest'",
+    ),
+    "linear by a scale that gives another size": (
+        {"mode": "linear"},
+        [1, 1, 2.1, 1],
+        "mode 'linear' from 4 to 8 with coordinates 'half_pixel', which is by 2.1; whole factors "
+        "are supported, or mode 'nearest'",
     ),
     "linear by too much": (
         {"mode": "linear"},
         [1, 1, 16, 16],
-        "mode 'linear' from [4, 5] to [64, 80]; by up to 8 in both directions, or down in both, "
-        "is supported",
+        "mode 'linear' from [4, 5] to [64, 80] with coordinates 'half_pixel'; by up to 8 in both "
+        "directions, or down in both, is supported",
     ),
     "linear up and down": (
         {"mode": "linear"},
         [1, 1, 0.5, 2],
-        "mode 'linear' from [4, 5] to [2, 10]; by up to 8 in both directions, or down in both, "
-        "is supported",
+        "mode 'linear' from [4, 5] to [2, 10] with coordinates 'half_pixel'; by up to 8 in both "
+        "directions, or down in both, is supported",
     ),
     "linear along the channels": (
         {"mode": "linear"},

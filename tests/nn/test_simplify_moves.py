@@ -1,5 +1,7 @@
 """Moves that go into their neighbours: the same codes, by fewer operators."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -24,13 +26,16 @@ class Plain(Layers):
         return output
 
     def framed(self, source: Tensor) -> Tensor:
-        """Padded by the zero point, or cut, at each side."""
+        """Padded by the zero point, or cut, or both, at each side."""
         lines = []
         for size in source.shape[1:]:
             begin, end = (int(n) for n in self.rng.integers(-2, 4, 2))
             if begin + end <= -size:
                 begin = end = 1
-            lines.append([i if 0 <= i < size else -1 for i in range(-begin, size + end)])
+            line = [i if 0 <= i < size else -1 for i in range(-begin, size + end)]
+            if self.rng.random() < 0.2:  # what is cut is filled again
+                line[0] = line[-1] = -1
+            lines.append(line)
         return self.moved(source, *lines)
 
 
@@ -62,6 +67,31 @@ def test_frames_go_into_windows(stretched: bool) -> None:
         simple = same(layers.graph("frame", [target]), target.name)
         gone += kinds(simple) == ["Conv", "Conv"]
     assert 30 < gone < 150
+
+
+def test_every_cut_and_fill_of_both_sides() -> None:
+    """Of rows or columns, by one Move or by two; a side with a cut and a fill stays a Move."""
+    begins = itertools.product(range(3), repeat=2)
+    ends = ((0, 0), (1, 0), (0, 2), (2, 1))
+    ways = itertools.product((False, True), (False, True), ((1, 0), (2, 1)))
+    for (cut, fill), (cut_end, fill_end), (turned, two, (stride, pad)) in itertools.product(
+        begins, ends, ways
+    ):
+        layers = Plain(rng=np.random.default_rng(cut), wide_weights=False)
+        tensor = layers.conv(layers.input((2, 6, 6)), 2, 1, Window(kernel=(1, 1)))
+        kept, still = list(range(cut, 6 - cut_end)), list(range(6))
+        if two:
+            lines = [still, kept] if turned else [kept, still]
+            tensor = layers.moved(tensor, *lines)
+            kept = list(range(len(kept)))
+            still = list(range(6))
+        line = [-1] * fill + kept + [-1] * fill_end
+        tensor = layers.moved(tensor, *([still, line] if turned else [line, still]))
+        window = Window(kernel=(2, 2), stride=(stride, stride), pads=(pad, pad, pad, pad))
+        target = layers.conv(tensor, 1, 1, window)
+        simple = same(layers.graph("sides", [target]), target.name)
+        stays = (cut and fill) or (cut_end and fill_end) or (pad and (cut or cut_end))
+        assert kinds(simple) == (["Conv", "Move", "Conv"] if stays else ["Conv", "Conv"])
 
 
 def test_what_was_cut_is_not_seen_again() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.graph import Conv
 from weft.nn.host import reference_model
@@ -31,7 +32,7 @@ def check(net: Net, folder: Path, shape: tuple[int, ...], dtype: str = "int8") -
     path = net.save(folder)
     info = np.iinfo(dtype)
     x = np.random.default_rng(0).integers(info.min, info.max + 1, (4, *shape[1:])).astype(dtype)
-    wanted = run_onnx(path, {"x": x}, int8=True)
+    wanted = run_onnx(path, {"x": x})
     found = reference_model(import_model(path), {"x": x})
     for a, b in zip(found.values(), wanted, strict=True):
         assert a.dtype == b.dtype

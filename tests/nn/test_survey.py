@@ -57,7 +57,7 @@ def test_everything_is_found(tmp_path: Path) -> None:
     y = net.node("Relu", net.node("Sin", x))  # relu2 cannot be judged
     y = net.dq(net.q(y, 0.1, 0), 0.1, 0)
     weight = net.dq(net.constant(np.ones((8, 4, 3, 3)), "int8"), 0.01, 0)
-    y = net.node("Conv", y, weight, pads=[3, 0, 0, 0])
+    y = net.node("Conv", y, weight, net.constant([1, 2, 3], "float32"), pads=[1, 1, 1, 1])
     y = net.dq(net.q(y, 0.1, 0), 0.1, 0)
     y = net.node("Flatten", net.node("Relu", y))
     y = net.node("Gemm", net.dq(net.q(y, 0.1, 0), 0.1, 0), weight, alpha=0.3)
@@ -65,7 +65,7 @@ def test_everything_is_found(tmp_path: Path) -> None:
     found = survey(net.save(tmp_path))
     assert remarks(found) == {
         "sin1": f"operator Sin is not supported; {GENERAL}",
-        "conv6": "attribute 'pads' is as large as the kernel; it must be smaller than it",
+        "conv6": "bias 'c9' has shape [3]; one value per output channel (8) is needed",
         "gemm13": "attribute 'alpha' = 0.3 is not supported; powers of two are: multiply the "
         "constants by it before quantisation",
         "lstm14": "operator LSTM is not supported; recurrent networks are not supported; unroll "

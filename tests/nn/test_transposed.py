@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
@@ -84,7 +85,7 @@ def test_equals_onnx_runtime(way: str, tmp_path: Path) -> None:
         info = np.iinfo(dtype)
         x = np.random.default_rng(seed).integers(info.min, info.max + 1, (3, *shape[1:]))
         x = x.astype(dtype)
-        (wanted,) = run_onnx(path, {"x": x}, int8=True)
+        (wanted,) = run_onnx(path, {"x": x})
         graph = import_model(path)
         (found,) = reference_model(graph, {"x": x}).values()
         assert found.shape == wanted.shape

@@ -10,7 +10,8 @@ import pytest
 from weft.nn.errors import ConfigError, ToolError
 from weft.sim_tb import verilator
 from weft.sim_tb.job import Job, JobResult
-from weft.sim_tb.simulate import Simulator
+from weft.sim_tb.run_folder import run_folder
+from weft.sim_tb.simulate import Simulator, trace_format
 
 MOCK = Path(__file__).parent / "mock_top.v"
 LANES = 4
@@ -181,12 +182,33 @@ def test_wrong_lanes_and_no_jobs(simulator):
 
 
 def test_trace_records_the_signals(simulator, tmp_path):
-    traced = dataclasses.replace(simulator, trace=True, workdir=tmp_path)
+    """Under the very name that was given."""
+    path = tmp_path / "signals.of.a run"
+    traced = dataclasses.replace(simulator, trace=path, workdir=tmp_path)
     job = make_job(3)
     check_clean(job, traced.run([job])[0])
-    assert traced.trace_path.stat().st_size > 1000
+    assert path.stat().st_size > 1000
     if not traced.tools.fst:
-        assert "start_valid" in traced.trace_path.read_text()
+        assert "start_valid" in path.read_text()
+
+
+def test_trace_format(simulator):
+    fst, vcd = (simulator.tools.replace(fst=value) for value in (True, False))
+    asked = [(Path(name), tools) for name in ("a.vcd", "a.VCD", "a", "a.b") for tools in (fst, vcd)]
+    assert [trace_format(path, tools) for path, tools in asked] == [
+        *("vcd", "vcd"),
+        *("vcd", "vcd"),
+        *("fst", "vcd"),
+        *("fst", "vcd"),
+    ]
+    assert trace_format(None, fst) == ""
+    assert trace_format(Path("a.fst"), fst) == "fst"
+    with pytest.raises(ConfigError) as caught:
+        trace_format(Path("a.fst"), vcd)
+    assert str(caught.value) == (
+        "a.fst: FST traces need the headers of lz4 and zlib (on Debian or Ubuntu: apt install "
+        "liblz4-dev zlib1g-dev); name the file .vcd for the other format"
+    )
 
 
 def test_unchanged_build_is_reused(simulator, monkeypatch):
@@ -210,7 +232,7 @@ def test_build_key_follows_the_content(simulator, tmp_path):
     others = [
         verilator.Build(sources=(copy,), lanes=4).key(tools),
         verilator.Build(sources=(MOCK,), lanes=8).key(tools),
-        verilator.Build(sources=(MOCK,), lanes=4, trace=True).key(tools),
+        verilator.Build(sources=(MOCK,), lanes=4, trace="vcd").key(tools),
         base.key(tools.replace(verilator_version="other")),
         base.key(tools.replace(compiler_version="other")),
     ]
@@ -239,13 +261,44 @@ def test_a_simulation_that_dies(simulator, tmp_path):
     assert f"log: {tmp_path / 'run' / 'simulation.log'}" in str(caught.value)
 
 
-def test_folder_with_spaces_and_missing_source(simulator, tmp_path):
-    cache = tmp_path / "my cache"
+def test_folders_that_make_cannot_take(simulator, tmp_path, monkeypatch):
+    """Built elsewhere; sources, cache and work folder are where they were asked for."""
+    odd = tmp_path / "my $(X) 'é\": #%"
+    odd.mkdir()
+    source = odd / "mock top.v"
+    source.write_text(MOCK.read_text())
+    own = dataclasses.replace(simulator, sources=(source,), workdir=odd / "w", cache=odd / "c")
+    job = make_job(3, samples=2)
+    check_clean(job, own.run([job])[0])
+    assert [path.parent for path in odd.rglob("weft_tb")] == [own.build()]
+    assert not list(odd.rglob(".weft-*"))
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
     with pytest.raises(ConfigError) as caught:
-        dataclasses.replace(simulator, cache=cache).build()
+        dataclasses.replace(own, cache=odd / "d").build()
     assert str(caught.value) == (
-        f"Verilator cannot build in a folder with spaces in its name: {cache}"
+        f"make cannot work in {odd / 'd'}, nor in {odd}: set TMPDIR to a folder with letters, "
+        "digits and _ . + - / in its path"
     )
+
+
+def test_runs_side_by_side(tmp_path):
+    """Each has a folder of its own, and only the first one's stays."""
+    with run_folder(tmp_path) as first, run_folder(tmp_path) as second:
+        assert (first.name, second.name) == ("run", "run-2")
+        (first / "file").touch()
+        (first / "images").symlink_to(tmp_path / "images")
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images" / "mine").touch()
+    with pytest.raises(KeyError), run_folder(tmp_path), run_folder(tmp_path):
+        raise KeyError
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "run", "run-2"]
+    with run_folder(tmp_path) as folder:
+        assert list(folder.iterdir()) == []
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "run"]
+    assert (tmp_path / "images" / "mine").is_file()
+
+
+def test_missing_source(simulator, tmp_path):
     source = tmp_path / "none.v"
     with pytest.raises(ConfigError) as caught:
         dataclasses.replace(simulator, sources=(source,)).build()

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model

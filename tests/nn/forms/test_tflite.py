@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.nn.forms.tflite_writer import file
 from weft.nn.errors import ModelError
 from weft.nn.forms import tflite
-from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor
+from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
@@ -83,6 +84,30 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(ModelError) as error:
             import_model(path)
         assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize("encoding", ["old", "new", "both"])
+def test_operator_codes_of_both_fields(tmp_path: Path, encoding: str) -> None:
+    """TensorFlow takes the larger one: files of one field only are its own, before and after."""
+    path = tmp_path / "net.tflite"
+    operators = [("MUL", (0, 0)), ("HARD_SWISH", (1,)), ("ADD", (0, 2))]
+    path.write_bytes(file((1, 2, 3, 4), operators, encoding))
+    assert [op.op for op in read(path).operators] == ["MUL", "HARD_SWISH", "ADD"]
+    path.write_bytes(file((1, 2, 3, 4), operators[:1], encoding))
+    codes = CODES[:, :2, :3, [0, 1, 2, 0]]
+    (got,) = reference_model(import_model(path), {"t0": codes}).values()
+    wanted = np.rint((codes.astype(float) - 3) ** 2 * np.float32(0.1)) + 3
+    np.testing.assert_array_equal(got, np.clip(wanted, -128, 127))
+
+
+def test_an_operator_code_that_the_old_field_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    for encoding in ("new", "both"):
+        path.write_bytes(file((1, 4), [("GELU", (0,))], encoding))
+        with pytest.raises(
+            ModelError, match=r"^node 't1' \(GELU\): operator GELU is not supported"
+        ):
+            import_model(path)
 
 
 def tensor(

@@ -24,6 +24,7 @@ def moved(
     wanted: np.ndarray,
     options: dict[str, Any] | None = None,
     first: int = 0,
+    codes: np.ndarray = CODES,
 ) -> None:
     """The operator's codes; its constants stand around the image, which is input ``first``."""
     inputs = list(range(1, len(given) + 1))
@@ -32,11 +33,99 @@ def moved(
     output = tensor("y", (1, *wanted.shape[1:]))
     graph = imported(
         monkeypatch,
-        [tensor("x", (1, *CODES.shape[1:])), *constants, output],
+        [tensor("x", (1, *codes.shape[1:])), *constants, output],
         [(op, tuple(inputs), len(given) + 1, options or {})],
     )
-    (got,) = reference_model(graph, {"x": CODES}).values()
+    (got,) = reference_model(graph, {"x": codes}).values()
     np.testing.assert_array_equal(got, wanted)
+
+
+THIN = [(4, 5, 1), (4, 4, 1), (1, 5, 1), (4, 1, 1), (1, 5, 3), (4, 1, 3)]
+"""Sizes in NHWC of which NCHW has the same elements in the same order."""
+
+
+@pytest.mark.parametrize("size", THIN, ids=str)
+def test_sizes_of_one(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int, int]) -> None:
+    """Which axis is which does not follow from the order of the elements alone."""
+    codes = np.random.default_rng(2).integers(-128, 128, (6, *size)).astype(np.int8)
+    for sides in ([(1, 2), (0, 1), (0, 0)], [(0, 0), (1, 0), (0, 0)], [(0, 1), (0, 0), (1, 2)]):
+        pads = [np.array([(0, 0), *sides], np.int32)]
+        full = [(0, 0), *sides]
+        wanted = np.pad(codes, full, constant_values=3)
+        moved(monkeypatch, "PAD", pads, wanted, codes=codes)
+        wanted = np.pad(codes, full, constant_values=-50)
+        moved(monkeypatch, "PADV2", [*pads, np.array([-50], np.int8)], wanted, codes=codes)
+    sides = [(0, 0), (1, 1), (0, 1), (0, 0)]
+    wanted = np.pad(codes, sides, mode="symmetric")
+    moved(monkeypatch, "MIRROR_PAD", [integers(*sides)], wanted, {"Mode": 1}, codes=codes)
+    for axis in (axis for axis in (1, 2) if codes.shape[axis] > 1):
+        begin = integers(*(int(i == axis) for i in range(4)))
+        part = codes.take(range(1, codes.shape[axis]), axis)
+        moved(monkeypatch, "SLICE", [begin, integers(-1, -1, -1, -1)], part, codes=codes)
+        end, step = integers(1, *size), integers(1, 2, 1, 1)
+        moved(monkeypatch, "STRIDED_SLICE", [begin, end, step], part[:, ::2], codes=codes)
+        masks = {"ShrinkAxisMask": 1 << axis}
+        given = [begin, end, integers(1, 1, 1, 1)]
+        moved(monkeypatch, "STRIDED_SLICE", given, np.take(codes, 1, axis), masks, codes=codes)
+        indices = integers(0, 0, codes.shape[axis] - 1)
+        wanted = codes.take(indices, axis)
+        moved(monkeypatch, "GATHER", [indices], wanted, {"Axis": axis}, codes=codes)
+    wanted = codes.repeat(2, 1).repeat(3, 2)
+    given = [integers(2 * size[0], 3 * size[1])]
+    moved(monkeypatch, "RESIZE_NEAREST_NEIGHBOR", given, wanted, codes=codes)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("size", THIN, ids=str)
+def test_sizes_of_one_joined(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int, int], axis: int
+) -> None:
+    """A Concat with an image that has two of what the first one has one, and a convolution."""
+    other = tuple(2 * n if i + 1 == axis else n for i, n in enumerate(size))
+    rng = np.random.default_rng(3)
+    a, b = (rng.integers(-128, 128, (6, *s)).astype(np.int8) for s in (size, other))
+    both = np.concatenate([a, b], axis)
+    weight = rng.integers(-127, 128, (2, 1, 1, both.shape[3])).astype(np.int8)
+    tensors = [
+        tensor("a", (1, *size)),
+        tensor("b", (1, *other)),
+        tensor("both", (1, *both.shape[1:])),
+        tensor("w", weight.shape, scale=0.01, zero=0, array=weight),
+        tensor("y", (1, *both.shape[1:3], 2), scale=0.53, zero=1),
+    ]
+    operators = (
+        TfOperator(
+            name="both", op="CONCATENATION", inputs=(0, 1), outputs=(2,), options={"Axis": axis}
+        ),
+        TfOperator(name="y", op="CONV_2D", inputs=(2, 3), outputs=(4,)),
+    )
+    model = TfModel(tensors=tuple(tensors), operators=operators, inputs=(0, 1), outputs=(4,))
+    monkeypatch.setattr(tflite, "read", lambda path: model)
+    (got,) = reference_model(import_model("net.tflite"), {"a": a, "b": b}).values()
+    acc = (both.astype(int) - 3) @ weight[:, 0, 0].T.astype(int)
+    factor = np.float32(0.1) * np.float32(0.01) / np.float32(0.53)
+    wanted = np.clip(np.rint(acc.astype(np.float32) * factor) + 1, -128, 127)
+    np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("axes", [(1,), (2,), (1, 2)], ids=str)
+def test_means_of_one_channel(
+    monkeypatch: pytest.MonkeyPatch, axes: tuple[int, ...], keep: bool
+) -> None:
+    codes = CODES[..., :1]
+    wanted = np.rint((codes.astype(float) - 3).mean(axis=axes, keepdims=keep) * 0.1 / 0.037) + 3
+    graph = imported(
+        monkeypatch,
+        [
+            tensor("x", (1, 4, 6, 1)),
+            tensor("axes", (len(axes),), array=integers(*axes)),
+            tensor("y", (1, *wanted.shape[1:]), scale=0.037),
+        ],
+        [("MEAN", (0, 1), 2, {"KeepDims": keep})],
+    )
+    (got,) = reference_model(graph, {"x": codes}).values()
+    np.testing.assert_array_equal(got, np.clip(wanted, -128, 127))
 
 
 def test_parts_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:

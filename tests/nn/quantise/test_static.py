@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.nn.qdq_builder import Net, run_onnx
+from tests.nn.golden import run_onnx
+from tests.nn.qdq_builder import Net
 from tests.nn.quantise.float_networks import (
     NETWORKS,
     Build,
@@ -82,7 +83,8 @@ def test_what_is_in_the_file(tmp_path: Path) -> None:
     proto = onnx.load(tmp_path / "int8.onnx")
     kinds = {node.op_type for node in proto.graph.node}
     assert kinds == {
-        "QuantizeLinear", "DequantizeLinear", "Conv", "GlobalAveragePool", "Flatten", "Gemm",
+        "QuantizeLinear", "DequantizeLinear", "Conv", "Relu", "GlobalAveragePool", "Flatten",
+        "Gemm",
     }  # fmt: skip
     assert [item.domain for item in proto.opset_import] == [""]
     shapes = {item.name: list(item.dims) for item in proto.graph.initializer}
@@ -113,7 +115,7 @@ def test_upsample_of_opset_9(tmp_path: Path) -> None:
     graph = import_model(target)
     assert [op.type for op in graph.operators] == ["Conv", "Move", "Conv"]
     (found,) = reference_model(graph, {"x": samples}).values()
-    np.testing.assert_array_equal(found, run_onnx(target, {"x": samples}, int8=True)[0])
+    np.testing.assert_array_equal(found, run_onnx(target, {"x": samples})[0])
 
 
 @pytest.mark.parametrize("opset", [9, 10, 11, 13, 18, 21, 23])
@@ -201,8 +203,8 @@ def test_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as config:
         float_inputs(tmp_path / "int8.onnx")
     assert str(config.value) == (
-        f"{tmp_path / 'int8.onnx'} is quantised already (node 'c0_DequantizeLinear' "
-        "(DequantizeLinear)); only float models are calibrated"
+        f"{tmp_path / 'int8.onnx'} is quantised already (node 'x_QuantizeLinear' "
+        "(QuantizeLinear)); only float models are calibrated"
     )
     with pytest.raises(ConfigError) as config:
         float_inputs(tmp_path / "a.tflite")

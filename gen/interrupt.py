@@ -1,0 +1,72 @@
+"""Ctrl-C, SIGTERM and SIGHUP: one line and one exit code, from the first moment to the last.
+
+Nothing heavy is imported here: this comes before everything else.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+INTERRUPTED = 130
+GRACE_SECONDS = 1.0
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def end_at_once(number: int = 0, frame: FrameType | None = None) -> None:
+    """End this process; what it leaves, its tools' keepers and the next command clear away."""
+    os.write(2, b"weft: interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def with_nothing_begun() -> None:
+    """From here on a signal ends the process at once, Ctrl-C without a traceback.
+
+    The others are left to the system: Python would take them only when a library is loaded.
+    """
+    _take(dict.fromkeys(ENDINGS, signal.SIG_DFL) | {signal.SIGINT: end_at_once})
+
+
+def while_running() -> None:
+    """From here on a signal is a KeyboardInterrupt, so that what was begun is cleared away."""
+    _take(dict.fromkeys(ENDINGS, signal.default_int_handler))
+
+
+def insist() -> None:
+    """End the process if it goes on for long after a signal.
+
+    Python acts on signals between two of its own instructions: a solver's call may take minutes.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        os.read(reader, 1)
+        time.sleep(GRACE_SECONDS)
+        end_at_once()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def leave() -> None:
+    """End at once after a KeyboardInterrupt, if this is a process of the command line.
+
+    To be called before the exception is dropped: a half-built design has hundreds of thousands of
+    objects, and Amaranth warns about each component as it goes.
+    """
+    if signal.set_wakeup_fd(-1) != -1:  # see insist
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+
+def _take(handlers: Mapping[signal.Signals, Handler]) -> None:
+    """Instead of each other and of the usual ones: what nohup ignores stays ignored."""
+    for number, handler in handlers.items():
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, end_at_once):
+            signal.signal(number, handler)

@@ -1,0 +1,75 @@
+"""Operators lowered once for all engines that lower them alike: what a search needs."""
+
+from dataclasses import dataclass
+
+from weft.mapper import cost
+from weft.mapper.lower import depthwise, lower, unscaled
+from weft.mapper.plan import Content, Engine, Step, Unit
+from weft.mapper.program import Place, Program
+from weft.nn.graph import Add, AveragePool, Conv, Graph, MaxPool, Move, Mul, Operator
+
+ARRAY = ("lanes", "compact", "columns", "array_requant")
+VECTOR = ("lanes", "compact", "vector_requant")
+ROLLING = (*VECTOR, "vector_taps")
+EITHER = (*ARRAY, "vector_requant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One operator's steps, with addresses from 0 on, the memory words that they read, and the
+    cycles in which they keep each unit busy."""
+
+    steps: tuple[Step, ...]
+    words: dict[Content, int]
+    busy: dict[Unit, int]
+
+
+class Pieces:
+    """A graph, operator by operator, on engine after engine."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._reads = [_reads(graph, operator) for operator in graph.operators]
+        self._made: dict[tuple[object, ...], Piece] = {}
+
+    def on(self, engine: Engine) -> list[Piece]:
+        """Each operator's piece. Raises ModelError as ``lower`` does."""
+        sizes = {
+            fields: tuple(getattr(engine, field) for field in fields) for fields in set(self._reads)
+        }
+        pieces = []
+        for i, fields in enumerate(self._reads):
+            key = i, sizes[fields]
+            if key not in self._made:
+                self._made[key] = _piece(self._graph, self._graph.operators[i], engine)
+            pieces.append(self._made[key])
+        return pieces
+
+
+def busy_cycles(engine: Engine, pieces: list[Piece]) -> int:
+    """Fewest cycles that a program of these can take: those of the unit with more to do, or of
+    both where they take turns."""
+    array, vector = (sum(piece.busy[unit] for piece in pieces) for unit in Unit)
+    return array + vector if engine.compact else max(array, vector)
+
+
+def _reads(graph: Graph, operator: Operator) -> tuple[str, ...]:
+    """The engine's fields that decide how an operator is lowered."""
+    match operator:
+        case Conv() if depthwise(graph, operator):
+            return ROLLING
+        case Conv() if not unscaled(operator):  # else the vector unit may copy its channels
+            return ARRAY
+        case MaxPool() | AveragePool() | Add() | Mul() | Move():
+            return VECTOR
+        case _:
+            return EITHER
+
+
+def _piece(graph: Graph, operator: Operator, engine: Engine) -> Piece:
+    program = Program(graph=graph, engine=engine, place=lambda name: Place())
+    lower(program, operator)
+    busy = dict.fromkeys(Unit, 0)
+    for step in program.steps:
+        busy[step.unit] += cost.issue_cycles(step)
+    return Piece(steps=tuple(program.steps), words=program.segments[0].words, busy=busy)
