@@ -21,8 +21,8 @@ from weft.hw.host import Image
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command
 from weft.hw.progress import State
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.machine import timing
+from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs
 from weft.nn.value import Value
@@ -179,7 +179,7 @@ class Device:
 
     def _wait(self) -> int:
         """Wait for the end of an inference; the cycles that it took."""
-        predicted = cost.cycles(self.build.plan)
+        predicted = timing.cycles(self.build.plan)
         deadline = time.monotonic() + self._timeout + 10 * predicted / self.clock_hz
         while True:
             *counter, state = self.link.ask(Command.STATUS)

@@ -14,7 +14,7 @@ import weft
 from weft.gen import fusesoc, hardware, images, soc
 from weft.gen.c_header import header
 from weft.gen.report import prediction
-from weft.mapper.plan import Plan
+from weft.machine.plan import Plan
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph
 

@@ -12,7 +12,7 @@ from weft.gen.verilog import verilog_of
 from weft.hw.compact_engine import CompactEngine
 from weft.hw.engine import Engine as OverlappedEngine
 from weft.hw.params import CHUNK_BITS, DATA, IMAGE_ADDRESS_BITS, EngineParams, Multiplier
-from weft.mapper.plan import Engine, Plan
+from weft.machine.plan import Engine, Plan
 
 TOP = "weft_top"
 IMAGE_DIR = "images"

@@ -10,8 +10,8 @@ from weft.hw import step as layout
 from weft.hw.host import Image
 from weft.hw.packed import FIELD_BITS
 from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams, Unit, chunk_lanes
+from weft.machine.plan import Content, Load, Params, Plan, Step, VectorOp
 from weft.mapper.loads import STORE_BITS
-from weft.mapper.plan import Content, Load, Params, Plan, Step, VectorOp
 
 SELECT = {
     Content.WEIGHTS: Image.WEIGHT,

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.plan import Plan
 from weft.mapper.allocate import Lifetime, peak_live
-from weft.mapper.plan import Plan
 from weft.mapper.resources import predict_for
 
 
 def prediction(plan: Plan) -> dict[str, Any]:
     """The ``prediction`` part of report.json: everything known before simulation and synthesis."""
     engine = plan.engine
-    cycles = cost.cycles(plan)
+    cycles = timing.cycles(plan)
     needs = predict_for(plan.target, engine)
     lifetimes = [
         Lifetime(
@@ -48,19 +48,20 @@ def _steps(plan: Plan) -> list[dict[str, Any]]:
     """
     rows = []
     before = 0
-    for step, timing in zip(plan.steps, cost.timings(plan.engine, plan.steps), strict=True):
-        end = max(before, timing.end)
+    timings = timing.timings(plan.engine, plan.steps)
+    for step, times in zip(plan.steps, timings, strict=True):
+        end = max(before, times.end)
         rows.append(
             {
                 "name": step.name,
                 "operator": step.operator,
                 "unit": step.unit.value,
-                "begin": timing.begin,
-                "end": timing.end,
+                "begin": times.begin,
+                "end": times.end,
                 "cycles": end - before,
-                "loads": cost.load_cycles(plan.engine, step),
-                "floor": cost.floor_cycles(step),
-                "utilisation": round(cost.floor_cycles(step) / (timing.end - timing.begin), 4),
+                "loads": timing.load_cycles(plan.engine, step),
+                "floor": timing.floor_cycles(step),
+                "utilisation": round(timing.floor_cycles(step) / (times.end - times.begin), 4),
                 "bound": step.bound,
             }
         )

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from weft.mapper.plan import Engine, Style, Styles
-from weft.mapper.target import Target
+from weft.machine.plan import Engine, Style, Styles
+from weft.machine.target import Target
 from weft.nn.errors import ConfigError, FitError
 
 DSP_SHARE = 0.86

@@ -5,8 +5,8 @@ The coefficients are fitted to yosys' counts in ``bench/resources.py``.
 
 import math
 
-from weft.mapper.cost import bits_for, step_chunks
-from weft.mapper.plan import Engine, Style
+from weft.machine.plan import Engine, Style
+from weft.machine.timing import bits_for, step_chunks
 
 BLOCK_SHAPES = ((16, 256), (8, 512), (4, 1024), (2, 2048))
 """Width and depth of one SB_RAM40_4K."""

@@ -5,8 +5,8 @@ weft builds no such design; this is for judging networks that are larger than a 
 
 from dataclasses import dataclass
 
+from weft.machine.plan import Engine, Unit
 from weft.mapper.build import Draft
-from weft.mapper.plan import Engine, Unit
 from weft.nn.graph import Graph
 
 PARAM_BITS = 72

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from weft.mapper.plan import Content, Engine, Load
+from weft.machine.plan import Content, Engine, Load
 
 CHUNK_BITS, STORE_BITS = 36, 32
 """Widths of an image write and of a store word; a wider write takes two words."""

@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from weft.mapper import pack
-from weft.mapper.plan import (
+from weft.machine.plan import (
     Axis,
     Loops,
     Moves,
@@ -16,6 +15,7 @@ from weft.mapper.plan import (
     VectorOp,
     Write,
 )
+from weft.mapper import pack
 from weft.mapper.program import Program, Span
 from weft.nn.errors import ModelError
 from weft.nn.graph import Operator, Tensor, Window

@@ -7,16 +7,16 @@ LUT counts are LUT4 equivalents (a carry cell is two). The coefficients are stru
 import math
 from dataclasses import dataclass
 
-from weft.mapper import compact_resources
-from weft.mapper.cost import (
+from weft.machine.plan import Engine, Style, Unit
+from weft.machine.target import Target
+from weft.machine.timing import (
     bits_for,
     multiplier_latency,
     requant_latency,
     step_bits,
     step_chunks,
 )
-from weft.mapper.plan import Engine, Style, Unit
-from weft.mapper.target import Target
+from weft.mapper import compact_resources
 from weft.nn.value import Value
 
 

@@ -5,12 +5,13 @@ import math
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
-from weft.mapper import compact_resources, cost
+from weft.machine import timing
+from weft.machine.plan import Engine, Plan
+from weft.machine.target import Target
+from weft.mapper import compact_resources
 from weft.mapper.build import FOLD_LEVELS, Draft, Stored, complete, draft, store
 from weft.mapper.candidates import advice, candidates
-from weft.mapper.plan import Engine, Plan
 from weft.mapper.resources import Resources, predict_for
-from weft.mapper.target import Target
 from weft.mapper.widths import widths_of
 from weft.nn.errors import FitError, ModelError
 from weft.nn.graph import Conv, Graph
@@ -113,7 +114,7 @@ def _tried(graph: Graph, target: Target, external_memory: bool, options: Options
     ):
         best = min((took for took, _, _ in tried.fitting), default=math.inf)
         limit = max(cycles, best) if cycles else best * SLACK
-        if cost.mac_floor(engine, _array_macs(graph)) > limit:
+        if timing.mac_floor(engine, _array_macs(graph)) > limit:
             continue  # too slow even without a single idle cycle
         if tried.fails(True, *shortfall(target, engine, predict_for(target, engine))):
             continue
@@ -125,7 +126,7 @@ def _tried(graph: Graph, target: Target, external_memory: bool, options: Options
                 continue
             needs = predict_for(target, engine if external_memory else made.engine)
             if not tried.fails(False, *shortfall(target, made.engine, needs)):
-                took = cost.program_cycles(made.engine, made.steps)
+                took = timing.program_cycles(made.engine, made.steps)
                 tried.fitting.append((took, needs.lut, made))
     return tried
 

@@ -12,8 +12,8 @@ from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
 from weft.gen.images import uploads
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.machine import timing
+from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.errors import ConfigError, ToolError
 from weft.nn.host import encode
 from weft.nn.reference import run
@@ -96,7 +96,7 @@ def simulate(
     progress("building the simulation")
     simulator.build()
     words = pack_inputs(plan.inputs, codes, plan.engine.lanes)
-    predicted = cost.cycles(plan)
+    predicted = timing.cycles(plan)
     budget = 2 * (predicted + 8 * (plan.inputs.words + plan.outputs.words)) + 1000
     progress(f"simulating {len(words)} samples of {predicted:,} cycles")
     job = Job(images=uploads(plan), inputs=words, n_out=plan.outputs.words, max_cycles=budget)

@@ -23,8 +23,8 @@ from weft.hw import step as layout
 from weft.hw.host import Image
 from weft.hw.packed import FIELD_BITS
 from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS
+from weft.machine.plan import Follow, Plan, Step, Style, Styles
 from weft.mapper.build import build
-from weft.mapper.plan import Follow, Plan, Step, Style, Styles
 from weft.nn.graph import Conv, Window
 
 Sizes = tuple[int, ...]

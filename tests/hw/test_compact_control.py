@@ -9,7 +9,7 @@ from tests.hw.support import simulate, small_params
 from weft.hw.compact_control import CompactControl
 from weft.hw.params import CHUNK_BITS
 from weft.hw.step import chunks
-from weft.mapper import cost
+from weft.machine import timing
 
 MASK = (1 << CHUNK_BITS) - 1
 
@@ -32,7 +32,7 @@ def test_steps_in_turn(steps: list[tuple[int, bool]], store_words: int) -> None:
         )
     )  # fmt: skip
     words = program(dut, steps)
-    fetch = cost.FETCH_LATENCY + dut.step_chunks
+    fetch = timing.FETCH_LATENCY + dut.step_chunks
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.load_en, 1)

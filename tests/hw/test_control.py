@@ -10,7 +10,7 @@ from tests.hw.support import pack, simulate, small_params
 from weft.hw.control import Control
 from weft.hw.params import CHUNK_BITS, EngineParams, Unit
 from weft.hw.step import chunks
-from weft.mapper import cost
+from weft.machine import timing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ async def play_once(
     ctx: Any, dut: Control, steps: list[Step], words: list[list[int]], models: dict[Unit, Model],
     rng: random.Random,
 ) -> None:  # fmt: skip
-    timed = list(zip(steps, times(steps, cost.FETCH_LATENCY + dut.step_chunks), strict=True))
+    timed = list(zip(steps, times(steps, timing.FETCH_LATENCY + dut.step_chunks), strict=True))
     front_chunks = chunks(dut.front_layout)
     masks = [(1 << x.size) - 1 for x in (dut.front_layout, dut.back_layout)]
     row_dones: dict[Unit, set[int]] = {unit: set() for unit in Unit}
@@ -248,7 +248,7 @@ def test_random_program(seed: int) -> None:
 
 def test_programs_chain() -> None:
     """The programs above do what their names say."""
-    fetch = cost.FETCH_LATENCY + Control(small_params()).step_chunks
+    fetch = timing.FETCH_LATENCY + Control(small_params()).step_chunks
     chained = {
         name: [i for i, time in enumerate(times(steps, fetch)) if time.back > time.start]
         for name, steps in PROGRAMS.items()

@@ -12,8 +12,8 @@ from weft.gen.images import parameters
 from weft.hw.output import OutputPath
 from weft.hw.params import EngineParams, Multiplier, Unit
 from weft.hw.sequencer import FLAGS
+from weft.machine.plan import Params
 from weft.mapper.pack import BIAS_OFFSET, param_groups
-from weft.mapper.plan import Params
 from weft.nn.graph import Scaling
 from weft.nn.numerics import requantise, round_scaled, scaling_of
 

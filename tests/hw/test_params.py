@@ -12,8 +12,8 @@ from weft.hw import dual, packed
 from weft.hw import params as hw
 from weft.hw.drain import LOAD_DELAY
 from weft.hw.step import back_layout, chunks, front_layout, param_layout
-from weft.mapper import cost
-from weft.mapper.plan import Engine, Memories, Style, Styles, Unit
+from weft.machine import timing
+from weft.machine.plan import Engine, Memories, Style, Styles, Unit
 
 # (lanes, columns, array_requant, vector_requant, vector_taps)
 SHAPES = [
@@ -64,17 +64,17 @@ def test_latencies_equal_the_cycle_model() -> None:
     for engine in engines():
         p = engine_params(engine)
         for unit in Unit:
-            assert cost.unit_latency(engine, unit) == p.unit_latency(hw.Unit[unit.name])
+            assert timing.unit_latency(engine, unit) == p.unit_latency(hw.Unit[unit.name])
             assert engine.requant(unit) == p.requant(hw.Unit[unit.name])
             assert engine.tile_lanes(unit) == p.tile_lanes(hw.Unit[unit.name])
-        assert cost.requant_latency(engine) == p.requant_latency
+        assert timing.requant_latency(engine) == p.requant_latency
 
 
 def test_step_sizes_equal_the_cycle_model() -> None:
     seen = set()
     for engine in engines():
-        assert cost.step_chunks(engine) == step_chunks(engine)
-        seen.add(cost.step_chunks(engine))
+        assert timing.step_chunks(engine) == step_chunks(engine)
+        seen.add(timing.step_chunks(engine))
     assert len(seen) > 2
 
 
@@ -90,20 +90,20 @@ def test_step_sizes_over_all_widths(shape: tuple[int, int, int, int, int]) -> No
                 for value in pairs:
                     memories = DEPTHS[0].replace(**{name: value})
                     engine = base.replace(memories=memories)
-                    assert cost.step_chunks(engine) == step_chunks(engine), memories
+                    assert timing.step_chunks(engine) == step_chunks(engine), memories
 
 
 def test_constants_equal_the_cycle_model() -> None:
-    assert cost.ROW_LATENCY == hw.ROW_LATENCY
-    assert cost.LOAD_DELAY == LOAD_DELAY
-    assert cost.CHUNK_BITS == hw.CHUNK_BITS
+    assert timing.ROW_LATENCY == hw.ROW_LATENCY
+    assert timing.LOAD_DELAY == LOAD_DELAY
+    assert timing.CHUNK_BITS == hw.CHUNK_BITS
     assert [unit.name for unit in hw.Unit] == [unit.name for unit in Unit]
     for style, rows in product(Style, range(1, 17)):
-        assert cost.multiplier_latency(style, rows) == hw.multiplier_latency(
+        assert timing.multiplier_latency(style, rows) == hw.multiplier_latency(
             hw.Multiplier(style.value), rows
         )
     for count in (1, 2, 3, 4, 5, 8, 9, 1023, 1024, 1025):
-        assert cost.bits_for(count) == hw.bits_for(count)
+        assert timing.bits_for(count) == hw.bits_for(count)
 
 
 def test_latency_of_shared_multipliers() -> None:

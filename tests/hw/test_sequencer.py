@@ -25,7 +25,7 @@ from weft.gen.images import front_fields
 from weft.hw.params import Unit
 from weft.hw.sequencer import FLAGS
 from weft.hw.step import front_layout
-from weft.mapper import cost, plan
+from weft.machine import plan, timing
 
 
 @pytest.mark.parametrize("gap", [0, 1, 7])
@@ -157,16 +157,16 @@ def follow_cycles(
 
 async def follow_once(ctx: Any, checker: Checker, before: plan.Step, step: plan.Step) -> int:
     """Runs ``step`` beside ``before`` as the cycle model has it; returns how many rows waited."""
-    written, timing = cost.timings(ENGINE, (before, step))
-    drain = cost.unit_latency(ENGINE, step.unit) + step.write.groups_per_tile
-    drain += cost.requant_latency(ENGINE)
-    ends = tuple(row - drain for row in timing.rows)
-    taps = follow_cycles(checker.unit, step, timing.begin, ends)
+    written, times = timing.timings(ENGINE, (before, step))
+    drain = timing.unit_latency(ENGINE, step.unit) + step.write.groups_per_tile
+    drain += timing.requant_latency(ENGINE)
+    ends = tuple(row - drain for row in times.rows)
+    taps = follow_cycles(checker.unit, step, times.begin, ends)
     names = {str(name) for name, _ in front_layout(checker.params)}
     fields = {name: value for name, value in front_fields(step).items() if name in names}
     ctx.set(checker.dut.step, fields)
-    for t in range(timing.begin + 2, max(taps) + 1):
-        ctx.set(checker.dut.start, t == timing.begin + 2)
+    for t in range(times.begin + 2, max(taps) + 1):
+        ctx.set(checker.dut.start, t == times.begin + 2)
         # Counted from the cycle after a row's last write; idle in the cycle of the step's last one.
         checker.other(ctx, sum(row < t for row in written.rows), int(t >= written.end))
         await checker.cycle(ctx, taps.get(t), f"{before}, {step}, {ends}, cycle {t}")
@@ -177,7 +177,7 @@ async def follow_once(ctx: Any, checker: Checker, before: plan.Step, step: plan.
 @pytest.mark.parametrize("unit", Unit)
 @pytest.mark.parametrize("seed", range(4))
 def test_follow(unit: Unit, seed: int) -> None:
-    """Rows wait for the rows they read, to the cycle that ``mapper.cost`` predicts."""
+    """Rows wait for the rows they read, to the cycle that ``machine.timing`` predicts."""
     rng = random.Random(seed)
     own = plan.Unit[unit.name]
     other = plan.Unit.VECTOR if own is plan.Unit.ARRAY else plan.Unit.ARRAY
@@ -190,7 +190,7 @@ def test_follow(unit: Unit, seed: int) -> None:
         follow = plan.Follow(need=rng.randrange(-1, 5))
         step = plan_step(rng, own, counts, rng.choice([0, 0, 1, 3]), follow=follow,
                          y_move=rng.choice([0, 1, 1, 2, 3]))  # fmt: skip
-        if step.loops.row_cycles >= cost.MIN_FOLLOW_CYCLES:
+        if step.loops.row_cycles >= timing.MIN_FOLLOW_CYCLES:
             trials.append((before, step))
     checker = Checker(engine_params(ENGINE), unit)
     waited = 0
@@ -217,7 +217,7 @@ def test_short_rows_follow(unit: Unit, counts: tuple[int, ...]) -> None:
     rng = random.Random(1)
     own = plan.Unit[unit.name]
     other = plan.Unit.VECTOR if own is plan.Unit.ARRAY else plan.Unit.ARRAY
-    hold = cost.MIN_FOLLOW_CYCLES - math.prod(counts[1:])
+    hold = timing.MIN_FOLLOW_CYCLES - math.prod(counts[1:])
     checker = Checker(engine_params(ENGINE), unit)
 
     async def bench(ctx: Any) -> None:
@@ -225,7 +225,7 @@ def test_short_rows_follow(unit: Unit, counts: tuple[int, ...]) -> None:
             for need in (1, 2, 5):
                 before = plan_step(rng, other, (9, 1, 1, 1, kernel, 1), 0)
                 step = plan_step(rng, own, counts, hold, follow=plan.Follow(need=need))
-                assert step.loops.row_cycles == cost.MIN_FOLLOW_CYCLES
+                assert step.loops.row_cycles == timing.MIN_FOLLOW_CYCLES
                 await follow_once(ctx, checker, before, step)
 
     simulate(checker.dut, bench)

@@ -9,9 +9,9 @@ from weft.gen.hardware import engine_params
 from weft.gen.images import SELECT, contents, image_writes, store
 from weft.hw.host import Image
 from weft.hw.params import IMAGE_ADDRESS_BITS
+from weft.machine.plan import Content, Load, Plan
 from weft.mapper.build import build
 from weft.mapper.loads import STORE_BITS, write_shape
-from weft.mapper.plan import Content, Load, Plan
 
 
 @pytest.fixture(scope="module", params=[(2, 6), (3, 5), (4, 16), (5, 1)], ids=str)

@@ -8,14 +8,14 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.plan import Plan, Style
+from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.candidates import DSP_SHARE, candidates
 from weft.mapper.compact_resources import logic_cells
-from weft.mapper.plan import Plan, Style
 from weft.mapper.resources import predict, predict_for
 from weft.mapper.search import GOWIN_FF_SHARE, LUT_SHARE, SLACK, plan, shortfall
-from weft.mapper.target import Target
 from weft.nn.errors import ConfigError, FitError, ModelError
 from weft.nn.graph import Conv, Graph, Window
 from weft.nn.reference import run
@@ -76,7 +76,7 @@ def by_trying_all(graph: Graph, target: Target, **options: Any) -> Plan:
             tried = build(graph, target, made, level)
             needs = predict(tried.engine)
             if shortfall(target, tried.engine, needs)[0] <= 1:
-                found.append((cost.cycles(tried), needs.lut, tried))
+                found.append((timing.cycles(tried), needs.lut, tried))
     limit = min(cycles for cycles, _, _ in found) * SLACK
     return min((x for x in found if x[0] <= limit), key=lambda x: (x[1], x[0]))[2]
 
@@ -118,8 +118,8 @@ def test_a_percent_of_the_cycles_is_given_up_for_fewer_luts() -> None:
         if (made.lanes, made.columns) == (chosen.engine.lanes, chosen.engine.columns):
             tried = build(graph, ULX3S_85F, made, 0)
             if shortfall(ULX3S_85F, tried.engine, predict(tried.engine))[0] <= 1:
-                others.append((cost.cycles(tried), predict(tried.engine).lut))
-    cycles, lut = cost.cycles(chosen), predict(chosen.engine).lut
+                others.append((timing.cycles(tried), predict(tried.engine).lut))
+    cycles, lut = timing.cycles(chosen), predict(chosen.engine).lut
     assert min(others)[0] < cycles <= min(others)[0] * SLACK
     assert lut < min(others)[1]
     assert all(size >= lut for slow, size in others if slow <= min(others)[0] * SLACK)
@@ -257,11 +257,11 @@ def test_the_same_plan_every_time(graph: Graph) -> None:
 def test_the_smallest_that_is_fast_enough(graph: Graph) -> None:
     """A latency instead of the fewest cycles: smaller engines, down to what it takes."""
     fastest = plan(graph, ULX3S_85F)
-    best = cost.cycles(fastest)
+    best = timing.cycles(fastest)
     luts = []
     for limit in (best, 3 * best, 10 * best):
         made = plan(graph, ULX3S_85F, cycles=limit)
-        assert cost.cycles(made) <= limit
+        assert timing.cycles(made) <= limit
         luts.append(predict(made.engine).lut)
     assert luts == sorted(luts, reverse=True)
     assert luts[-1] < predict(fastest.engine).lut

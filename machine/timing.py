@@ -7,7 +7,7 @@ compares the prediction with the cycles counted in hardware.
 import math
 from dataclasses import dataclass
 
-from weft.mapper.plan import Engine, Plan, Step, Style, Unit
+from weft.machine.plan import Engine, Plan, Step, Style, Unit
 
 # Issue to lane data: the bank's port, its memory, two registers behind it, choice, padding.
 ROW_LATENCY = 6

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.mapper.target import Target
+from weft.machine.target import Target
 from weft.nn.graph import HostEdge
 from weft.nn.value import Value
 
