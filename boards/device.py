@@ -15,13 +15,13 @@ from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
 from weft.gen.build_dir import Build, read_build
-from weft.gen.images import image_writes
 from weft.hw.core import WORD_BITS
-from weft.hw.host import Image
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, VERSION, Command
 from weft.hw.progress import State
 from weft.machine import timing
+from weft.machine.encode import image_writes
+from weft.machine.images import Image
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import weft
-from weft.gen import fusesoc, hardware, images, soc
+from weft.gen import fusesoc, hardware, soc
 from weft.gen.c_header import header
 from weft.gen.report import prediction
+from weft.machine import encode as images
 from weft.machine.plan import Plan
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft.gen.calibrate import calibrated
-from weft.machine.plan import Engine, Memories
+from weft.machine.engine import Engine, Memories
 from weft.machine.target import Target
 from weft.machine.timing import cycles as cycles_of
 from weft.machine.timing import program_cycles

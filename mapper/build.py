@@ -5,19 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weft.machine import timing
+from weft.machine.engine import Engine, Memories
+from weft.machine.fields import step_chunks
 from weft.machine.layout import port_words
-from weft.machine.plan import (
-    Buffer,
-    Content,
-    Engine,
-    Follow,
-    Memories,
-    Plan,
-    Port,
-    Region,
-    Step,
-)
+from weft.machine.plan import Buffer, Content, Follow, Plan, Port, Region, Step
 from weft.machine.target import Target
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate, peak_live
@@ -237,7 +228,7 @@ def _fitted(
         loads = [load for of in loads_of(engine, program.segments).values() for load in of]
         memories = memories.replace(store=sum(load.store_words for load in loads))
         n_steps += len(loads)
-    return engine.replace(memories=memories.replace(program=n_steps * timing.step_chunks(engine)))
+    return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))
 
 
 def _count_bits(program: Program) -> int:
@@ -358,4 +349,4 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
         products=any(e.products for e in engines),
     )
     n_steps = max(len(plan.steps) + sum(len(s.loads) for s in plan.steps) for plan in plans)
-    return engine.replace(memories=memories.replace(program=n_steps * timing.step_chunks(engine)))
+    return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))

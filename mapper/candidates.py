@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from weft.machine.plan import Engine, Style, Styles
+from weft.machine.engine import MAX_COMPACT_LANES, Engine, Style, Styles
 from weft.machine.target import Target
 from weft.nn.errors import ConfigError, FitError
 
@@ -65,7 +65,8 @@ def candidates(
                 divided = True
                 for t in taps:
                     yield _styled(target, k, n, array, vector, t, packable and n % 2 == 0)
-    if target.family == "gowin" and requant_lanes in (None, (1, 1)):
+    small = (lanes or 1) <= MAX_COMPACT_LANES
+    if target.family == "gowin" and small and requant_lanes in (None, (1, 1)):
         divided = True
         yield from _compact(target, lanes, columns, requant_lanes, weight_bits)
     if not divided:
@@ -116,6 +117,11 @@ def _compact(
         raise ConfigError(
             f"--requant-lanes {_text(requant_lanes)}: engines for {target.family} requantise one "
             "result at a time; leave it out"
+        )
+    if (lanes or 1) > MAX_COMPACT_LANES:
+        raise FitError(
+            f"no engine fits {target.name}: those for {target.family} have at most "
+            f"{MAX_COMPACT_LANES} lanes, not {lanes}; try fewer --lanes"
         )
     for k in (lanes,) if lanes else COMPACT_LANES:
         for n in (columns,) if columns else COMPACT_COLUMNS:

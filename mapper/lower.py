@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from weft.machine.plan import Axis, Moves, Output, Params, Read, Unit, VectorOp
+from weft.machine.engine import Unit
+from weft.machine.plan import Axis, Moves, Output, Params, Read, VectorOp
 from weft.mapper import pack, widths
 from weft.mapper.move import lower_move
 from weft.mapper.nest import append, append_window, loops_of, window_read, write_of

@@ -1,6 +1,7 @@
 """A Move as copies of the vector unit, each of outputs with equal steps between them."""
 
-from weft.machine.plan import Axis, Moves, Output, Read, Unit, VectorOp
+from weft.machine.engine import Unit
+from weft.machine.plan import Axis, Moves, Output, Read, VectorOp
 from weft.mapper.nest import append, loops_of, write_of
 from weft.mapper.program import Program, Span
 from weft.mapper.runs import Run, runs

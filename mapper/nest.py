@@ -4,17 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from weft.machine.plan import (
-    Axis,
-    Loops,
-    Moves,
-    Output,
-    Read,
-    Step,
-    Unit,
-    VectorOp,
-    Write,
-)
+from weft.machine.engine import Unit
+from weft.machine.plan import Axis, Loops, Moves, Output, Read, Step, VectorOp, Write
 from weft.mapper import pack
 from weft.mapper.program import Program, Span
 from weft.nn.errors import ModelError

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from weft.machine.plan import Content, Engine, Images, Params, Step, Unit
+from weft.machine.engine import Engine, Unit
+from weft.machine.plan import Content, Images, Params, Step
 from weft.mapper import pack
 from weft.mapper.loads import Segment
 from weft.nn.graph import Graph, Scaling, Tensor

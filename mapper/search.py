@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from weft.machine import timing
-from weft.machine.plan import Engine, Plan
+from weft.machine.engine import Engine
+from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper import compact_resources
 from weft.mapper.build import FOLD_LEVELS, Draft, Stored, complete, draft, store

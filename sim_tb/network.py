@@ -11,8 +11,8 @@ import numpy as np
 from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
-from weft.gen.images import uploads
 from weft.machine import timing
+from weft.machine.encode import uploads
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.errors import ConfigError, ToolError
 from weft.nn.host import encode

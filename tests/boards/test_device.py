@@ -14,9 +14,9 @@ from weft.boards.device import Device
 from weft.boards.serial_link import LinkError
 from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build, write_build
-from weft.gen.images import image_writes
 from weft.hw.link.protocol import Command
 from weft.machine import timing
+from weft.machine.encode import image_writes
 from weft.mapper.search import plan
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Window
@@ -64,8 +64,7 @@ def test_inferences(build: Build, inputs: dict[str, np.ndarray], board: FakeBoar
         np.testing.assert_array_equal(device(inputs[name]), only)
         assert list(device(inputs)) == list(expected)
         assert device.clock_hz == build.plan.target.clock_hz
-        timing = {"clock_mhz": 40.0}
-        merge_report(build.folder, "synthesis", {"timing": timing})
+        merge_report(build.folder, "synthesis", {"timing": {"clock_mhz": 40.0}})
         assert device.clock_hz == 40e6
         merge_report(build.folder, "synthesis", {"timing": None})
         assert device.clock_hz == build.plan.target.clock_hz

@@ -7,8 +7,8 @@ import numpy as np
 from weft.gen.build_dir import CELLS
 from weft.gen.data import random_inputs
 from weft.gen.hardware import verilog_text
-from weft.gen.images import image_writes
 from weft.machine import timing
+from weft.machine.encode import image_writes
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.machine.plan import Plan
 from weft.nn.graph import Graph

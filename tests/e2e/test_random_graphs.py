@@ -8,7 +8,7 @@ from tests.e2e.hardware import wrong_on_hardware
 from tests.mapper.support import ENDLESS, compact
 from tests.nn.random_graphs import build as build_model
 from tests.nn.random_graphs import random_layers
-from weft.machine.plan import Engine, Style, Styles
+from weft.machine.engine import Engine, Style, Styles
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
 from weft.nn.graph import Graph
 from weft.nn.importer import import_model

@@ -12,11 +12,11 @@ from amaranth.lib.wiring import In
 from tests.mapper.support import ENDLESS, conv_graph
 from weft.gen.build_dir import Build, read_build, write_build
 from weft.gen.fusesoc import core_file, core_name
-from weft.gen.images import image_writes
 from weft.gen.soc import SocTop, bus_params, soc_verilog
 from weft.hw.bus.registers import table
-from weft.hw.host import Image
 from weft.machine import timing
+from weft.machine.encode import image_writes
+from weft.machine.images import Image
 from weft.mapper.search import plan
 from weft.nn.graph import Window
 

@@ -9,12 +9,12 @@ from tests.e2e.layers import Layers
 from tests.hw.support import simulate
 from tests.mapper.support import chains
 from weft.gen.data import random_inputs
-from weft.gen.hardware import engine_params, registers
-from weft.gen.images import image_writes
-from weft.hw.engine import Engine as EngineComponent
+from weft.hw.engine import OverlappedEngine
 from weft.machine import timing
+from weft.machine.encode import image_writes, registers
+from weft.machine.engine import Engine, Style, Styles, Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.machine.plan import Engine, Plan, Style, Styles, Unit
+from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import build
 from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
@@ -73,8 +73,8 @@ def network(
 
 def infer(plan: Plan, inputs: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Writes the images, then runs samples int8 [S, words, K]; output words and cycle counts."""
-    params = engine_params(plan.engine)
-    dut = EngineComponent(params)
+    params = plan.engine
+    dut = OverlappedEngine(params)
     assert registers(plan) != dut.registers  # so that their image is needed
     outputs = np.zeros((len(inputs), plan.outputs.words, params.lanes), dtype=np.int8)
     counts = []

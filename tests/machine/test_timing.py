@@ -4,22 +4,11 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.support import ENDLESS, compact, conv_graph, engine
-from weft.gen.hardware import engine_params
-from weft.hw import params
-from weft.hw.step import GAP_BITS, back_layout, chunks, front_layout, load_layout
+from tests.mapper.support import ENDLESS, conv_graph, engine
 from weft.machine import timing
-from weft.machine.plan import (
-    Engine,
-    Follow,
-    Loops,
-    Memories,
-    Step,
-    Style,
-    Styles,
-    Unit,
-    VectorOp,
-)
+from weft.machine.engine import Engine
+from weft.machine.fields import step_chunks
+from weft.machine.plan import Follow, Loops, Step, VectorOp
 from weft.mapper.build import build
 from weft.mapper.search import plan
 from weft.nn.graph import Window
@@ -46,7 +35,7 @@ def test_one_convolution_by_hand() -> None:
     assert (step.loops.taps, step.loops.hold, step.write.groups_per_tile) == (18, 0, 2)
     issue = 5 * 5 * 2 * 18
     assert timing.issue_cycles(step) == issue == timing.floor_cycles(step)
-    fetch = 3 + timing.step_chunks(made.engine)
+    fetch = 3 + step_chunks(made.engine)
     array = 6 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
     requantise = 9 + 2
     assert timing.cycles(made) == 1 + fetch + 3 + issue + array + 2 + requantise
@@ -76,7 +65,7 @@ def test_a_step_waits_for_the_one_before(act_words: int) -> None:
     machine = made.engine.replace(memories=memories)
     (step,) = made.steps
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, (step, step))
-    fetch = 3 + timing.step_chunks(machine)
+    fetch = 3 + step_chunks(machine)
     drain = (6 + 2 + 2 + 1) + 2 + (9 + 2)
     taps = step.loops.taps
     assert begin == 1 + fetch
@@ -101,7 +90,7 @@ def test_a_following_step_waits_for_rows_by_hand() -> None:
     """36 cycles a row on the array; a row of the 2x1 window takes 8 and waits for every row."""
     machine, steps = a_pair(Window(kernel=(2, 1)))
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, steps)
-    fetch = 3 + timing.step_chunks(machine)
+    fetch = 3 + step_chunks(machine)
     array, vector = (6 + 2 + 4 + 1) + 1 + (9 + 2), (6 + 2 + 1) + 1 + (9 + 2)
     assert begin == 1 + fetch
     assert rows == tuple(begin + 3 + 36 * (row + 1) + array for row in range(6))
@@ -162,7 +151,7 @@ def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
 def chained(before: Step, step: Step, *more: Step) -> list[timing.Timing]:
     """Times of steps whose fetches never last longer than the steps."""
     machine = engine(4, 4, 4, 4)
-    assert timing.issue_cycles(before) > 3 + timing.step_chunks(machine)
+    assert timing.issue_cycles(before) > 3 + step_chunks(machine)
     return timing.timings(machine, (before, step, *more))
 
 
@@ -191,65 +180,10 @@ def test_one_chained_step_drains_at_a_time() -> None:
     machine = engine(64, 4, 4, 4)  # a drain much longer than a fetch
     short = first.replace(loops=first.loops.replace(rows=1, cols=1), gap=1)
     times = timing.timings(machine, (first, short, short))
-    fetch = 3 + timing.step_chunks(machine)
+    fetch = 3 + step_chunks(machine)
     assert times[1].begin == times[0].issued + 2
     assert max(times[1].begin + fetch, times[1].issued + 2) < times[0].end
     assert times[2].begin == times[0].end + 1
-
-
-@pytest.mark.parametrize("style", list(Style))
-@pytest.mark.parametrize("lanes", [1, 3, 16])
-def test_latencies_are_those_of_the_hardware(style: Style, lanes: int) -> None:
-    vector = Style.LUT if style is Style.PACKED else style
-    requant = Style.DSP if style is Style.DUAL else vector
-    styles = Styles(array=style, vector=vector, requant=requant)
-    made = engine(lanes, 2 * lanes).replace(styles=styles)
-    hardware = engine_params(made)
-    for unit, twin in ((Unit.ARRAY, params.Unit.ARRAY), (Unit.VECTOR, params.Unit.VECTOR)):
-        assert timing.unit_latency(made, unit) == hardware.unit_latency(twin)
-    assert timing.requant_latency(made) == hardware.requant_latency
-    assert timing.GAP_BITS == GAP_BITS
-
-
-@pytest.mark.parametrize("style", [Style.DSP, Style.LUT])
-@pytest.mark.parametrize("lanes", [1, 3, 8])
-def test_latencies_of_compact_engines(style: Style, lanes: int) -> None:
-    made = compact(lanes, 5).replace(styles=Styles(array=style, vector=style, requant=style))
-    hardware = engine_params(made)
-    for unit in Unit:
-        assert timing.unit_latency(made, unit) == hardware.unit_latency(params.Unit[unit.name])
-    assert timing.requant_latency(made) == hardware.requant_latency
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (2, 6), (4, 3), (3, 16)])
-@pytest.mark.parametrize("count_bits", [2, 7, 12])
-@pytest.mark.parametrize("store", [0, 5, 12345])
-@pytest.mark.parametrize("products", [False, True])
-def test_step_chunks_of_compact_engines(
-    shape: tuple[int, int], count_bits: int, store: int, products: bool
-) -> None:
-    memories = Memories(act=(900, 5), weight=77, vector=3, param=(40, 1), program=9, store=store)
-    made = compact(*shape, streamed=store > 0).replace(
-        memories=memories, count_bits=count_bits, products=products
-    )
-    hardware = engine_params(made)
-    front = front_layout(hardware)
-    assert load_layout(hardware).size <= front.size
-    assert timing.step_chunks(made) == chunks(front) + chunks(back_layout(hardware))
-
-
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 8, 2, 4), (6, 12, 3, 6), (16, 5, 1, 2)])
-@pytest.mark.parametrize("depth", [1, 2, 3, 1000, 70000])
-@pytest.mark.parametrize("products", [False, True])
-def test_step_chunks_are_those_of_the_step_word(
-    sizes: tuple[int, ...], depth: int, products: bool
-) -> None:
-    for act in ((depth, 1), (1, depth), (depth, depth)):
-        memories = Memories(act=act, weight=depth % 5000 + 3, vector=depth, param=act, program=9)
-        made = engine(*sizes).replace(memories=memories, products=products)
-        hardware = engine_params(made)
-        expected = chunks(front_layout(hardware)) + chunks(back_layout(hardware))
-        assert timing.step_chunks(made) == expected
 
 
 @pytest.mark.parametrize("gate", [False, True])
@@ -262,7 +196,7 @@ def test_a_product_by_hand(gate: bool) -> None:
     (step,) = made.steps
     assert (step.read.stay is not None) == gate
     drain = (6 + 2 + 1) + 1 + (9 + 2)
-    fetch = 3 + timing.step_chunks(made.engine)
+    fetch = 3 + step_chunks(made.engine)
     assert timing.cycles(made) == 1 + fetch + 3 + 3 * 5 * 2 * 2 + drain
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.machine import timing
-from weft.machine.plan import Plan, Unit
+from weft.machine.engine import Unit
+from weft.machine.plan import Plan
 
 NEVER, AT_START = -2, 0
 """Times of words that were never written, and of the inputs."""

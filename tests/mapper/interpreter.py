@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.mapper.clock import Clock
+from weft.machine.engine import Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.machine.plan import Content, Images, Load, Params, Plan, Step, Unit, VectorOp
+from weft.machine.plan import Content, Images, Load, Params, Plan, Step, VectorOp
 from weft.mapper.pack import BIAS_OFFSET, POINTS
 from weft.nn.numerics import round_scaled
 

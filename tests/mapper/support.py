@@ -3,7 +3,8 @@
 import numpy as np
 
 from weft.machine import timing
-from weft.machine.plan import Engine, Plan
+from weft.machine.engine import Engine
+from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
 from weft.nn.numerics import scaling_of

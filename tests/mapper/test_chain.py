@@ -10,7 +10,9 @@ from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
 from weft.machine import timing
-from weft.machine.plan import Engine, Plan
+from weft.machine.engine import Engine
+from weft.machine.fields import step_chunks
+from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.mapper.chain import MIN_GAP
 from weft.nn.graph import Graph, Window
@@ -28,7 +30,7 @@ def layers(seed: int = 0) -> Layers:
 
 def at_once(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
     """Steps are fetched in no time, so that the gaps alone say when they begin."""
-    monkeypatch.setattr(timing, "FETCH_LATENCY", -timing.step_chunks(plan.engine))
+    monkeypatch.setattr(timing, "FETCH_LATENCY", -step_chunks(plan.engine))
 
 
 def with_gap(plan: Plan, index: int, gap: int | None) -> Plan:

@@ -11,7 +11,8 @@ from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
 from weft.machine import timing
-from weft.machine.plan import Follow, Plan, Unit
+from weft.machine.engine import Unit
+from weft.machine.plan import Follow, Plan
 from weft.mapper.build import build
 from weft.nn.graph import Graph, Window
 from weft.nn.importer import import_model

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.mapper.support import engine
-from weft.machine.plan import Engine, Memories, Style, Styles
+from weft.machine.engine import Engine, Memories, Style, Styles
 from weft.mapper import compact_resources
 from weft.mapper.resources import block_rams, predict
 

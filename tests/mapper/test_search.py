@@ -9,7 +9,8 @@ from tests.e2e.layers import Layers
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.machine import timing
-from weft.machine.plan import Plan, Style
+from weft.machine.engine import Style
+from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.candidates import DSP_SHARE, candidates
@@ -212,6 +213,8 @@ def test_ice40_streams_what_does_not_fit() -> None:
         plan(big, UP5K.replace(spram=0))
     with pytest.raises(ConfigError, match="one result at a time"):
         plan(big, UP5K, requant_lanes=2)
+    with pytest.raises(FitError, match="those for ice40 have at most 8 lanes, not 16; try fewer"):
+        plan(big, UP5K, lanes=16)
 
 
 def test_small_gowin_devices_take_compact_engines(graph: Graph) -> None:
