@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from weft.machine.family import FAMILIES
 from weft.nn.errors import ConfigError
 from weft.nn.value import TAG, Value
 
-FAMILIES = ("ecp5", "ice40", "gowin")
 BOARDS_FOLDER = Path(__file__).parent / "data"
 
 

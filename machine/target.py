@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from weft.machine.family import FAMILIES, FamilyFacts
 from weft.nn.value import Value
 
 
@@ -12,7 +13,7 @@ class Target(Value):
     """
 
     name: str
-    family: str  # "ecp5", "ice40", "gowin"
+    family: str  # a name of ``weft.machine.family.FAMILIES``
     lut: int
     ff: int
     dsp: int
@@ -20,7 +21,14 @@ class Target(Value):
     clock_hz: float
     spram: int = 0
 
+    def _check(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(
+                f"family must be one of {', '.join(FAMILIES)}, not {self.family!r}: "
+                "weft.machine.family knows no other"
+            )
+
     @property
-    def products_per_dsp(self) -> int:
-        """Products of 9 x 9 bits that one multiplier gives by itself (Gowin: two MULT9X9)."""
-        return 2 if self.family == "gowin" else 1
+    def facts(self) -> FamilyFacts:
+        """What the mapper must know of the family."""
+        return FAMILIES[self.family]

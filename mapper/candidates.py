@@ -41,14 +41,15 @@ def candidates(
     Raises FitError when no open size is within them, ConfigError when the requantise lanes divide
     none.
     """
-    if target.family == "ice40":
+    facts = target.facts
+    if not facts.overlapped:
         yield from _compact(target, lanes, columns, requant_lanes, weight_bits)
         return
     sizes = [
         (k, n)
         for k in ((lanes,) if lanes else SIZES)
         for n in ((columns,) if columns else SIZES)
-        if k * n <= target.dsp * max(target.products_per_dsp, 1 + (packable and n % 2 == 0))
+        if k * n <= target.dsp * max(facts.products_per_dsp, 1 + (packable and n % 2 == 0))
         or (lanes and columns)
     ]
     sizes.sort(key=lambda size: (-size[0] * size[1], abs(size[0] - size[1])))
@@ -66,7 +67,7 @@ def candidates(
                 for t in taps:
                     yield _styled(target, k, n, array, vector, t, packable and n % 2 == 0)
     small = (lanes or 1) <= MAX_COMPACT_LANES
-    if target.family == "gowin" and small and requant_lanes in (None, (1, 1)):
+    if facts.compact and small and requant_lanes in (None, (1, 1)):
         divided = True
         yield from _compact(target, lanes, columns, requant_lanes, weight_bits)
     if not divided:
@@ -87,7 +88,7 @@ def _styled(
 ) -> Engine:
     """Multipliers go into DSPs in order of need until the usable share is spent."""
     left = int(target.dsp * DSP_SHARE)
-    share = target.products_per_dsp
+    share = target.facts.products_per_dsp
     packed = packable and share == 1 and k * n > left
     styles = [Style.PACKED if packed else Style.DSP]
     left -= math.ceil(k * n / (share + packed))
@@ -140,14 +141,14 @@ def _compact(
 
 
 def _dual(target: Target, k: int, n: int, weight_bits: int) -> Styles:
-    """Multipliers that split in two (on iCE40 for 8-bit weights only), in order of need; what is
+    """Multipliers that split in two (for 8-bit weights only), in order of need; what is
     left over goes into LUTs."""
     left = target.dsp
     styles = []
-    if target.family == "ice40" and weight_bits == 8:
+    if target.facts.splits_dsp and weight_bits == 8:
         product, array, vector = Style.DUAL, k * -(-n // 2), -(-k // 2)
     else:
-        share = target.products_per_dsp
+        share = target.facts.products_per_dsp
         product, array, vector = Style.DSP, -(-k * n // share), -(-k // share)
     for style, count in ((product, array), (Style.DSP, 1), (product, vector)):
         styles.append(style if count <= left else Style.LUT)

@@ -11,6 +11,8 @@ from weft.machine.fields import step_chunks
 BLOCK_SHAPES = ((16, 256), (8, 512), (4, 1024), (2, 2048))
 """Width and depth of one SB_RAM40_4K."""
 
+BLOCK_KBITS = 4
+
 SPRAM_SHAPE = (16, 16384)
 """Width and depth of one SB_SPRAM256KA."""
 

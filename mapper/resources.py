@@ -58,11 +58,9 @@ def predict_for(target: Target, engine: Engine) -> Resources:
         needs = Resources(**compact_resources.count(engine))
     else:
         needs = predict(engine)
-    if target.family != "gowin":
-        return needs
-    small = _small_multipliers(engine)
-    needs = needs.replace(dsp=needs.dsp - small + math.ceil(small / target.products_per_dsp))
-    if not engine.compact:
+    facts, small = target.facts, _small_multipliers(engine)
+    needs = needs.replace(dsp=needs.dsp - small + math.ceil(small / facts.products_per_dsp))
+    if not engine.compact or facts.block_kbits == compact_resources.BLOCK_KBITS:
         return needs
     acts, others = compact_resources.block_memories(engine)
     bram = sum(block_rams(*memory, 8) for memory in acts)

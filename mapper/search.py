@@ -17,15 +17,6 @@ from weft.mapper.widths import widths_of
 from weft.nn.errors import FitError, ModelError
 from weft.nn.graph import Conv, Graph
 
-LUT_SHARE = {"ecp5": 0.75, "ice40": 0.8}
-"""Most of a device's LUTs that the core may take; the board's top and the router need some."""
-
-GOWIN_FF_SHARE = 0.57
-"""The same for Gowin's flip-flops. One that its own LUT does not feed blocks that LUT; pipelines
-have many. With digits on a GW1NR-9, nextpnr's placer did not finish its first round with 73 % in
-use; with 62 % it was stopped, unfinished, after 20 minutes on a loaded machine.
-"""
-
 SLACK = 1.01
 """Cycles that may be given up for fewer LUTs."""
 
@@ -186,15 +177,14 @@ def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, 
 
 def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
     """(resource, how much an engine needs, how much of the device the core may take)."""
-    share = LUT_SHARE.get(target.family, LUT_SHARE["ecp5"])
-    ff_share = GOWIN_FF_SHARE if target.family == "gowin" else share
+    facts = target.facts
     lut = compact_resources.logic_cells(needs.lut, needs.ff) if engine.compact else needs.lut
     return (
         ("block RAMs", needs.bram, target.bram),
         ("DSP multipliers", needs.dsp, target.dsp),
         ("single-ported RAMs", needs.spram, target.spram),
-        ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * share)),
-        ("flip-flops", needs.ff, int(target.ff * ff_share)),
+        ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * facts.lut_share)),
+        ("flip-flops", needs.ff, int(target.ff * facts.ff_share)),
     )
 
 

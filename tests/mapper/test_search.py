@@ -10,13 +10,14 @@ from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.machine import timing
 from weft.machine.engine import Style
+from weft.machine.family import FAMILIES
 from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.candidates import DSP_SHARE, candidates
 from weft.mapper.compact_resources import logic_cells
 from weft.mapper.resources import predict, predict_for
-from weft.mapper.search import GOWIN_FF_SHARE, LUT_SHARE, SLACK, plan, shortfall
+from weft.mapper.search import SLACK, plan, shortfall
 from weft.nn.errors import ConfigError, FitError, ModelError
 from weft.nn.graph import Conv, Graph, Window
 from weft.nn.reference import run
@@ -63,8 +64,8 @@ def test_pins_are_kept(
 def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int) -> None:
     target = ULX3S_85F.replace(lut=lut, ff=lut, dsp=dsp, bram=bram)
     needs = predict(plan(graph, target).engine)
-    assert needs.lut <= lut * LUT_SHARE["ecp5"]
-    assert needs.ff <= lut * LUT_SHARE["ecp5"]
+    assert needs.lut <= lut * FAMILIES["ecp5"].lut_share
+    assert needs.ff <= lut * FAMILIES["ecp5"].lut_share
     assert needs.dsp <= dsp
     assert needs.bram <= bram
 
@@ -182,7 +183,7 @@ def test_gowin_has_two_small_multipliers_in_one() -> None:
 def test_gowin_leaves_more_flip_flops_free(graph: Graph) -> None:
     target = ULX3S_85F.replace(family="gowin", ff=9000)
     chosen = plan(graph, target)
-    assert predict_for(target, chosen.engine).ff <= 9000 * GOWIN_FF_SHARE
+    assert predict_for(target, chosen.engine).ff <= 9000 * FAMILIES["gowin"].ff_share
 
 
 UP5K = Target(
@@ -196,7 +197,7 @@ def test_ice40_gets_a_compact_engine(graph: Graph, lut: int, dsp: int, spram: in
     chosen = plan(graph, target)
     engine, needs = chosen.engine, predict_for(target, chosen.engine)
     assert engine.compact
-    assert logic_cells(needs.lut, needs.ff) <= lut * LUT_SHARE["ice40"]
+    assert logic_cells(needs.lut, needs.ff) <= lut * FAMILIES["ice40"].lut_share
     assert (needs.dsp <= dsp, needs.bram <= 30, needs.spram <= spram) == (True, True, True)
     given = {"x": codes((3, 10, 10))}
     np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
