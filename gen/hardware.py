@@ -87,7 +87,7 @@ class Top(wiring.Component):
 
 
 def verilog_text(plan: Plan, *, baked: bool = True) -> str:
-    """Portable Verilog of the whole core; leaf cells ``weft_ram`` and ``weft_mul`` apart.
+    """Portable Verilog of the whole core; the leaf cells in ``hw/cells`` apart.
 
     baked: memories start with the plan's images (else the host writes them first).
     """
