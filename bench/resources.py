@@ -18,10 +18,10 @@ from weft.boards.synth_report import read_stat
 from weft.boards.toolchain import RunError, find_tool, run
 from weft.gen.build_dir import CELLS
 from weft.gen.hardware import verilog_text
+from weft.machine.engine import Engine, Style, Styles
+from weft.machine.target import Target
 from weft.mapper.build import build
-from weft.mapper.plan import Engine, Style, Styles
 from weft.mapper.resources import predict_for
-from weft.mapper.target import Target
 from weft.nn.importer import import_model
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from weft.boards.yaml_file import read_yaml
+from weft.machine.family import FAMILIES
 from weft.nn.errors import ConfigError
 from weft.nn.value import TAG, Value
 
-FAMILIES = ("ecp5", "ice40", "gowin")
 MAX_TEXT = 1000
 MAX_BUDGET = 100_000_000  # of anything: ten times the largest FPGA's
 MIN_HZ, MAX_HZ = 1_000, 10_000_000_000

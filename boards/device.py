@@ -15,10 +15,8 @@ from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
 from weft.gen.build_dir import Build, read_build
-from weft.gen.images import image_writes
 from weft.gen.locks import using
 from weft.hw.core import WORD_BITS
-from weft.hw.host import Image
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.protocol import (
     HASH_BYTES,
@@ -29,8 +27,10 @@ from weft.hw.link.protocol import (
     Command,
 )
 from weft.hw.progress import State
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.machine import timing
+from weft.machine.encode import image_writes
+from weft.machine.images import Image
+from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn import limits
 from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs
@@ -193,7 +193,7 @@ class Device:
 
     def _wait(self) -> int:
         """Wait for the end of an inference; the cycles that it took."""
-        predicted = cost.cycles(self.build.plan)
+        predicted = timing.cycles(self.build.plan)
         deadline = time.monotonic() + self._timeout + 10 * predicted / self.clock_hz
         name = Command.STATUS.name
         while True:

@@ -2,7 +2,7 @@
 
 from weft.boards.board import Board
 from weft.boards.families.lookup import design_hz
-from weft.mapper.target import Target
+from weft.machine.target import Target
 
 
 def target_of(board: Board) -> Target:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.gen.hardware import engine_params
-from weft.mapper import fold as folding
-from weft.mapper import plan_check
-from weft.mapper.plan import Plan, Port
+from weft.machine import plan_check
+from weft.machine.layout import fold_codes
+from weft.machine.plan import Plan, Port
 from weft.nn import checker
 from weft.nn.graph import AveragePool, Conv, Graph, HostEdge, MaxPool, Tensor
 from weft.nn.host import decode, encode
@@ -46,7 +45,6 @@ def check_graph(graph: Graph) -> None:
 
 def check_pair(graph: Graph, plan: Plan) -> None:
     """Raise ValueError where a sound graph and a plan break a rule together, or the plan alone."""
-    engine_params(plan.engine)
     plan_check.check(plan)
     _need(plan.network == graph.name, f"it is of network {plan.network!r}, not {graph.name!r}")
     given = {edge.tensor: edge for edge in graph.inputs}
@@ -143,7 +141,7 @@ def _check_stored(port: Port, graph: Graph) -> None:
     shape = graph.tensor(port.edge.tensor).shape
     if port.fold is not None:
         _check_fold_size(port, shape)
-        shape = folding.apply(port.fold, np.zeros((1, *shape), np.int8)).shape[1:]
+        shape = fold_codes(port.fold, np.zeros((1, *shape), np.int8)).shape[1:]
     _need(shape == port.shape, f"its input {port.edge.name!r} is stored as {port.shape}")
 
 

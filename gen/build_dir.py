@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import weft
-from weft.gen import fusesoc, hardware, images, soc
+from weft.gen import fusesoc, hardware, soc
 from weft.gen.build_check import check_graph, check_manifest, check_pair
 from weft.gen.c_header import header
 from weft.gen.drafts import NEW, draft_folder
@@ -19,7 +19,8 @@ from weft.gen.locks import using
 from weft.gen.output import put_folder
 from weft.gen.rebuild import MANIFEST, take_over
 from weft.gen.report import prediction
-from weft.mapper.plan import Plan
+from weft.machine import encode as images
+from weft.machine.plan import Plan
 from weft.nn.errors import ConfigError
 from weft.nn.files import read_object
 from weft.nn.graph import Graph

@@ -8,7 +8,7 @@ import weft
 from weft.hw.bus.params import BusParams
 from weft.hw.bus.registers import REGISTERS
 from weft.hw.progress import State
-from weft.mapper.plan import Fold, Plan, Region
+from weft.machine.plan import Fold, Plan, Region
 from weft.nn.graph import Graph, HostEdge, HostStep
 
 HELPERS = Path(__file__).parent / "weft_helpers.h"

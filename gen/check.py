@@ -12,13 +12,14 @@ from weft.gen.calibrate import calibrated
 from weft.gen.output import scratch_folder
 from weft.gen.report import step_cycles
 from weft.gen.saturation import saturation_notes
-from weft.mapper.cost import cycles as cycles_of
-from weft.mapper.cost import program_cycles
+from weft.machine.engine import Engine, Memories
+from weft.machine.plan import Step
+from weft.machine.target import Target
+from weft.machine.timing import cycles as cycles_of
+from weft.machine.timing import program_cycles
 from weft.mapper.external import external_memory_of
-from weft.mapper.plan import Engine, Memories, Step
 from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets, plan, search
-from weft.mapper.target import Target
 from weft.nn.errors import FitError, ModelError, WeftError
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Conv, Graph

@@ -10,47 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from weft.gen.verilog import verilog_of
 from weft.hw.compact_engine import CompactEngine
-from weft.hw.engine import Engine as OverlappedEngine
-from weft.hw.params import CHUNK_BITS, DATA, IMAGE_ADDRESS_BITS, EngineParams, Multiplier
-from weft.mapper.plan import Engine, Plan
+from weft.hw.domain import DATA
+from weft.hw.engine import OverlappedEngine
+from weft.machine.encode import registers
+from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS
+from weft.machine.plan import Plan
 
 TOP = "weft_top"
 IMAGE_DIR = "images"
-
-
-def engine_params(engine: Engine) -> EngineParams:
-    """The hardware parameters of a plan's engine."""
-    memories, styles = engine.memories, engine.styles
-    return EngineParams(
-        lanes=engine.lanes,
-        columns=engine.columns,
-        array_requant=engine.array_requant,
-        vector_requant=engine.vector_requant,
-        vector_taps=engine.vector_taps,
-        accumulator_bits=engine.accumulator_bits,
-        weight_bits=engine.weight_bits,
-        count_bits=engine.count_bits,
-        requant_interval=engine.requant_interval,
-        compact=engine.compact,
-        single_port=engine.single_port,
-        products=engine.products,
-        store_words=memories.store,
-        act_words=memories.act,
-        weight_words=memories.weight,
-        vector_words=memories.vector,
-        param_words=memories.param,
-        program_words=memories.program,
-        array_multiplier=Multiplier(styles.array.value),
-        vector_multiplier=Multiplier(styles.vector.value),
-        requant_multiplier=Multiplier(styles.requant.value),
-    )
-
-
-def registers(plan: Plan) -> tuple[int, int, int, int]:
-    """Initial values of the host registers: place and size of inputs and outputs, in words."""
-    bank = engine_params(plan.engine).act_address_bits
-    bases = [region.bank << bank | region.base for region in (plan.inputs, plan.outputs)]
-    return (bases[0], plan.inputs.words, bases[1], plan.outputs.words)
 
 
 class Top(wiring.Component):
@@ -120,12 +87,12 @@ class Top(wiring.Component):
 
 
 def verilog_text(plan: Plan, *, baked: bool = True) -> str:
-    """Portable Verilog of the whole core; leaf cells ``weft_ram`` and ``weft_mul`` apart.
+    """Portable Verilog of the whole core; the leaf cells in ``hw/cells`` apart.
 
     baked: memories start with the plan's images (else the host writes them first).
     """
     kind = CompactEngine if plan.engine.compact else OverlappedEngine
-    component = kind(engine_params(plan.engine), registers(plan), IMAGE_DIR if baked else "")
+    component = kind(plan.engine, registers(plan), IMAGE_DIR if baked else "")
     with _no_collection():
         return verilog_of(Top(component), TOP)
 

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.plan import Plan, Step
 from weft.mapper.allocate import Lifetime, peak_live
-from weft.mapper.plan import Engine, Plan, Step
 from weft.mapper.resources import predict_for
 
 
 def prediction(plan: Plan) -> dict[str, Any]:
     """The ``prediction`` part of report.json: everything known before simulation and synthesis."""
     engine = plan.engine
-    cycles = cost.cycles(plan)
+    cycles = timing.cycles(plan)
     needs = predict_for(plan.target, engine)
     lifetimes = [
         Lifetime(
@@ -44,7 +45,7 @@ def prediction(plan: Plan) -> dict[str, Any]:
 
 def step_cycles(engine: Engine, steps: Sequence[Step]) -> list[int]:
     """How much longer the program takes because of each step, loads included; all of it in sum."""
-    ends = [timing.end for timing in cost.timings(engine, tuple(steps))]
+    ends = [timing.end for timing in timing.timings(engine, tuple(steps))]
     latest = [0, *accumulate(ends, max)]
     return [after - before for before, after in pairwise(latest)]
 
@@ -56,20 +57,20 @@ def _steps(plan: Plan) -> list[dict[str, Any]]:
     its unit is given a tap.
     """
     rows = []
-    timings = cost.timings(plan.engine, plan.steps)
+    timings = timing.timings(plan.engine, plan.steps)
     cycles = step_cycles(plan.engine, plan.steps)
-    for step, timing, own in zip(plan.steps, timings, cycles, strict=True):
+    for step, times, own in zip(plan.steps, timings, cycles, strict=True):
         rows.append(
             {
                 "name": step.name,
                 "operator": step.operator,
                 "unit": step.unit.value,
-                "begin": timing.begin,
-                "end": timing.end,
+                "begin": times.begin,
+                "end": times.end,
                 "cycles": own,
-                "loads": cost.load_cycles(plan.engine, step),
-                "floor": cost.floor_cycles(step),
-                "utilisation": round(cost.floor_cycles(step) / (timing.end - timing.begin), 4),
+                "loads": timing.load_cycles(plan.engine, step),
+                "floor": timing.floor_cycles(step),
+                "utilisation": round(timing.floor_cycles(step) / (times.end - times.begin), 4),
                 "bound": step.bound,
             }
         )

@@ -12,8 +12,8 @@ from weft.hw.bus.params import BusParams
 from weft.hw.bus.register_bank import RegisterBank
 from weft.hw.bus.registers import ADDRESS_BITS, HASH_BYTES
 from weft.hw.bus.wishbone import Wishbone
-from weft.mapper import cost
-from weft.mapper.plan import Plan
+from weft.machine import timing
+from weft.machine.plan import Plan
 
 TOP = "weft_soc"
 
@@ -25,7 +25,7 @@ def bus_params(plan: Plan, manifest: dict[str, Any]) -> BusParams:
         n_in=plan.inputs.words,
         n_out=plan.outputs.words,
         image_limits=tuple(manifest["image_limits"]),
-        predicted_cycles=cost.cycles(plan),
+        predicted_cycles=timing.cycles(plan),
         plan_hash=bytes.fromhex(manifest["plan_hash"])[:HASH_BYTES],
     )
 

@@ -9,9 +9,10 @@ from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
 from weft.hw.own import own
 from weft.hw.packed import PackedMultiplier
-from weft.hw.params import EngineParams, Unit
-from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.images import weight_word
+from weft.machine.timing import unit_latency, weight_registers
 
 LOAD_ROWS = 4
 """Rows whose weight banks share registers for writes."""
@@ -30,19 +31,19 @@ class SystolicArray(wiring.Component):
     issue. load_*: writes chunks of one row's weight bank, ``1 + row // LOAD_ROWS`` cycles later.
     """
 
-    def __init__(self, params: EngineParams, image_dir: str = ""):
+    def __init__(self, params: Engine, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
-        p = params
+        p, weight = params, weight_word(params)
         super().__init__(
             {
                 "lanes": In(data.ArrayLayout(signed(8), p.lanes)),
                 "address": In(p.weight_address_bits),
                 "first": In(1),
                 "sums": Out(data.ArrayLayout(signed(p.accumulator_bits), p.columns)),
-                "load_en": In(p.weight_chunks),
+                "load_en": In(weight.chunks),
                 "load_row": In(range(max(2, p.lanes))),
                 "load_address": In(p.weight_address_bits),
-                "load_data": In(p.weight_fields[0] * p.weight_fields[1]),
+                "load_data": In(weight.width),
             }
         )
 
@@ -79,7 +80,7 @@ class SystolicArray(wiring.Component):
             m.d.sync += next_address.eq(address)
             address = next_address
 
-        first = delay(m, self.first, p.unit_latency(Unit.ARRAY) - 2, "first")
+        first = delay(m, self.first, unit_latency(p, Unit.ARRAY) - 2, "first")
         for n in range(p.columns):
             begins = own(m, first, f"first_{n}")
             m.d.sync += self.sums[n].eq(partial[n] + Mux(begins, 0, self.sums[n]))
@@ -87,12 +88,11 @@ class SystolicArray(wiring.Component):
 
     def _bank(self, m: Module, k: int, address: Signal, soon: Value, load: Value) -> data.View:
         """A row's weights. load: what is written now, soon: in the next cycle."""
-        p = self.params
-        fields, bits = p.weight_fields
+        p, weight = self.params, weight_word(self.params)
         ram = Ram(
-            width=fields * bits,
-            depth=p.weight_words,
-            grain=fields * bits // p.weight_chunks,
+            width=weight.width,
+            depth=p.memories.weight,
+            grain=weight.chunk_bits,
             init_file=f"{self.image_dir}/weights_{k}.hex" if self.image_dir else "",
         )
         m.submodules[f"bank_{k}"] = ram
@@ -105,23 +105,23 @@ class SystolicArray(wiring.Component):
             ram.w_addr.eq(word),
             ram.r_addr.eq(address),
         ]
-        weights = delay(m, ram.r_data, p.weight_registers, f"weights_{k}")
-        return data.View(data.ArrayLayout(signed(bits), fields), weights)
+        weights = delay(m, ram.r_data, weight_registers(p), f"weights_{k}")
+        return data.View(data.ArrayLayout(signed(weight.bits), weight.fields), weights)
 
     def _products(self, m: Module, k: int, act: Signal, weights: data.View) -> list[Signal]:
         """A row's N products."""
         p = self.params
-        if p.array_multiplier is Style.DUAL:
+        if p.styles.array is Style.DUAL:
             return dual_products(m, [(weight, act) for weight in weights], f"mul_{k}")
         products = []
-        for field in range(p.weight_fields[0]):
+        for field in range(weight_word(p).fields):
             if p.packed:
                 pair = PackedMultiplier()
                 m.submodules[f"mul_{k}_{field}"] = pair
                 m.d.comb += [pair.pair.eq(weights[field]), pair.act.eq(act)]
                 products += [pair.low, pair.high]
             else:
-                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.array_multiplier)
+                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.styles.array)
                 m.submodules[f"mul_{k}_{field}"] = multiplier
                 m.d.comb += [multiplier.a.eq(weights[field]), multiplier.b.eq(act)]
                 products.append(multiplier.p)

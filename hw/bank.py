@@ -4,9 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import DATA, EngineParams
+from weft.hw.domain import DATA
 from weft.hw.ram import Ram
 from weft.hw.spram import Spram
+from weft.machine.engine import Engine
 
 
 class Bank(wiring.Component):
@@ -19,9 +20,9 @@ class Bank(wiring.Component):
     Parameters: ``index`` of the bank. Members: those of ``Ram``.
     """
 
-    def __init__(self, params: EngineParams, index: int):
+    def __init__(self, params: Engine, index: int):
         memory = Spram if params.single_port else Ram
-        self.memory = memory(width=8 * params.lanes, depth=params.act_words[index], grain=8)
+        self.memory = memory(width=8 * params.lanes, depth=params.memories.act[index], grain=8)
         super().__init__(
             {
                 "w_en": In(params.lanes),

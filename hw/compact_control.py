@@ -5,8 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.fetch import StepFetch
-from weft.hw.params import CHUNK_BITS, EngineParams, bits_for
 from weft.hw.step import back_layout, front_layout
+from weft.machine.engine import Engine, bits_for
+from weft.machine.images import CHUNK_BITS
 
 
 class CompactControl(wiring.Component):
@@ -20,7 +21,7 @@ class CompactControl(wiring.Component):
     load_*: writes program chunks.
     """
 
-    def __init__(self, params: EngineParams, image_dir: str = ""):
+    def __init__(self, params: Engine, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
         self.front_layout, self.back_layout = front_layout(params), back_layout(params)
         super().__init__(
@@ -28,7 +29,7 @@ class CompactControl(wiring.Component):
                 "go": In(1),
                 "busy": Out(1),
                 "load_en": In(1),
-                "load_address": In(bits_for(params.program_words)),
+                "load_address": In(bits_for(params.memories.program)),
                 "load_data": In(CHUNK_BITS),
                 "start": Out(1),
                 "load_start": Out(1),
@@ -74,7 +75,7 @@ class CompactControl(wiring.Component):
                 with m.If(fetch.done):
                     m.next = "BEGIN"
             with m.State("BEGIN"):
-                loads = self.back.load if self.params.store_words else 0
+                loads = self.back.load if self.params.streamed else 0
                 m.d.comb += [self.load_start.eq(loads), self.start.eq(~self.load_start)]
                 m.next = "RUN"
             with m.State("RUN"):

@@ -9,13 +9,15 @@ from weft.hw.array import SystolicArray
 from weft.hw.compact_control import CompactControl
 from weft.hw.delay import delay
 from weft.hw.engine_base import EngineBase
-from weft.hw.host import IMAGE_WRITE, Image
+from weft.hw.host import IMAGE_WRITE
 from weft.hw.image_port import route_images
 from weft.hw.loader import Loader
 from weft.hw.output import OutputPath
-from weft.hw.params import Unit
 from weft.hw.sequencer import Sequencer
 from weft.hw.vector import VectorUnit
+from weft.machine.engine import Unit
+from weft.machine.images import Image
+from weft.machine.timing import weight_issue
 
 
 class CompactEngine(EngineBase):
@@ -25,10 +27,10 @@ class CompactEngine(EngineBase):
     that the step names.
 
     With a store, steps of the loader copy the images that the steps after them need into the
-    memories (``params.store_words``). With single-ported activation memories, a step reads one bank
+    memories (``params.streamed``). With single-ported activation memories, a step reads one bank
     and writes the other; the program sees to it.
 
-    Parameters and members: those of ``Engine``.
+    Parameters and members: those of ``OverlappedEngine``.
     """
 
     def elaborate(self, platform: object) -> Module:
@@ -53,7 +55,7 @@ class CompactEngine(EngineBase):
             m, p, valid, image, host, control, array, vector, {Image.ARRAY_PARAM: output}
         )
         m.d.comb += control.done.eq(output.done)
-        if p.store_words:
+        if p.streamed:
             self._loader(m, control, output, valid, image, chosen[Image.STORE])
         return m
 
@@ -71,7 +73,7 @@ class CompactEngine(EngineBase):
         p = self.params
         back, flags = control.back, sequencer.flags
         lanes = self.read_lanes(m, "step", banks, sequencer, control.front)
-        weight_address = delay(m, sequencer.weight_address, p.weight_issue, "weight_address")
+        weight_address = delay(m, sequencer.weight_address, weight_issue(p), "weight_address")
         for unit in (array, vector):
             m.d.comb += [
                 unit.lanes.eq(lanes),
@@ -87,7 +89,7 @@ class CompactEngine(EngineBase):
         ]
         if p.products:
             m.d.comb += self.products_of(vector, back)
-        on_vector = back.unit == Unit.VECTOR.value
+        on_vector = back.unit == Unit.VECTOR.index
         for i in range(len(output.sums)):
             sums = [unit.sums[i] for unit in (array, vector) if i < len(unit.sums)]
             m.d.comb += output.sums[i].eq(Mux(on_vector, sums[-1], sums[0]))

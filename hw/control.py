@@ -6,8 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
 from weft.hw.fetch import StepFetch
-from weft.hw.params import CHUNK_BITS, EngineParams, Unit, bits_for
-from weft.hw.step import GAP_BITS, back_layout, front_layout
+from weft.hw.step import back_layout, front_layout
+from weft.machine.engine import Engine, Unit, bits_for
+from weft.machine.fields import GAP_BITS
+from weft.machine.images import CHUNK_BITS
 
 
 class Control(wiring.Component):
@@ -26,7 +28,7 @@ class Control(wiring.Component):
     idle: no step, or its last result is being written. load_*: writes program chunks.
     """
 
-    def __init__(self, params: EngineParams, image_dir: str = ""):
+    def __init__(self, params: Engine, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
         self.front_layout, self.back_layout = front_layout(params), back_layout(params)
         ports: dict[str, object] = {
@@ -34,7 +36,7 @@ class Control(wiring.Component):
             "busy": Out(1),
             "array_issued": In(1),
             "load_en": In(1),
-            "load_address": In(bits_for(params.program_words)),
+            "load_address": In(bits_for(params.memories.program)),
             "load_data": In(CHUNK_BITS),
         }
         for name in _names():
@@ -99,7 +101,7 @@ class Control(wiring.Component):
         own = Signal()
         m.d.comb += [
             both.eq(Cat(idle.values()).all()),
-            own.eq(Mux(back.unit == Unit.VECTOR.value, idle["vector"], idle["array"])),
+            own.eq(Mux(back.unit == Unit.VECTOR.index, idle["vector"], idle["array"])),
         ]
 
         with m.FSM() as machine:
@@ -140,7 +142,7 @@ class Control(wiring.Component):
         done, row_done = getattr(self, f"{name}_done"), getattr(self, f"{name}_row_done")
         idle = getattr(self, f"{name}_idle")
         running = getattr(self, f"{name}_running")
-        begins = begin & (back.unit == Unit[name.upper()].value)
+        begins = begin & (back.unit == Unit[name.upper()].index)
         taken = Signal(name=f"{name}_taken")  # a step has begun and not ended
         loads = delay(m, begins, 1, f"{name}_loads")
         loads_back = delay(m, begins & idle, 1, f"{name}_loads_back")
@@ -181,7 +183,7 @@ class Control(wiring.Component):
 
         next_back = Signal(self.back_layout, reset_less=True)
         drained = self.array_done & draining
-        chains = begin & (back.unit == Unit.ARRAY.value) & ~self.array_idle
+        chains = begin & (back.unit == Unit.ARRAY.index) & ~self.array_idle
         with m.If(drained):
             m.d.sync += draining.eq(0)
         with m.Elif(chains):

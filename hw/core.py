@@ -3,15 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Shape
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.host import IMAGE_WRITE, Image
-from weft.hw.params import IMAGE_ADDRESS_BITS
-
-SELECT_BITS = Shape.cast(Image).width
-WORD_BITS = IMAGE_ADDRESS_BITS - SELECT_BITS
+from weft.hw.host import IMAGE_WRITE
+from weft.machine.images import SELECT_BITS, WORD_BITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
-from weft.hw.params import EngineParams, Unit
 from weft.hw.sequencer import FLAGS
 from weft.hw.step import back_layout
-
-LOAD_DELAY = 4
-"""Cycles from a tile's strobe to the cycle in which its sums are taken."""
+from weft.machine.engine import Engine, Unit
+from weft.machine.timing import LOAD_DELAY
 
 GROUP = data.StructLayout(
     {
@@ -43,14 +41,14 @@ class Drain(wiring.Component):
     ``group_sums``, the only one in which ``valid`` is high.
     """
 
-    def __init__(self, params: EngineParams, unit: Unit):
+    def __init__(self, params: Engine, unit: Unit):
         self.params, self.unit = params, unit
         acc = signed(params.accumulator_bits)
         super().__init__(
             {
                 "tile": In(FLAGS),
                 "step": In(back_layout(params)),
-                "sums": In(data.ArrayLayout(acc, params.tile_lanes(unit))),
+                "sums": In(data.ArrayLayout(acc, params.drain_lanes(unit))),
                 "param_address": Out(params.param_address_bits),
                 "group_sums": Out(data.ArrayLayout(acc, params.requant(unit))),
                 "group": Out(GROUP),
@@ -134,7 +132,7 @@ class Drain(wiring.Component):
         if p.requant_interval > 1:
             ends = delay(m, ends, LOAD_DELAY, "ends")
         held = Signal(self.sums.shape(), reset_less=True)
-        lanes, step = p.tile_lanes(self.unit), p.requant(self.unit)
+        lanes, step = p.drain_lanes(self.unit), p.requant(self.unit)
         for i in range(lanes):
             with m.If(load[-1]):
                 m.d.sync += held[i].eq(self.sums[i])

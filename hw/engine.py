@@ -6,15 +6,18 @@ from amaranth.hdl import Module, Mux, Signal
 
 from weft.hw.control import Control
 from weft.hw.delay import delay
+from weft.hw.domain import DATA
 from weft.hw.engine_base import EngineBase
-from weft.hw.host import IMAGE_WRITE, Image
+from weft.hw.host import IMAGE_WRITE
 from weft.hw.image_port import route_images
 from weft.hw.output import OutputPath
-from weft.hw.params import DATA, Unit
 from weft.hw.sequencer import Sequencer
+from weft.machine.engine import Unit
+from weft.machine.images import Image
+from weft.machine.timing import weight_issue
 
 
-class Engine(EngineBase):
+class OverlappedEngine(EngineBase):
     """Runs a program of steps over two banks of activation memory.
 
     The array and the vector unit may work at the same time; the program sees to it that they then
@@ -60,7 +63,7 @@ class Engine(EngineBase):
     def _sequencer(self, m: Module, unit: Unit, control: Any, datapath: Any, banks: list) -> Any:
         """A unit's address generator, and the activations and weight address that it feeds."""
         p, name = self.params, unit.name.lower()
-        other = Unit(1 - unit.value).name.lower()
+        other = unit.other.name.lower()
         sequencer = Sequencer(p, unit)
         m.submodules[f"{name}_sequencer"] = sequencer
         front = getattr(control, f"{name}_front")
@@ -71,7 +74,7 @@ class Engine(EngineBase):
             sequencer.other_done.eq(getattr(control, f"{other}_idle")),
             datapath.lanes.eq(self.read_lanes(m, name, banks, sequencer, front)),
             datapath.address.eq(
-                delay(m, sequencer.weight_address, p.weight_issue, f"{name}_weight_address")
+                delay(m, sequencer.weight_address, weight_issue(p), f"{name}_weight_address")
             ),
             datapath.first.eq(sequencer.flags.first),
         ]

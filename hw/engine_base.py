@@ -9,10 +9,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from weft.hw.array import SystolicArray
 from weft.hw.bank import Bank
 from weft.hw.delay import delay
+from weft.hw.domain import DATA
 from weft.hw.host import IMAGE_WRITE, Host
 from weft.hw.own import own
-from weft.hw.params import BANK_LATENCY, DATA, ROW_LATENCY, EngineParams
 from weft.hw.vector import VectorUnit
+from weft.machine.engine import Engine
+from weft.machine.images import check_addresses
+from weft.machine.timing import BANK_LATENCY, ROW_LATENCY
 
 
 class EngineBase(wiring.Component):
@@ -20,10 +23,11 @@ class EngineBase(wiring.Component):
 
     def __init__(
         self,
-        params: EngineParams,
+        params: Engine,
         registers: tuple[int, int, int, int] = (0, 1, 0, 1),
         image_dir: str = "",
     ):
+        check_addresses(params)
         self.params, self.registers, self.image_dir = params, registers, image_dir
         word = 8 * params.lanes
         super().__init__(

@@ -4,9 +4,12 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import CHUNK_BITS, READ_LATENCY, EngineParams, bits_for
 from weft.hw.ram import Ram
-from weft.hw.step import back_layout, chunks, front_layout
+from weft.hw.step import back_layout, front_layout
+from weft.machine.engine import Engine, bits_for
+from weft.machine.fields import FRONT, part_chunks, step_chunks
+from weft.machine.images import CHUNK_BITS
+from weft.machine.timing import READ_LATENCY
 
 
 class StepFetch(wiring.Component):
@@ -20,7 +23,7 @@ class StepFetch(wiring.Component):
     chunks.
     """
 
-    def __init__(self, params: EngineParams, image_dir: str = ""):
+    def __init__(self, params: Engine, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
         self.front_layout, self.back_layout = front_layout(params), back_layout(params)
         super().__init__(
@@ -31,7 +34,7 @@ class StepFetch(wiring.Component):
                 "front": Out(self.front_layout),
                 "back": Out(self.back_layout),
                 "load_en": In(1),
-                "load_address": In(bits_for(params.program_words)),
+                "load_address": In(bits_for(params.memories.program)),
                 "load_data": In(CHUNK_BITS),
             }
         )
@@ -48,20 +51,20 @@ class StepFetch(wiring.Component):
     @property
     def step_chunks(self) -> int:
         """Program chunks of one step."""
-        return chunks(self.front_layout) + chunks(self.back_layout)
+        return step_chunks(self.params)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.program = program = Ram(
             width=CHUNK_BITS,
-            depth=self.params.program_words,
+            depth=self.params.memories.program,
             init_file=f"{self.image_dir}/program.hex" if self.image_dir else "",
         )
         pointer = Signal(program.address_bits)
         count = Signal(range(self.step_chunks + READ_LATENCY))
         # Chunks enter at the top, so the first one ends up at the bottom.
         word = Signal(self.step_chunks * CHUNK_BITS, reset_less=True)
-        split = chunks(self.front_layout) * CHUNK_BITS
+        split = part_chunks(FRONT, self.params) * CHUNK_BITS
         m.d.comb += [
             program.r_addr.eq(pointer),
             program.w_en.eq(self.load_en),

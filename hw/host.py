@@ -4,19 +4,9 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from weft.hw.params import BANK_LATENCY, CHUNK_BITS, IMAGE_ADDRESS_BITS, EngineParams
-
-
-class Image(enum.Enum, shape=3):
-    """The memory that an image write goes to: the top bits of its address."""
-
-    REGISTER = 0
-    PROGRAM = 1
-    ARRAY_PARAM = 2
-    VECTOR_PARAM = 3
-    VECTOR = 4
-    WEIGHT = 5
-    STORE = 6
+from weft.machine.engine import Engine
+from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS
+from weft.machine.timing import BANK_LATENCY
 
 
 class Register(enum.Enum, shape=2):
@@ -48,7 +38,7 @@ class Host(wiring.Component):
     cycles: cycles that ``busy`` was high in the current or last run, but for the latest one.
     """
 
-    def __init__(self, params: EngineParams, registers: tuple[int, int, int, int] = (0, 1, 0, 1)):
+    def __init__(self, params: Engine, registers: tuple[int, int, int, int] = (0, 1, 0, 1)):
         self.params, self.registers = params, registers
         address = params.act_address_bits + 1  # the bank on top
         word = unsigned(8 * params.lanes)

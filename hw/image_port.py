@@ -5,14 +5,14 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Signal
 
 from weft.hw.delay import delay
-from weft.hw.host import Image
 from weft.hw.output import OutputPath
-from weft.hw.params import EngineParams
+from weft.machine.engine import Engine
+from weft.machine.images import SELECT_BITS, Image, index_bits, vector_word, weight_word
 
 
 def route_images(
     m: Module,
-    p: EngineParams,
+    p: Engine,
     valid: Any,
     image: Any,
     host: Any,
@@ -28,14 +28,15 @@ def route_images(
     all over the chip: their writes come from registers (the array has its own).
     """
     address, chunk = image.address, image.data
-    select = address[-3:]
+    select = address[-SELECT_BITS:]
     chosen = {item: Signal(name=f"to_{item.name.lower()}") for item in Image}
     for item, signal in chosen.items():
         m.d.comb += signal.eq(valid & (select == item.value))
 
-    vector_word, vector_chunk = _split(address, p.vector_chunks)
-    row_word, weight_chunk = _split(address, p.weight_chunks)
-    weight_word, row = row_word[p.row_bits :], row_word[: p.row_bits]
+    tile, taps = weight_word(p), vector_word(p)
+    vector_address, vector_chunk = _split(address, taps.chunks)
+    row_address, weight_chunk = _split(address, tile.chunks)
+    weight_address, row = row_address[tile.row_bits :], row_address[: tile.row_bits]
     m.d.comb += [
         host.register_en.eq(chosen[Image.REGISTER]),
         host.register_index.eq(address[:2]),
@@ -43,17 +44,17 @@ def route_images(
         control.load_en.eq(chosen[Image.PROGRAM]),
         control.load_address.eq(address),
         control.load_data.eq(chunk),
-        array.load_en.eq(_one_hot(weight_chunk, chosen[Image.WEIGHT], p.weight_chunks)),
+        array.load_en.eq(_one_hot(weight_chunk, chosen[Image.WEIGHT], tile.chunks)),
         array.load_row.eq(row),
-        array.load_address.eq(weight_word),
-        array.load_data.eq(_spread(chunk, p.weight_chunks, len(array.load_data))),
+        array.load_address.eq(weight_address),
+        array.load_data.eq(_spread(chunk, tile.chunks, len(array.load_data))),
     ]
     late_chunk = delay(m, chunk, 1, "late_chunk")
     m.d.sync += [
-        vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], p.vector_chunks)),
-        vector.load_address.eq(vector_word),
+        vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], taps.chunks)),
+        vector.load_address.eq(vector_address),
     ]
-    m.d.comb += vector.load_data.eq(_spread(late_chunk, p.vector_chunks, len(vector.load_data)))
+    m.d.comb += vector.load_data.eq(_spread(late_chunk, taps.chunks, len(vector.load_data)))
     for item, output in params.items():
         word, part = _split(address, output.param_chunks)
         m.d.sync += [
@@ -66,7 +67,7 @@ def route_images(
 
 def _split(address: Any, n_chunks: int) -> tuple[Any, Any]:
     """Word and chunk index of an image address."""
-    bits = (n_chunks - 1).bit_length()
+    bits = index_bits(n_chunks)
     return address[bits:], address[:bits]
 
 

@@ -5,12 +5,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.host import IMAGE_WRITE
-from weft.hw.params import CHUNK_BITS, READ_LATENCY, EngineParams
 from weft.hw.spram import Spram
 from weft.hw.step import load_layout
-
-STORE_BITS = 32
-"""Width of a word of the store: two single-ported RAMs of the iCE40 UP5K side by side."""
+from weft.machine.engine import Engine
+from weft.machine.images import CHUNK_BITS, STORE_BITS
+from weft.machine.timing import READ_LATENCY
 
 
 class Loader(wiring.Component):
@@ -23,7 +22,7 @@ class Loader(wiring.Component):
     step is wide). load_*: writes words of the store, while no step runs.
     """
 
-    def __init__(self, params: EngineParams):
+    def __init__(self, params: Engine):
         self.params = params
         super().__init__(
             {
@@ -50,7 +49,7 @@ class Loader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.store = store = Spram(
-            width=STORE_BITS, depth=self.params.store_words, grain=STORE_BITS
+            width=STORE_BITS, depth=self.params.memories.store, grain=STORE_BITS
         )
         source = Signal(self.params.store_address_bits)
         left = Signal.like(self.step.count)  # chunks still to be written

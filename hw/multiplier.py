@@ -16,8 +16,8 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
 from weft.hw.pair_add import PairAdd
-from weft.hw.params import Multiplier as Style
-from weft.hw.params import multiplier_latency
+from weft.machine.engine import Style
+from weft.machine.timing import multiplier_latency
 
 
 class Multiplier(wiring.Component):

@@ -5,15 +5,18 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
-from weft.hw.drain import LOAD_DELAY, Drain
+from weft.hw.domain import DATA
+from weft.hw.drain import Drain
 from weft.hw.own import own
-from weft.hw.params import CHUNK_BITS, DATA, EngineParams, Unit
 from weft.hw.ram import Ram
 from weft.hw.requantise import RequantiseLane
 from weft.hw.sequencer import FLAGS
 from weft.hw.serial_requantise import SerialRequantiseLane
-from weft.hw.step import back_layout, chunks, param_layout
+from weft.hw.step import back_layout
 from weft.hw.writer import WRITER_LATENCY, Writer
+from weft.machine.engine import Engine, Unit
+from weft.machine.images import CHUNK_BITS, PARAM_CHUNKS, param_word
+from weft.machine.timing import LOAD_DELAY, requant_latency, unit_latency
 
 
 class OutputPath(wiring.Component):
@@ -33,14 +36,14 @@ class OutputPath(wiring.Component):
     Lane r has a parameter memory, with the hex image ``<images>_<r>.hex`` (none for "").
     """
 
-    def __init__(self, params: EngineParams, unit: Unit, images: str = ""):
+    def __init__(self, params: Engine, unit: Unit, images: str = ""):
         self.params, self.unit, self.images = params, unit, images
-        self.param_chunks = chunks(param_layout()) * params.requant(unit)
+        self.param_chunks = param_word(params, unit).chunks
         super().__init__(
             {
                 "flags": In(FLAGS),
                 "sums": In(
-                    data.ArrayLayout(signed(params.accumulator_bits), params.tile_lanes(unit))
+                    data.ArrayLayout(signed(params.accumulator_bits), params.drain_lanes(unit))
                 ),
                 "step": In(back_layout(params)),
                 "word": Out(params.act_address_bits),
@@ -82,7 +85,7 @@ class OutputPath(wiring.Component):
         ]
         codes = [self._lane(m, r, drain) for r in range(p.requant(unit))]
         m.d.comb += [
-            writer.group.eq(delay(m, drain.group, p.requant_latency - WRITER_LATENCY, "group")),
+            writer.group.eq(delay(m, drain.group, requant_latency(p) - WRITER_LATENCY, "group")),
             writer.step.eq(step),
             self.word.eq(writer.word),
             self.enable.eq(writer.enable),
@@ -97,28 +100,27 @@ class OutputPath(wiring.Component):
         """The flags when the unit's sums are due; a compact engine's step says of which unit."""
         p = self.params
         if not p.compact:
-            return delay(m, tile, p.unit_latency(self.unit) - LOAD_DELAY, "tile")
-        vector, array = p.unit_latency(Unit.VECTOR), p.unit_latency(Unit.ARRAY)
+            return delay(m, tile, unit_latency(p, self.unit) - LOAD_DELAY, "tile")
+        vector, array = unit_latency(p, Unit.VECTOR), unit_latency(p, Unit.ARRAY)
         early = delay(m, tile, vector - LOAD_DELAY, "tile")
         late = delay(m, early, array - vector, "late_tile")
-        return Mux(self.step.unit == Unit.VECTOR.value, early.as_value(), late.as_value())
+        return Mux(self.step.unit == Unit.VECTOR.index, early.as_value(), late.as_value())
 
     def _params(self, m: Module, r: int, address: Signal) -> Signal:
         """The parameters of lane r: in a memory of its own, with registers on both sides, since
         lanes lie all over the chip."""
-        n_chunks = chunks(param_layout())
         ram = Ram(
-            width=n_chunks * CHUNK_BITS,
-            depth=self.params.param_words[self.unit.value],
+            width=PARAM_CHUNKS * CHUNK_BITS,
+            depth=self.params.memories.param[self.unit.index],
             grain=CHUNK_BITS,
             init_file=f"{self.images}_{r}.hex" if self.images else "",
         )
         m.submodules[f"params_{r}"] = ram
         m.d.comb += [
             ram.r_addr.eq(own(m, address, f"param_address_{r}")),
-            ram.w_en.eq(self.load_en.word_select(r, n_chunks)),
+            ram.w_en.eq(self.load_en.word_select(r, PARAM_CHUNKS)),
             ram.w_addr.eq(self.load_address),
-            ram.w_data.eq(self.load_data.replicate(n_chunks)),
+            ram.w_data.eq(self.load_data.replicate(PARAM_CHUNKS)),
         ]
         return delay(m, ram.r_data, 1, f"param_{r}")
 

@@ -8,12 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
 from weft.hw.pair_add import PairAdd
+from weft.machine.images import PACKED_SHIFT
 
 LATENCY = 4
 """Cycles from operands to products."""
-
-FIELD_BITS = 10
-"""Bits of the lower weight's field in a packed pair."""
 
 LOW_BITS = 6
 """Bits of the upper product that LUTs compute anew: as many as the lower one may overlap."""
@@ -52,7 +50,9 @@ class PackedMultiplier(wiring.Component):
         # The upper weight's low bits: its field is one less where the lower weight is negative.
         weight, act = Signal(LOW_BITS), Signal(LOW_BITS)
         m.d.sync += [
-            weight.eq(self.pair[FIELD_BITS : FIELD_BITS + LOW_BITS] + self.pair[FIELD_BITS - 1]),
+            weight.eq(
+                self.pair[PACKED_SHIFT : PACKED_SHIFT + LOW_BITS] + self.pair[PACKED_SHIFT - 1]
+            ),
             act.eq(self.act),
         ]
         sums = []
@@ -72,12 +72,12 @@ class PackedMultiplier(wiring.Component):
         delayed = Signal.like(product)
         m.d.sync += [expected.eq(sums[0] + sums[1] + sums[2]), delayed.eq(product)]
 
-        upper = delayed[FIELD_BITS:].as_signed()
+        upper = delayed[PACKED_SHIFT:].as_signed()
         carried = Signal(signed(LOW_BITS))  # what the lower product adds to the upper field
         m.d.comb += carried.eq(upper - expected)
         m.d.sync += [
             self.high.eq(upper - carried),
-            self.low.eq(Cat(delayed[:FIELD_BITS], carried).as_signed()),
+            self.low.eq(Cat(delayed[:PACKED_SHIFT], carried).as_signed()),
         ]
         return m
 

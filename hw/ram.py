@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
-from weft.hw.params import bits_for
+from weft.machine.engine import bits_for
 
 
 class Ram(wiring.Component):

@@ -9,8 +9,9 @@ from amaranth.lib.wiring import In, Out
 from weft.hw.delay import delay
 from weft.hw.multiplier import Multiplier
 from weft.hw.own import own
-from weft.hw.params import EngineParams
 from weft.hw.step import param_layout
+from weft.machine.engine import Engine
+from weft.machine.timing import requant_latency
 
 LOW_BITS = 16
 """Bits of the accumulator's lower operand; the upper one takes the rest."""
@@ -52,9 +53,9 @@ class Lane(wiring.Component):
     with ``pairs`` pair, odd, multiplier: constant during a step. code: the int8 result.
     """
 
-    def __init__(self, params: EngineParams, *, pairs: bool = True, **more: wiring.Member):
+    def __init__(self, params: Engine, *, pairs: bool = True, **more: wiring.Member):
         self.params, self.pairs = params, pairs
-        self.latency = params.requant_latency
+        self.latency = requant_latency(params)
         super().__init__(
             {
                 "acc": In(signed(params.accumulator_bits)),
@@ -142,7 +143,7 @@ class RequantiseLane(Lane):
 
     def _product(self, m: Module, total: Signal, factor: Signal) -> tuple[Signal, int]:
         """The scaled sum of both halves, and its latency."""
-        style = self.params.requant_multiplier
+        style = self.params.styles.requant
         lower, upper = operands(total)
         pair: Value = own(m, self.pair, "pair") if self.pairs else Const(0, 1)
         second = own(m, self.multiplier, "multiplier") if self.pairs else factor

@@ -5,8 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
-from weft.hw.params import EngineParams, Unit
-from weft.hw.step import LEVELS, front_layout
+from weft.hw.step import front_layout
+from weft.machine.engine import Engine, Unit
+from weft.machine.fields import LEVELS
 
 FLAGS = data.StructLayout(
     {
@@ -43,7 +44,7 @@ class Sequencer(wiring.Component):
     follow. last: the step's last tap is issued.
     """
 
-    def __init__(self, params: EngineParams, unit: Unit):
+    def __init__(self, params: Engine, unit: Unit):
         self.params, self.unit = params, unit
         super().__init__(
             {

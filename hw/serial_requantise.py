@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In
 
 from weft.hw.delay import delay
 from weft.hw.multiplier import Multiplier
-from weft.hw.params import SERIAL_CYCLES, EngineParams
 from weft.hw.requantise import (
     ALIGNED,
     FRACTION_BITS,
@@ -21,6 +20,7 @@ from weft.hw.requantise import (
     round_up,
     tie_mask,
 )
+from weft.machine.engine import SERIAL_CYCLES, Engine
 
 SUM_BITS = 34
 """Partial sum: two products of 16 signed by 16 unsigned bits, doubled, and what is left of two."""
@@ -60,7 +60,7 @@ class SerialRequantiseLane(Lane):
     would take four, but three make as sure a zero of so small a value.
     """
 
-    def __init__(self, params: EngineParams):
+    def __init__(self, params: Engine):
         super().__init__(params, start=In(1))
 
     start: Signal
@@ -97,7 +97,7 @@ class SerialRequantiseLane(Lane):
             first = Mux(at[0], self.param.factor[:16], self.multiplier[:16])
             m.d.sync += limb.eq(Mux(at[0] | at[1], first, later))
         lower, upper = operands(total)
-        multiplier = Multiplier(unsigned(16), signed(16), self.params.requant_multiplier)
+        multiplier = Multiplier(unsigned(16), signed(16), self.params.styles.requant)
         m.submodules.multiplier = multiplier
         m.d.comb += [
             multiplier.a.eq(limb),

@@ -6,15 +6,15 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
-from weft.hw.params import bits_for
+from weft.machine.engine import bits_for
 
 
 class Spram(wiring.Component):
     """``depth`` words of ``width`` bits, read or written in a cycle; members as those of ``Ram``.
 
-    A read gives its data ``READ_LATENCY`` (of ``weft.hw.ram``) cycles after the address. A cycle
-    with any ``w_en`` set reads nothing: what a read issued in that cycle gives is undefined. So are
-    the contents at start.
+    A read gives its data ``READ_LATENCY`` cycles after the address (``weft.machine.timing``). A
+    cycle with any ``w_en`` set reads nothing: what a read issued in that cycle gives is undefined.
+    So are the contents at start.
 
     Parameters: ``grain`` bits, 8 or a multiple, share one write enable.
     Members: ``w_en`` (one bit per grain), ``w_addr``, ``w_data``; ``r_addr``, ``r_data``.

@@ -10,10 +10,11 @@ from weft.hw.delay import delay
 from weft.hw.dual import dual_products
 from weft.hw.multiplier import Multiplier
 from weft.hw.own import own
-from weft.hw.params import ROW_LATENCY, EngineParams, Unit, multiplier_latency
-from weft.hw.params import Multiplier as Style
 from weft.hw.ram import Ram
 from weft.hw.step import VectorOp
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.images import vector_word
+from weft.machine.timing import ROW_LATENCY, multiplier_latency, unit_latency, weight_registers
 
 PAIR_SHIFT = 16
 """Where the second operand of a pair sits in the accumulator."""
@@ -55,9 +56,9 @@ class VectorUnit(wiring.Component):
     both at its issue. load_*: writes chunks of the weight memory.
     """
 
-    def __init__(self, params: EngineParams, image_dir: str = ""):
+    def __init__(self, params: Engine, image_dir: str = ""):
         self.params, self.image_dir = params, image_dir
-        p = params
+        p, weight = params, vector_word(params)
         product = {"product": In(1), "zero_first": In(signed(8)), "zero_second": In(signed(8))}
         super().__init__(
             {
@@ -69,9 +70,9 @@ class VectorUnit(wiring.Component):
                 "first": In(1),
                 "fresh": In(1),
                 "sums": Out(data.ArrayLayout(signed(p.accumulator_bits), p.lanes)),
-                "load_en": In(p.vector_chunks),
+                "load_en": In(weight.chunks),
                 "load_address": In(p.weight_address_bits),
-                "load_data": In(p.vector_lanes * p.weight_bits),
+                "load_data": In(weight.width),
                 **(product if p.products else {}),
             }
         )
@@ -93,12 +94,11 @@ class VectorUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p = self.params
-        width = p.vector_lanes * p.weight_bits
+        p, weight = self.params, vector_word(self.params)
         ram = Ram(
-            width=width,
-            depth=p.vector_words,
-            grain=width // p.vector_chunks,
+            width=weight.width,
+            depth=p.memories.vector,
+            grain=weight.chunk_bits,
             init_file=f"{self.image_dir}/vector.hex" if self.image_dir else "",
         )
         m.submodules.weights = ram
@@ -109,11 +109,11 @@ class VectorUnit(wiring.Component):
             ram.w_data.eq(self.load_data),
         ]
         row = data.ArrayLayout(signed(p.weight_bits), p.lanes)
-        words = delay(m, ram.r_data, p.weight_registers, "words")
+        words = delay(m, ram.r_data, weight_registers(p), "words")
         weights = data.View(data.ArrayLayout(row, p.vector_taps), words)
 
         # Each lane has the last registers for itself.
-        cycles = p.unit_latency(Unit.VECTOR) - 2
+        cycles = unit_latency(p, Unit.VECTOR) - 2
         roll = Signal()
         clear = Signal()
         m.d.comb += [
@@ -136,7 +136,7 @@ class VectorUnit(wiring.Component):
 
     def _centred(self, m: Module, lanes: list[Operands]) -> list[Operands]:
         """The operands, in a step of products those of the tile's two words."""
-        latency = multiplier_latency(self.params.vector_multiplier, 8)
+        latency = multiplier_latency(self.params.styles.vector, 8)
         first = delay(m, self.first, ROW_LATENCY - 2, "opens")
         zero = Signal(signed(8))
         m.d.sync += zero.eq(Mux(first, self.zero_first, self.zero_second))
@@ -173,7 +173,7 @@ class VectorUnit(wiring.Component):
         """T products of each lane."""
         p = self.params
         operands = [[(weight, lane.act) for weight in lane.weights] for lane in lanes]
-        if p.vector_multiplier is Style.DUAL:
+        if p.styles.vector is Style.DUAL:
             products = dual_products(m, [pair for lane in operands for pair in lane], "mul")
             n = p.vector_taps
             return [products[k * n :][:n] for k in range(p.lanes)]
@@ -181,7 +181,7 @@ class VectorUnit(wiring.Component):
         for k, lane in enumerate(operands):
             products.append([])
             for t, (weight, act) in enumerate(lane):
-                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.vector_multiplier)
+                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.styles.vector)
                 m.submodules[f"mul_{k}_{t}"] = multiplier
                 m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(act)]
                 products[k].append(multiplier.p)
@@ -208,7 +208,7 @@ class VectorUnit(wiring.Component):
         active, clear = Signal(name=f"adds_{k}"), Signal(name=f"clears_{k}")
         m.d.sync += [active.eq(active_soon), clear.eq(clear_soon | is_max)]
         roll = own(m, roll, f"roll_{k}")
-        act = delay(m, self.lanes[k], multiplier_latency(p.vector_multiplier, 8) - 1, f"act_{k}")
+        act = delay(m, self.lanes[k], multiplier_latency(p.styles.vector, 8) - 1, f"act_{k}")
 
         addend = Signal(signed(p.accumulator_bits), name=f"addend_{k}")
         second = act

@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.drain import GROUP
-from weft.hw.params import EngineParams, Unit
 from weft.hw.step import back_layout
+from weft.machine.engine import Engine, Unit
 
 WRITER_LATENCY = 2
 """Cycles from a group's flags to its word and mask."""
@@ -25,7 +25,7 @@ class Writer(wiring.Component):
     written or not. row_done, done: with the last group of a row, of the step.
     """
 
-    def __init__(self, params: EngineParams, unit: Unit):
+    def __init__(self, params: Engine, unit: Unit):
         self.params, self.unit = params, unit
         super().__init__(
             {

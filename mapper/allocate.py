@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ortools.sat.python import cp_model
 
-from weft.mapper.plan import Buffer
+from weft.machine.plan import Buffer
 
 SOLVE_SECONDS = 2.0
 """Deterministic time that the exact search may take before its best answer stands."""

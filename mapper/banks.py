@@ -7,8 +7,8 @@ alternating banks. Both operands of an Add or a Mul lie in one bank.
 
 from collections.abc import Sequence
 
-from weft.mapper.cost import MIN_FOLLOW_CYCLES, issue_cycles
-from weft.mapper.plan import Follow, Step
+from weft.machine.plan import Follow, Step
+from weft.machine.timing import MIN_FOLLOW_CYCLES, issue_cycles
 from weft.nn.graph import Add, Graph, Mul
 
 

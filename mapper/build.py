@@ -6,7 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weft.mapper import cost
+from weft.machine.engine import Engine, Memories
+from weft.machine.fields import step_chunks
+from weft.machine.layout import port_words
+from weft.machine.plan import Buffer, Content, Follow, Plan, Port, Region, Step
+from weft.machine.target import Target
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate
 from weft.mapper.banks import Parity, demands, follows
@@ -14,22 +18,9 @@ from weft.mapper.chain import gaps
 from weft.mapper.copies import with_copies
 from weft.mapper.loads import loads_of
 from weft.mapper.lower import lower
-from weft.mapper.memory_layout import port_words
 from weft.mapper.nest import extents
 from weft.mapper.pieces import Pieces, busy_cycles
-from weft.mapper.plan import (
-    Buffer,
-    Content,
-    Engine,
-    Follow,
-    Memories,
-    Plan,
-    Port,
-    Region,
-    Step,
-)
 from weft.mapper.program import Place, Program
-from weft.mapper.target import Target
 from weft.mapper.widths import Widths, widths_of
 from weft.nn.graph import Graph, HostEdge, Operator, Rescale, Scaling
 from weft.nn.names import Names
@@ -293,7 +284,7 @@ def _fitted(
         loads = [load for of in loads_of(engine, program.segments).values() for load in of]
         memories = memories.replace(store=sum(load.store_words for load in loads))
         n_steps += len(loads)
-    return engine.replace(memories=memories.replace(program=n_steps * cost.step_chunks(engine)))
+    return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))
 
 
 def _count_bits(program: Program) -> int:
@@ -412,4 +403,4 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
         products=any(e.products for e in engines),
     )
     n_steps = max(len(plan.steps) + sum(len(s.loads) for s in plan.steps) for plan in plans)
-    return engine.replace(memories=memories.replace(program=n_steps * cost.step_chunks(engine)))
+    return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from weft.mapper.plan import Engine, Style, Styles
-from weft.mapper.target import Target
+from weft.machine.engine import MAX_COMPACT_LANES, Engine, Style, Styles
+from weft.machine.target import Target
 from weft.nn.errors import ConfigError, FitError
 
 DSP_SHARE = 0.86
@@ -41,14 +41,15 @@ def candidates(
     Raises FitError when no open size is within them, ConfigError when the requantise lanes divide
     none.
     """
-    if target.family == "ice40":
+    facts = target.facts
+    if not facts.overlapped:
         yield from _compact(target, lanes, columns, requant_lanes, weight_bits)
         return
     sizes = [
         (k, n)
         for k in ((lanes,) if lanes else SIZES)
         for n in ((columns,) if columns else SIZES)
-        if k * n <= target.dsp * max(target.products_per_dsp, 1 + (packable and n % 2 == 0))
+        if k * n <= target.dsp * max(facts.products_per_dsp, 1 + (packable and n % 2 == 0))
         or (lanes and columns)
     ]
     sizes.sort(key=lambda size: (-size[0] * size[1], abs(size[0] - size[1])))
@@ -65,7 +66,8 @@ def candidates(
                 divided = True
                 for t in taps:
                     yield _styled(target, k, n, array, vector, t, packable and n % 2 == 0)
-    if target.family == "gowin" and requant_lanes in (None, (1, 1)):
+    small = (lanes or 1) <= MAX_COMPACT_LANES
+    if facts.compact and small and requant_lanes in (None, (1, 1)):
         divided = True
         yield from _compact(target, lanes, columns, requant_lanes, weight_bits)
     if not divided:
@@ -86,7 +88,7 @@ def _styled(
 ) -> Engine:
     """Multipliers go into DSPs in order of need until the usable share is spent."""
     left = int(target.dsp * DSP_SHARE)
-    share = target.products_per_dsp
+    share = target.facts.products_per_dsp
     packed = packable and share == 1 and k * n > left
     styles = [Style.PACKED if packed else Style.DSP]
     left -= math.ceil(k * n / (share + packed))
@@ -117,6 +119,11 @@ def _compact(
             f"--requant-lanes {_text(requant_lanes)}: engines for {target.family} requantise one "
             "result at a time; leave it out"
         )
+    if (lanes or 1) > MAX_COMPACT_LANES:
+        raise FitError(
+            f"no engine fits {target.name}: those for {target.family} have at most "
+            f"{MAX_COMPACT_LANES} lanes, not {lanes}; try fewer --lanes"
+        )
     for k in (lanes,) if lanes else COMPACT_LANES:
         for n in (columns,) if columns else COMPACT_COLUMNS:
             for single_port in (False, True) if target.spram else (False,):
@@ -134,14 +141,14 @@ def _compact(
 
 
 def _dual(target: Target, k: int, n: int, weight_bits: int) -> Styles:
-    """Multipliers that split in two (on iCE40 for 8-bit weights only), in order of need; what is
+    """Multipliers that split in two (for 8-bit weights only), in order of need; what is
     left over goes into LUTs."""
     left = target.dsp
     styles = []
-    if target.family == "ice40" and weight_bits == 8:
+    if target.facts.splits_dsp and weight_bits == 8:
         product, array, vector = Style.DUAL, k * -(-n // 2), -(-k // 2)
     else:
-        share = target.products_per_dsp
+        share = target.facts.products_per_dsp
         product, array, vector = Style.DSP, -(-k * n // share), -(-k // share)
     for style, count in ((product, array), (Style.DSP, 1), (product, vector)):
         styles.append(style if count <= left else Style.LUT)

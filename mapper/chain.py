@@ -5,8 +5,10 @@ All times are cycles after the last tap of the step before.
 
 from collections.abc import Iterator, Sequence
 
-from weft.mapper.cost import GAP_BITS, ISSUE_LATENCY, LOAD_DELAY, drain_cycles, unit_latency
-from weft.mapper.plan import Axis, Engine, Step, Unit
+from weft.machine.engine import Engine, Unit
+from weft.machine.fields import GAP_BITS
+from weft.machine.plan import Axis, Step
+from weft.machine.timing import ISSUE_LATENCY, LOAD_DELAY, drain_cycles, unit_latency
 
 MIN_GAP = 2
 """The last tap's activation must have been read before its step's front part is replaced."""

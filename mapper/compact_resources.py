@@ -5,11 +5,13 @@ The coefficients are fitted to yosys' counts in ``bench/resources.py``.
 
 import math
 
-from weft.mapper.cost import bits_for, step_chunks
-from weft.mapper.plan import Engine, Style
+from weft.machine.engine import Engine, Style
+from weft.machine.fields import step_chunks
 
 BLOCK_SHAPES = ((16, 256), (8, 512), (4, 1024), (2, 2048))
 """Width and depth of one SB_RAM40_4K."""
+
+BLOCK_KBITS = 4
 
 SPRAM_SHAPE = (16, 16384)
 """Width and depth of one SB_SPRAM256KA."""
@@ -55,7 +57,7 @@ def count(engine: Engine) -> dict[str, int]:
 
     lut, ff, dsp = _multipliers(engine)
     bits = engine.count_bits
-    lut += 450 + 290 * k + 70 * n + 45 * bits + 30 * bits_for(max(memories.act))
+    lut += 450 + 290 * k + 70 * n + 45 * bits + 30 * engine.act_address_bits
     lut += 170 * engine.streamed + (40 + 105 * k) * engine.products
     shapes = [(width, *block_rams(width, depth)) for width, depth in blocks]
     lut += sum(width * 7 // 10 * max(0, behind - 1) for width, _, behind in shapes)

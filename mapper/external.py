@@ -5,12 +5,10 @@ weft builds no such design; this is for judging networks that are larger than a 
 
 from dataclasses import dataclass
 
+from weft.machine.engine import Engine, Unit
+from weft.machine.images import param_word
 from weft.mapper.build import Draft
-from weft.mapper.plan import Engine, Unit
 from weft.nn.graph import Graph
-
-PARAM_BITS = 72
-"""Requantisation of one channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ def _weights(engine: Engine) -> int:
         * (memories.weight * engine.columns + memories.vector * engine.vector_taps)
     )
     for unit, words in zip(Unit, memories.param, strict=True):
-        bits += words * engine.requant(unit) * PARAM_BITS
+        bits += words * param_word(engine, unit).width
     return -(-bits // 8)
 
 

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from weft.mapper.plan import Fold
+from weft.machine.plan import Fold
 from weft.nn.graph import Conv, Graph, Tensor, Window
 
 
@@ -76,28 +74,3 @@ def fold(tensor: Tensor, conv: Conv, both: bool) -> FoldedInput:
         tensor=tensor.replace(shape=shape),
         conv=conv.replace(weight=weight, window=inner),
     )
-
-
-def apply(fold: Fold, codes: np.ndarray) -> np.ndarray:
-    """Input codes int8 [N, C, H, W] as the folded tensor [N, rows * cols * C, H', W']."""
-    n, channels, height, width = codes.shape
-    top, left, bottom, right = fold.pads
-    window = Window(
-        kernel=(fold.rows, fold.cols),
-        stride=fold.stride,
-        pads=fold.pads,
-        dilation=fold.dilation,
-    )
-    out_h, out_w = window.output_size(height, width)
-    padded = np.full(
-        (n, channels, height + top + bottom, width + left + right), fold.zero_point, np.int8
-    )
-    padded[:, :, top : top + height, left : left + width] = codes
-    taps = []
-    for row in range(fold.rows):
-        for col in range(fold.cols):
-            y, x = row * fold.dilation[0], col * fold.dilation[1]
-            ys = slice(y, y + (out_h - 1) * fold.stride[0] + 1, fold.stride[0])
-            xs = slice(x, x + (out_w - 1) * fold.stride[1] + 1, fold.stride[1])
-            taps.append(padded[:, :, ys, xs])
-    return np.concatenate(taps, axis=1)

@@ -1,7 +1,8 @@
 """A Move as copies of the vector unit, each of outputs with equal steps between them."""
 
+from weft.machine.engine import Unit
+from weft.machine.plan import Axis, Moves, Output, Read, VectorOp
 from weft.mapper.nest import append, loops_of, write_of
-from weft.mapper.plan import Axis, Moves, Output, Read, Unit, VectorOp
 from weft.mapper.program import Program, Span
 from weft.mapper.runs import Run, runs
 from weft.nn.graph import Move

@@ -4,24 +4,12 @@ from functools import partial
 
 import numpy as np
 
+from weft.machine.engine import Unit
+from weft.machine.plan import MAX_COUNT, Axis, Loops, Moves, Output, Read, Step, VectorOp, Write
 from weft.mapper import pack
-from weft.mapper.plan import (
-    Axis,
-    Loops,
-    Moves,
-    Output,
-    Read,
-    Step,
-    Unit,
-    VectorOp,
-    Write,
-)
 from weft.mapper.program import Program, Span
 from weft.nn.errors import ModelError
 from weft.nn.graph import Operator, Tensor, Window
-
-MAX_COUNT = 4095
-"""Largest loop count and image size of the engine's 12-bit counters."""
 
 
 def append_window(

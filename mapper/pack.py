@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weft.mapper.plan import Params
+from weft.machine.plan import Params
 from weft.nn.graph import Scaling
 
 BIAS_OFFSET = 1 << 15

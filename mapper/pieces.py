@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Engine, Unit
+from weft.machine.plan import Content, Step
 from weft.mapper.lower import depthwise, lower, unscaled
-from weft.mapper.plan import Content, Engine, Step, Unit
 from weft.mapper.program import Place, Program
 from weft.nn.graph import Add, AveragePool, Conv, Graph, MaxPool, Move, Mul, Operator
 
@@ -71,5 +72,5 @@ def _piece(graph: Graph, operator: Operator, engine: Engine) -> Piece:
     lower(program, operator)
     busy = dict.fromkeys(Unit, 0)
     for step in program.steps:
-        busy[step.unit] += cost.issue_cycles(step)
+        busy[step.unit] += timing.issue_cycles(step)
     return Piece(steps=tuple(program.steps), words=program.segments[0].words, busy=busy)

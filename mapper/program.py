@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from weft.machine.engine import Engine, Unit
+from weft.machine.plan import Content, Images, Params, Step
 from weft.mapper import pack
 from weft.mapper.loads import Segment
-from weft.mapper.plan import Content, Engine, Images, Params, Step, Unit
 from weft.nn.graph import Graph, Scaling, Tensor
 
 PARAMS_OF = {Unit.ARRAY: Content.ARRAY_PARAMS, Unit.VECTOR: Content.VECTOR_PARAMS}

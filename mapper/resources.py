@@ -7,16 +7,11 @@ LUT counts are LUT4 equivalents (a carry cell is two). The coefficients are stru
 import math
 from dataclasses import dataclass
 
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.fields import BACK, part_bits, step_chunks
+from weft.machine.target import Target
+from weft.machine.timing import multiplier_latency, requant_latency
 from weft.mapper import compact_resources
-from weft.mapper.cost import (
-    bits_for,
-    multiplier_latency,
-    requant_latency,
-    step_bits,
-    step_chunks,
-)
-from weft.mapper.plan import Engine, Style, Unit
-from weft.mapper.target import Target
 from weft.nn.value import Value
 
 
@@ -63,11 +58,9 @@ def predict_for(target: Target, engine: Engine) -> Resources:
         needs = Resources(**compact_resources.count(engine))
     else:
         needs = predict(engine)
-    if target.family != "gowin":
-        return needs
-    small = _small_multipliers(engine)
-    needs = needs.replace(dsp=needs.dsp - small + math.ceil(small / target.products_per_dsp))
-    if not engine.compact:
+    facts, small = target.facts, _small_multipliers(engine)
+    needs = needs.replace(dsp=needs.dsp - small + math.ceil(small / facts.products_per_dsp))
+    if not engine.compact or facts.block_kbits == compact_resources.BLOCK_KBITS:
         return needs
     acts, others = compact_resources.block_memories(engine)
     bram = sum(block_rams(*memory, 8) for memory in acts)
@@ -88,14 +81,14 @@ def predict(engine: Engine) -> Resources:
     """Resources of the engine on ECP5."""
     k, n, t = engine.lanes, engine.columns, engine.vector_taps
     acc, memories = engine.accumulator_bits, engine.memories
-    address = bits_for(max(memories.act))
+    address = engine.act_address_bits
     words = 36 * step_chunks(engine)
 
     lut, ff, dsp = _multipliers(engine)
     psum = sum(min(acc, 8 + engine.weight_bits + i.bit_length()) for i in range(k))
     lut += n * psum + n * acc * 2  # partial sums, accumulators
     ff += n * psum + n * acc
-    ff += 8 * k * (k - 1) // 2 + k * bits_for(max(memories.weight, memories.vector))  # skew
+    ff += 8 * k * (k - 1) // 2 + k * engine.weight_address_bits  # skew
     lut += int(k * acc * (1.7 + 3.1 * t))  # vector sums
     ff += k * (t * acc + 10 * t + 54 + 8 * multiplier_latency(engine.styles.vector, 8))
     lut += (k + n) * acc  # drains
@@ -108,11 +101,11 @@ def predict(engine: Engine) -> Resources:
     packed = engine.styles.array is Style.PACKED
     ff += k * n * (9 if packed else engine.weight_bits)  # behind the weight memories
     ff += k * t * engine.weight_bits
-    ff += 150 + 40 * k + lanes * (72 + bits_for(max(memories.param)))  # around parameters
+    ff += 150 + 40 * k + lanes * (72 + engine.param_address_bits)  # around parameters
     if engine.products:  # centred words, what the multiplier leaves out, the gate's address
         lut += 255 + 57 * k
         ff += 105 + 21 * k
-    _, next_back = step_bits(engine)  # of a chained step: a register and a multiplexer
+    next_back = part_bits(BACK, engine)  # of a chained step: a register and a multiplexer
     lut += next_back
     ff += next_back
     ff += 3 * words + 16 * k * t + 2 * (16 * k + 260 + 12 * (requant_latency(engine) + k))

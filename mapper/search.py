@@ -5,25 +5,18 @@ import math
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
-from weft.mapper import compact_resources, cost
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.plan import Plan
+from weft.machine.target import Target
+from weft.mapper import compact_resources
 from weft.mapper.build import FOLD_LEVELS, Draft, Outline, Stored, complete, draft, outline, store
 from weft.mapper.candidates import advice, candidates
-from weft.mapper.plan import Engine, Plan
 from weft.mapper.resources import Resources, predict_for
-from weft.mapper.target import Target
 from weft.mapper.widths import widths_of
 from weft.nn import limits
 from weft.nn.errors import FitError, ModelError
 from weft.nn.graph import Conv, Graph
-
-LUT_SHARE = {"ecp5": 0.75, "ice40": 0.8}
-"""Most of a device's LUTs that the core may take; the board's top and the router need some."""
-
-GOWIN_FF_SHARE = 0.57
-"""The same for Gowin's flip-flops. One that its own LUT does not feed blocks that LUT; pipelines
-have many. With digits on a GW1NR-9, nextpnr's placer did not finish its first round with 73 % in
-use; with 62 % it was stopped, unfinished, after 20 minutes on a loaded machine.
-"""
 
 SLACK = 1.01
 """Cycles that may be given up for fewer LUTs."""
@@ -110,7 +103,7 @@ class _Tried:
         made = draft(begun)
         short, needs = _judged(target, begun.engine, made.engine, external_memory)
         if not self.fails(False, *short):
-            took = cost.program_cycles(made.engine, made.steps)
+            took = timing.program_cycles(made.engine, made.steps)
             self.fitting.append((took, needs.lut, made))
 
 
@@ -134,7 +127,7 @@ def _tried(graph: Graph, target: Target, external_memory: bool, options: Options
     ):
         best = min((took for took, _, _ in tried.fitting), default=math.inf)
         limit = max(cycles, best) if cycles else best * SLACK
-        if cost.mac_floor(engine, _array_macs(graph)) > limit:
+        if timing.mac_floor(engine, _array_macs(graph)) > limit:
             continue  # too slow even without a single idle cycle
         if tried.fails(True, *shortfall(target, engine, predict_for(target, engine))):
             continue
@@ -234,15 +227,14 @@ def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, 
 
 def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
     """(resource, how much an engine needs, how much of the device the core may take)."""
-    share = LUT_SHARE.get(target.family, LUT_SHARE["ecp5"])
-    ff_share = GOWIN_FF_SHARE if target.family == "gowin" else share
+    facts = target.facts
     lut = compact_resources.logic_cells(needs.lut, needs.ff) if engine.compact else needs.lut
     return (
         ("block RAMs", needs.bram, target.bram),
         ("DSP multipliers", needs.dsp, target.dsp),
         ("single-ported RAMs", needs.spram, target.spram),
-        ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * share)),
-        ("flip-flops", needs.ff, int(target.ff * ff_share)),
+        ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * facts.lut_share)),
+        ("flip-flops", needs.ff, int(target.ff * facts.ff_share)),
     )
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
-from weft.gen.images import uploads
 from weft.gen.locks import using
 from weft.gen.output import check_file
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.machine import timing
+from weft.machine.encode import uploads
+from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn import limits
 from weft.nn.errors import ToolError
 from weft.nn.host import encode
@@ -112,7 +112,7 @@ def _simulate(
     progress("building the simulation")
     simulator.build()
     words = pack_inputs(plan.inputs, codes, plan.engine.lanes)
-    predicted = cost.cycles(plan)
+    predicted = timing.cycles(plan)
     budget = 2 * (predicted + 8 * (plan.inputs.words + plan.outputs.words)) + 1000
     progress(f"simulating {len(words)} samples of {predicted:,} cycles")
     job = Job(images=uploads(plan), inputs=words, n_out=plan.outputs.words, max_cycles=budget)

@@ -12,11 +12,12 @@ ARROWS: dict[str, tuple[set[str], set[str] | None]] = {
     # google.protobuf: what onnx raises for a bad file; tflite: the schema of such files, which are
     # flatbuffers
     "nn": (set(), {"numpy", "onnx", "google", "tflite", "flatbuffers"}),
-    "mapper": ({"nn"}, {"numpy", "ortools"}),
-    "hw": (set(), {"amaranth"}),
-    "gen": ({"nn", "mapper", "hw"}, None),
-    "sim_tb": ({"nn", "mapper", "hw", "gen"}, None),
-    "boards": ({"nn", "mapper", "hw", "gen", "sim_tb"}, None),
+    "machine": ({"nn"}, {"numpy"}),
+    "mapper": ({"nn", "machine"}, {"numpy", "ortools"}),
+    "hw": ({"machine"}, {"amaranth"}),
+    "gen": ({"nn", "machine", "mapper", "hw"}, None),
+    "sim_tb": ({"nn", "machine", "mapper", "hw", "gen"}, None),
+    "boards": ({"nn", "machine", "mapper", "hw", "gen", "sim_tb"}, None),
 }
 # Sub-folder -> what it may import beyond its folder.
 BEYOND = {"nn/quantise": {"onnxruntime"}}  # calibration runs the float network
@@ -79,6 +80,9 @@ def test_folder_imports_only_what_it_may(root: Path, folder: str) -> None:
         ("nn/quantise/a.py", "import torch", ["torch"]),
         ("nn/a.py", "from weft import mapper", ["weft.mapper"]),
         ("mapper/a.py", "def f():\n    from amaranth.lib import wiring", ["amaranth.lib.wiring"]),
+        ("machine/a.py", "import amaranth", ["amaranth"]),
+        ("machine/a.py", "import weft.mapper", ["weft.mapper"]),
+        ("hw/a.py", "from weft.machine.plan import Unit", []),
         ("hw/a.py", "from weft.nn.graph import Conv", ["weft.nn.graph.Conv"]),
         ("hw/sub/a.py", "from weft.hw.array import Array", []),
         ("gen/a.py", "from ..hw import array", ["..hw.array"]),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from weft.hw.bus.params import BusParams
 from weft.hw.core import WORD_BITS
 from weft.hw.host import IMAGE_WRITE
-from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS
+from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS
 
 LOW_BITS = 32
 

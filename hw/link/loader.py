@@ -11,7 +11,7 @@ from weft.hw.host import IMAGE_WRITE
 from weft.hw.link.cursor import CursorPort
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import IMAGE_BYTES
-from weft.hw.params import CHUNK_BITS
+from weft.machine.images import CHUNK_BITS
 
 ADDRESS_PLACE = 5
 

@@ -15,8 +15,8 @@ from weft.boards.build_dir import open_build
 from weft.gen.build_dir import Build
 from weft.hw.link.protocol import CRC_BYTES, VERSION, Command, Error, reply
 from weft.hw.progress import State
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, to_words
+from weft.machine import timing
+from weft.machine.layout import pack_inputs, to_words
 from weft.nn.reference import run
 
 Answer = Callable[[int, bytes], bytes | None]
@@ -107,7 +107,7 @@ class FakeBoard:
             case Command.RESET:
                 self.state, self.taken = State.LOAD, b""
             case Command.STATUS:
-                cycles = cost.cycles(self.build.plan) + self.extra_cycles
+                cycles = timing.cycles(self.build.plan) + self.extra_cycles
                 cycles = 0 if self.state == State.RUN else cycles
                 return reply(command, cycles.to_bytes(4, "little") + bytes([self.state]))
             case Command.INPUT:

@@ -14,9 +14,9 @@ from weft.boards.device import Device
 from weft.boards.serial_link import LinkError
 from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build, write_build
-from weft.gen.images import image_writes
 from weft.hw.link.protocol import Command, reply
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.encode import image_writes
 from weft.mapper.search import plan
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Window
@@ -61,15 +61,14 @@ def test_inferences(build: Build, inputs: dict[str, np.ndarray], board: FakeBoar
         np.testing.assert_array_equal(device(inputs[name]), only)
         assert list(device(inputs)) == list(expected)
         assert device.clock_hz == build.plan.target.clock_hz
-        timing = {"clock_mhz": 40.0}
-        merge_report(build.folder, "synthesis", {"timing": timing})
+        merge_report(build.folder, "synthesis", {"timing": {"clock_mhz": 40.0}})
         assert device.clock_hz == 40e6
         merge_report(build.folder, "synthesis", {"timing": None})
         assert device.clock_hz == build.plan.target.clock_hz
     for name, array in result.outputs.items():
         assert array.dtype == expected[name].dtype
         np.testing.assert_array_equal(array, expected[name])
-    assert result.cycles.tolist() == [cost.cycles(build.plan)] * N_SAMPLES
+    assert result.cycles.tolist() == [timing.cycles(build.plan)] * N_SAMPLES
     assert result.labels is None  # an image, not a row of scores
     assert seen[:4] == [("inference", i, N_SAMPLES) for i in range(N_SAMPLES + 1)]
     assert not board.images
@@ -145,7 +144,7 @@ def test_an_inference_that_does_not_end(
     with port_that(board.answer) as port, Device(build, port, timeout=0.3) as device:
         with pytest.raises(LinkError) as caught:
             device.run(inputs)
-        predicted = cost.cycles(build.plan)
+        predicted = timing.cycles(build.plan)
         assert str(caught.value) == (
             f"port {port}: the inference does not end; predicted were {predicted:,} cycles"
         )

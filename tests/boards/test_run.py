@@ -13,7 +13,7 @@ from weft.gen.build_dir import Build, read_build
 from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import Command
-from weft.mapper import cost
+from weft.machine import timing
 from weft.nn.graph import Graph
 from weft.nn.host import encode_inputs, reference_model
 
@@ -60,7 +60,7 @@ def test_json_and_outputs(
     printed = capsys.readouterr()
     result = json.loads(printed.out)
     assert printed.err == ""
-    cycles = cost.cycles(build.plan)
+    cycles = timing.cycles(build.plan)
     (expected,) = reference_model(build.graph, load_inputs(data, build.graph, N_SAMPLES)).values()
     assert result.pop("seconds") >= 0
     assert result == {
@@ -79,7 +79,7 @@ def test_table(build: Build, data: Path, board: FakeBoard, capsys: Captured) -> 
     with port_that(board.answer) as port:
         assert main(words(build, port, data, "--upload", "--baud", "115200")) == 0
     shown = capsys.readouterr().out
-    assert f"{cost.cycles(build.plan):,}" in shown
+    assert f"{timing.cycles(build.plan):,}" in shown
     assert "labels" in shown
     assert set(board.images) == {1, 2, 3, 4, 5}
 
@@ -88,7 +88,7 @@ def test_cycles_that_were_not_predicted(
     build: Build, data: Path, board: FakeBoard, capsys: Captured
 ) -> None:
     board.extra_cycles = 1
-    cycles = cost.cycles(build.plan)
+    cycles = timing.cycles(build.plan)
     with port_that(board.answer) as port:
         assert main(words(build, port, data)) == 1
     assert f"cycles: predicted {cycles}, counted [{cycles + 1}]" in capsys.readouterr().err

@@ -10,8 +10,8 @@ from tests.mapper.test_lower import dag
 from weft.boards.board import load_board
 from weft.gen import hardware, soc
 from weft.gen.build_dir import write_build
+from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.mapper.plan import Plan
 from weft.nn.graph import Graph, HostEdge
 from weft.nn.importer import import_model
 

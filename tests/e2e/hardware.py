@@ -7,10 +7,10 @@ import numpy as np
 from weft.gen.build_dir import CELLS
 from weft.gen.data import random_inputs
 from weft.gen.hardware import verilog_text
-from weft.gen.images import image_writes
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
-from weft.mapper.plan import Plan
+from weft.machine import timing
+from weft.machine.encode import image_writes
+from weft.machine.layout import pack_inputs, unpack_outputs
+from weft.machine.plan import Plan
 from weft.nn.graph import Graph
 from weft.nn.reference import run
 from weft.sim_tb.compare import compare
@@ -45,7 +45,7 @@ def _sources(plan: Plan, folder: Path) -> tuple[Path, ...]:
 
 def _job(plan: Plan, codes: dict[str, np.ndarray], *, stalls: bool) -> Job:
     words = pack_inputs(plan.inputs, codes, plan.engine.lanes)
-    budget = cost.cycles(plan) + 20 * (plan.inputs.words + plan.outputs.words) + 1000
+    budget = timing.cycles(plan) + 20 * (plan.inputs.words + plan.outputs.words) + 1000
     return Job(
         images=image_writes(plan),
         inputs=words,
@@ -62,7 +62,7 @@ def _differences(graph: Graph, plan: Plan, codes: dict[str, np.ndarray], result)
     actual = unpack_outputs(plan.outputs, result.outputs)
     checks = [compare(graph.name, expected[name], actual[name]) for name in actual]
     lines = [str(check) for check in checks if not check.bit_exact]
-    predicted = cost.cycles(plan)
+    predicted = timing.cycles(plan)
     for counted in (result.cycles, result.busy_cycles):
         if not np.all(counted == predicted):
             lines.append(f"{graph.name}: predicted {predicted} cycles, counted {counted}")

@@ -18,8 +18,8 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, with_timeout
 from weft.gen.build_dir import read_build
 from weft.gen.data import load_inputs
 from weft.hw.bus.registers import BY_NAME
-from weft.mapper import cost
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.machine import timing
+from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.host import encode_inputs
 from weft.nn.reference import run
 
@@ -27,7 +27,7 @@ BUILD = read_build(Path("build"))
 PLAN = BUILD.plan
 LANES = PLAN.engine.lanes
 PIECES = -(-LANES // 4)
-PREDICTED = cost.cycles(PLAN)
+PREDICTED = timing.cycles(PLAN)
 RECORDS = np.fromfile("build/images/upload.bin", "<u8").tolist()
 WEIGHTS = 5  # the memory select of the array's weights
 CODES = encode_inputs(BUILD.graph, load_inputs(Path("inputs.npz"), BUILD.graph, 8))

@@ -8,8 +8,8 @@ import pytest
 from tests.e2e.hardware import wrong_on_hardware
 from tests.e2e.random_networks import KINDS, PRODUCTS, random_network
 from tests.mapper.support import ENDLESS, compact
+from weft.machine.engine import Engine, Style, Styles
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
-from weft.mapper.plan import Engine, Style, Styles
 
 
 @dataclass(frozen=True)

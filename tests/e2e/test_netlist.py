@@ -13,9 +13,9 @@ from weft.boards.families.lookup import design_hz
 from weft.boards.synth import synthesise
 from weft.gen.build_dir import write_build
 from weft.gen.cli import main
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.target import Target
 from weft.mapper.search import plan
-from weft.mapper.target import Target
 from weft.nn.graph import Window
 from weft.nn.host import reference_model
 
@@ -48,7 +48,7 @@ def test_a_convolution(name: str, fixed: bool, tmp_path: Path) -> None:
     assert list(result.outputs) == list(expected)
     for output, array in expected.items():
         np.testing.assert_array_equal(result.outputs[output], array)
-    assert result.cycles.tolist() == [cost.cycles(made)] * N_SAMPLES
+    assert result.cycles.tolist() == [timing.cycles(made)] * N_SAMPLES
 
 
 @pytest.mark.slow

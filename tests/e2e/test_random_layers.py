@@ -8,9 +8,9 @@ import pytest
 from tests.e2e.hardware import wrong_on_hardware
 from tests.e2e.random_networks import KINDS, PRODUCTS, random_network
 from tests.mapper.support import chains
+from weft.machine.engine import Engine, Style, Styles
+from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
-from weft.mapper.plan import Engine, Style, Styles
-from weft.mapper.target import Target
 
 TARGET = Target(name="any", family="ecp5", lut=1, ff=1, dsp=1, bram=1, clock_hz=25e6)
 

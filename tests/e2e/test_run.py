@@ -21,7 +21,7 @@ from weft.gen.build_dir import Build, read_build
 from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import STATUS_BYTES, Command, request
-from weft.mapper import cost
+from weft.machine import timing
 from weft.nn.host import encode_inputs, reference_model
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
@@ -161,4 +161,4 @@ def test_damaged_requests(small: Path, n_frames: int) -> None:
                 result = device.run({name: array[index] for name, array in inputs.items()})
                 for name, array in result.outputs.items():
                     np.testing.assert_array_equal(array, expected[name][index])
-                assert result.cycles.tolist() == [cost.cycles(build.plan)]
+                assert result.cycles.tolist() == [timing.cycles(build.plan)]

@@ -11,8 +11,8 @@ from weft.gen.c_header import c_float, c_string, header
 from weft.gen.data import random_inputs
 from weft.hw.bus.params import BusParams
 from weft.hw.bus.registers import REGISTERS
-from weft.mapper.memory_layout import pack_inputs
-from weft.mapper.plan import Plan
+from weft.machine.layout import pack_inputs
+from weft.machine.plan import Plan
 from weft.mapper.search import plan
 from weft.nn.graph import Graph, Window
 from weft.nn.host import quantize

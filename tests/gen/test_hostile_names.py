@@ -15,8 +15,9 @@ from tests.nn.random_graphs import build as build_model
 from tests.nn.random_graphs import random_layers
 from weft.gen import hardware, soc
 from weft.gen.build_dir import read_build, write_build
+from weft.machine.engine import Engine
+from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.mapper.plan import Engine, Plan
 from weft.nn.graph import Graph
 from weft.nn.importer import import_graph
 from weft.nn.onnx_model import from_proto

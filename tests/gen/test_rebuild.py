@@ -9,7 +9,7 @@ import pytest
 
 from tests.gen.test_build_dir import BOARD, contents, graph, made, quick
 from weft.gen.build_dir import read_build, write_build
-from weft.mapper.plan import Plan
+from weft.machine.plan import Plan
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph
 

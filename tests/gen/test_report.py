@@ -8,9 +8,9 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, engine
 from weft.gen.report import prediction
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.mapper.plan import Plan
 from weft.mapper.resources import predict
 from weft.nn.graph import Window
 
@@ -38,15 +38,15 @@ def test_steps_of_the_report(made: Plan) -> None:
         ("conv2", "array"),
     ]
     assert [row["floor"] for row in rows] == [324, 324, 324]
-    for row, timing in zip(rows, cost.timings(made.engine, made.steps), strict=True):
-        assert (row["begin"], row["end"]) == (timing.begin, timing.end)
-        assert row["utilisation"] == round(324 / (timing.end - timing.begin), 4)
+    for row, times in zip(rows, timing.timings(made.engine, made.steps), strict=True):
+        assert (row["begin"], row["end"]) == (times.begin, times.end)
+        assert row["utilisation"] == round(324 / (times.end - times.begin), 4)
         assert row["loads"] == 0
     assert rows[1]["begin"] < rows[0]["end"]
     # What a step adds: the later end counts, so that the sum is the whole.
     assert rows[0]["cycles"] == rows[0]["end"]
     assert rows[1]["cycles"] == rows[1]["end"] - rows[0]["end"] < rows[1]["floor"]
-    assert sum(row["cycles"] for row in rows) == found["cycles"] == cost.cycles(made)
+    assert sum(row["cycles"] for row in rows) == found["cycles"] == timing.cycles(made)
 
 
 def test_figures_of_the_report(made: Plan) -> None:
@@ -75,4 +75,4 @@ def test_a_step_that_ends_before_the_one_beside_it_adds_nothing(made: Plan) -> N
     rows = prediction(alone)["steps"]
     assert rows[1]["end"] < rows[0]["end"]
     assert rows[1]["cycles"] == 0
-    assert sum(row["cycles"] for row in rows) == cost.cycles(alone)
+    assert sum(row["cycles"] for row in rows) == timing.cycles(alone)

@@ -16,11 +16,11 @@ from amaranth.lib.wiring import In
 from tests.mapper.support import ENDLESS, conv_graph
 from weft.gen.build_dir import Build, read_build, write_build
 from weft.gen.fusesoc import core_file, core_name
-from weft.gen.images import image_writes
 from weft.gen.soc import SocTop, bus_params, soc_verilog
 from weft.hw.bus.registers import table
-from weft.hw.host import Image
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.encode import image_writes
+from weft.machine.images import Image
 from weft.mapper.search import plan
 from weft.nn.graph import Window
 
@@ -58,7 +58,7 @@ def test_params(build: Build) -> None:
     params = bus_params(build.plan, build.manifest)
     assert (params.lanes, params.n_in) == (LANES, build.plan.inputs.words)
     assert params.plan_hash.hex() == build.manifest["plan_hash"][:32]
-    assert params.predicted_cycles == cost.cycles(build.plan)
+    assert params.predicted_cycles == timing.cycles(build.plan)
     assert list(params.image_limits) == build.manifest["image_limits"]
 
 

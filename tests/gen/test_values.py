@@ -7,7 +7,8 @@ import pytest
 
 from tests.mapper.support import ENDLESS, conv_graph
 from tests.mapper.test_lower import dag
-from weft.mapper.plan import Loops, Plan, Style, Styles, Unit
+from weft.machine.engine import Style, Styles, Unit
+from weft.machine.plan import Loops, Plan
 from weft.mapper.search import plan
 from weft.nn.graph import Graph, Scaling, Tensor, Window
 

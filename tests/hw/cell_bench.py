@@ -8,7 +8,7 @@ from amaranth.hdl import signed, unsigned
 
 from tests.verilated import verilate
 from weft.hw.multiplier import Multiplier
-from weft.hw.params import Multiplier as Style
+from weft.machine.engine import Style
 
 HERE = Path(__file__).parent
 CELLS = HERE.parent.parent / "hw" / "cells"

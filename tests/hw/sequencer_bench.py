@@ -6,9 +6,10 @@ from itertools import chain, product
 from typing import Any
 
 from tests.hw.support import simulate, small_params
-from weft.hw.params import EngineParams, Unit
 from weft.hw.sequencer import FLAGS, Sequencer
-from weft.hw.step import LEVELS, front_layout
+from weft.hw.step import front_layout
+from weft.machine.engine import Engine, Unit
+from weft.machine.fields import FRONT, LEVELS, widths
 
 NAMES = LEVELS[Unit.ARRAY]
 TILE_FLAGS = ("first_tile", "last_tile", "first_col", "last_col", "first_row", "last_row")
@@ -16,7 +17,7 @@ TILE_FLAGS = ("first_tile", "last_tile", "first_col", "last_col", "first_row", "
 Tap = dict[str, int] | None
 
 
-def tiles(params: EngineParams, unit: Unit, step: dict[str, int]) -> list[list[list[Tap]]]:
+def tiles(params: Engine, unit: Unit, step: dict[str, int]) -> list[list[list[Tap]]]:
     """What is issued for each tile of each row, from the loops as they are written down."""
     rows, cols, n_tiles, *kernel = (step[f"n_{level}"] for level in NAMES)
     order = product(range(n_tiles), range(cols))
@@ -30,7 +31,7 @@ def tiles(params: EngineParams, unit: Unit, step: dict[str, int]) -> list[list[l
 
 
 def _tile(
-    params: EngineParams, unit: Unit, step: dict[str, int], row: int, col: int, tile: int,
+    params: Engine, unit: Unit, step: dict[str, int], row: int, col: int, tile: int,
     kernel: list[int],
 ) -> list[Tap]:  # fmt: skip
     lead = step.get("lead", 0) if unit is Unit.VECTOR else 0
@@ -76,7 +77,7 @@ def row_cycles(row: list[list[Tap]], hold: int) -> list[Tap]:
     return list(joined)[: len(row) * (len(row[0]) + hold) - hold]
 
 
-def unpaced(params: EngineParams, unit: Unit, step: dict[str, int]) -> list[Tap]:
+def unpaced(params: Engine, unit: Unit, step: dict[str, int]) -> list[Tap]:
     """The cycles of a step whose rows do not wait."""
     all_tiles = chain.from_iterable(tiles(params, unit, step))
     return row_cycles(list(all_tiles), step["hold"])
@@ -85,7 +86,7 @@ def unpaced(params: EngineParams, unit: Unit, step: dict[str, int]) -> list[Tap]
 class Checker:
     """A sequencer, and a comparison of what it issues from one cycle to the next."""
 
-    def __init__(self, params: EngineParams, unit: Unit):
+    def __init__(self, params: Engine, unit: Unit):
         self.params, self.unit = params, unit
         self.dut = dut = Sequencer(params, unit)
         self.watched = (dut.flags, dut.last, dut.act_address, dut.weight_address, dut.inside)
@@ -131,7 +132,7 @@ class Checker:
 
 
 def check(
-    params: EngineParams, steps: list[dict[str, int]], gap: int = 0, units: tuple = tuple(Unit)
+    params: Engine, steps: list[dict[str, int]], gap: int = 0, units: tuple = tuple(Unit)
 ) -> None:
     """Runs the steps one after the other, each started ``gap`` cycles after the last one's end."""
     for unit in units:
@@ -166,7 +167,7 @@ def random_counts(rng: random.Random, most: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def random_step(rng: random.Random, params: EngineParams, most: int) -> dict[str, int]:
+def random_step(rng: random.Random, params: Engine, most: int) -> dict[str, int]:
     counts = random_counts(rng, most)
     act, weight = 1 << params.act_address_bits, 1 << params.weight_address_bits
     moves = {f"act_{level}": rng.choice([0, 1, act - 1, rng.randrange(act)]) for level in NAMES}
@@ -174,7 +175,7 @@ def random_step(rng: random.Random, params: EngineParams, most: int) -> dict[str
         counts,
         act_base=rng.randrange(act),
         weight_base=rng.randrange(weight),
-        hold=rng.choice([0, 0, 1, 2, (1 << params.hold_bits) - 1]),
+        hold=rng.choice([0, 0, 1, 2, (1 << widths(FRONT, params)["hold"]) - 1]),
         lead=rng.choice([0, 0, 1, 2, counts[1] - 1]) % counts[1],
         need=rng.getrandbits(13),  # means nothing
         height=rng.choice([1, 3, 5, 4096]),

@@ -7,25 +7,31 @@ from typing import Any
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
-from weft.hw.params import DATA, EngineParams
+from weft.hw.domain import DATA
+from weft.machine.engine import Engine, Memories, Styles
 
-SMALL = {
-    "lanes": 4,
-    "columns": 4,
-    "array_requant": 2,
-    "vector_requant": 2,
-    "vector_taps": 1,
-    "act_words": (64, 64),
-    "weight_words": 16,
-    "vector_words": 16,
-    "param_words": (16, 16),
-    "program_words": 64,
-}
+SMALL = Engine(
+    lanes=4,
+    columns=4,
+    array_requant=2,
+    vector_requant=2,
+    accumulator_bits=32,
+    memories=Memories(act=(64, 64), weight=16, vector=16, param=(16, 16), program=64),
+)
 
 
-def small_params(**changes: Any) -> EngineParams:
-    """A small engine, with some of its parameters changed."""
-    return EngineParams(**{**SMALL, **changes})
+def small_params(**changes: Any) -> Engine:
+    """A small engine, with some of its fields changed.
+
+    ``X_words`` is the depth of memory X, ``X_multiplier`` the style of X's multipliers.
+    """
+
+    def taken(suffix: str) -> dict[str, Any]:
+        names = [name for name in changes if name.endswith(suffix)]
+        return {name.removesuffix(suffix): changes.pop(name) for name in names}
+
+    memories = SMALL.memories.replace(**taken("_words"))
+    return SMALL.replace(memories=memories, styles=Styles(**taken("_multiplier")), **changes)
 
 
 MAX_CYCLES = 50_000

@@ -7,27 +7,29 @@ import numpy as np
 import pytest
 
 from tests.hw.support import play, small_params
-from weft.gen.images import array_chunks
 from weft.hw.array import SystolicArray
-from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier, Unit
+from weft.machine.encode import array_chunks
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.images import weight_word
+from weft.machine.timing import ROW_LATENCY, unit_latency, weight_issue
 
 # (lanes, columns, weight bits, accumulator bits, multiplier)
 CASES = [
-    (1, 1, 8, 25, Multiplier.DSP),
-    (4, 3, 8, 25, Multiplier.LUT),
-    (3, 2, 9, 32, Multiplier.DSP),
-    (8, 5, 9, 25, Multiplier.DSP),
-    (2, 8, 8, 28, Multiplier.LUT),
-    (1, 2, 8, 25, Multiplier.PACKED),
-    (4, 6, 8, 25, Multiplier.PACKED),
-    (5, 8, 8, 32, Multiplier.PACKED),
-    (4, 2, 8, 25, Multiplier.DUAL),
-    (3, 5, 8, 28, Multiplier.DUAL),
+    (1, 1, 8, 25, Style.DSP),
+    (4, 3, 8, 25, Style.LUT),
+    (3, 2, 9, 32, Style.DSP),
+    (8, 5, 9, 25, Style.DSP),
+    (2, 8, 8, 28, Style.LUT),
+    (1, 2, 8, 25, Style.PACKED),
+    (4, 6, 8, 25, Style.PACKED),
+    (5, 8, 8, 32, Style.PACKED),
+    (4, 2, 8, 25, Style.DUAL),
+    (3, 5, 8, 28, Style.DUAL),
 ]
 NAMES = [f"{k}x{n}-w{w}-a{a}-{style.value}" for k, n, w, a, style in CASES]
 
 
-def params_of(case: tuple[int, int, int, int, Multiplier]) -> EngineParams:
+def params_of(case: tuple[int, int, int, int, Style]) -> Engine:
     lanes, columns, weight_bits, accumulator_bits, style = case
     return small_params(
         lanes=lanes,
@@ -42,10 +44,10 @@ def params_of(case: tuple[int, int, int, int, Multiplier]) -> EngineParams:
     )
 
 
-def weights_of(rng: np.random.Generator, p: EngineParams) -> np.ndarray:
+def weights_of(rng: np.random.Generator, p: Engine) -> np.ndarray:
     """[words, K, N]: lowest, highest, zero, one, alternating and random words."""
     low, high = limits(p)
-    weights = rng.integers(low, high + 1, (p.weight_words, p.lanes, p.columns))
+    weights = rng.integers(low, high + 1, (p.memories.weight, p.lanes, p.columns))
     for word, value in enumerate((low, high, 0, 1)):
         weights[word] = value
     weights[4, :, 0::2], weights[4, :, 1::2] = low, high
@@ -53,7 +55,7 @@ def weights_of(rng: np.random.Generator, p: EngineParams) -> np.ndarray:
     return weights
 
 
-def limits(p: EngineParams) -> tuple[int, int]:
+def limits(p: Engine) -> tuple[int, int]:
     """Lowest and highest weight."""
     half = 1 << p.weight_bits - 1
     return (1 - half if p.packed else -half), half - 1
@@ -64,9 +66,9 @@ def loads(dut: SystolicArray, weights: np.ndarray) -> list[tuple[Any, list[int]]
     p = dut.params
     rng = random.Random(5)
     width = len(dut.load_data)
-    chunk = width // p.weight_chunks
+    chunk = width // weight_word(p).chunks
     images = array_chunks(weights, p)
-    assert images.shape == (*weights.shape[:2], p.weight_chunks)
+    assert images.shape == (*weights.shape[:2], weight_word(p).chunks)
     ports: tuple[list[int], ...] = ([], [], [], [])
     for address, row in np.ndindex(weights.shape[:2]):
         for c, data in enumerate(images[address, row].tolist()):
@@ -79,7 +81,7 @@ def loads(dut: SystolicArray, weights: np.ndarray) -> list[tuple[Any, list[int]]
     return list(zip(signals, ports, strict=True))
 
 
-def run(p: EngineParams, weights: np.ndarray, tiles: list[np.ndarray], words: list[list[int]],
+def run(p: Engine, weights: np.ndarray, tiles: list[np.ndarray], words: list[list[int]],
         gaps: list[int]) -> None:  # fmt: skip
     """tiles: int8 [taps, K] each; words: weight word of each tap; gaps: idle cycles after a tile.
 
@@ -89,14 +91,14 @@ def run(p: EngineParams, weights: np.ndarray, tiles: list[np.ndarray], words: li
     loading = loads(dut, weights)
     t = begin = len(loading[0][1])
     idle = [0x55 - 128] * p.lanes
-    firsts, addresses, lanes, due = [0] * begin, [0] * (begin + p.weight_issue), [idle] * begin, {}
+    firsts, addresses, lanes, due = [0] * begin, [0] * (begin + weight_issue(p)), [idle] * begin, {}
     lanes += [idle] * ROW_LATENCY
     for taps, chosen, gap in zip(tiles, words, gaps, strict=True):
         firsts += [1] + [0] * (len(taps) - 1 + gap)
         addresses += [*chosen, *[1] * gap]
         lanes += [*taps.tolist(), *[idle] * gap]
         # Idle cycles are taps like any other to the array, so a tile is complete only at its end.
-        due[t + len(taps) - 1 + p.unit_latency(Unit.ARRAY)] = np.einsum(
+        due[t + len(taps) - 1 + unit_latency(p, Unit.ARRAY)] = np.einsum(
             "tk,tkn->n", taps, weights[chosen]
         )
         t += len(taps) + gap
@@ -108,19 +110,19 @@ def run(p: EngineParams, weights: np.ndarray, tiles: list[np.ndarray], words: li
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
-def test_random_tiles(case: tuple[int, int, int, int, Multiplier]) -> None:
+def test_random_tiles(case: tuple[int, int, int, int, Style]) -> None:
     p = params_of(case)
     rng = np.random.default_rng(3)
     weights = weights_of(rng, p)
     sizes = [1, 1, 1, 2, 1, 3, *rng.integers(1, 9, 25)]
     tiles = [rng.integers(-128, 128, (n, p.lanes)) for n in sizes]
-    words = [rng.integers(p.weight_words, size=n).tolist() for n in sizes]
+    words = [rng.integers(p.memories.weight, size=n).tolist() for n in sizes]
     gaps = [0] * 16 + rng.integers(0, 4, len(sizes) - 16).tolist()
     run(p, weights, tiles, words, gaps)
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
-def test_extreme_tiles(case: tuple[int, int, int, int, Multiplier]) -> None:
+def test_extreme_tiles(case: tuple[int, int, int, int, Style]) -> None:
     """All operands at their limits, up to the last sum that 25 bits hold (or 260 taps)."""
     p = params_of(case)
     weights = weights_of(np.random.default_rng(4), p)
@@ -136,13 +138,13 @@ def test_extreme_tiles(case: tuple[int, int, int, int, Multiplier]) -> None:
 
 def test_latency() -> None:
     """Six cycles to the lanes, two to four per product, one per row, one to add."""
-    latencies = [params_of(case).unit_latency(Unit.ARRAY) for case in CASES]
+    latencies = [unit_latency(params_of(case), Unit.ARRAY) for case in CASES]
     assert latencies == [10, 14, 12, 17, 12, 12, 15, 16, 13, 12]
 
 
 def test_a_packed_pair_is_one_field() -> None:
     """The upper weight above 10 bits, and one less where the lower one is negative."""
-    p = params_of((1, 2, 8, 25, Multiplier.PACKED))
+    p = params_of((1, 2, 8, 25, Style.PACKED))
     pairs = np.array([[[3, 5]], [[-3, 5]], [[127, -127]], [[-127, -127]], [[0, -1]]])
     values = [3 + 5 * 1024, 5 * 1024 - 3, 127 - 127 * 1024, -127 - 127 * 1024, -1024]
     assert array_chunks(pairs, p).ravel().tolist() == [v & (1 << 18) - 1 for v in values]

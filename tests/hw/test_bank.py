@@ -6,7 +6,7 @@ import pytest
 
 from tests.hw.support import play, small_params
 from weft.hw.bank import Bank
-from weft.hw.params import BANK_LATENCY
+from weft.machine.timing import BANK_LATENCY
 
 LANES, WORDS, N_CYCLES = 3, 17, 400
 
@@ -22,7 +22,6 @@ def test_reads_and_writes_keep_their_order(single_port: bool) -> None:
         act_words=(1, WORDS),
         compact=single_port,
         single_port=single_port,
-        requant_interval=4 if single_port else 1,
     )
     dut = Bank(params, 1)
     contents: list[list[int | None]] = [[None] * LANES for _ in range(WORDS)]

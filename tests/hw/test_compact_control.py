@@ -7,9 +7,9 @@ import pytest
 
 from tests.hw.support import simulate, small_params
 from weft.hw.compact_control import CompactControl
-from weft.hw.params import CHUNK_BITS
-from weft.hw.step import chunks
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.fields import FRONT, part_chunks
+from weft.machine.images import CHUNK_BITS
 
 MASK = (1 << CHUNK_BITS) - 1
 
@@ -27,12 +27,12 @@ def test_steps_in_turn(steps: list[tuple[int, bool]], store_words: int) -> None:
         steps = [(cycles, False) for cycles, _ in steps]
     dut = CompactControl(
         small_params(
-            columns=2, array_requant=1, vector_requant=1, requant_interval=4, compact=True,
-            store_words=store_words,
+            columns=2, array_requant=1, vector_requant=1, compact=True,
+            store_words=store_words, streamed=store_words > 0,
         )
     )  # fmt: skip
     words = program(dut, steps)
-    fetch = cost.FETCH_LATENCY + dut.step_chunks
+    fetch = timing.FETCH_LATENCY + dut.step_chunks
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.load_en, 1)
@@ -63,7 +63,7 @@ async def run(ctx: Any, dut: CompactControl, steps: list, words: list[int], fetc
         for cycle in range(1, cycles + 1):
             ctx.set(dut.done, cycle == cycles)
             assert ctx.get(dut.front.as_value()) == word & (1 << dut.front_layout.size) - 1
-            split_at = chunks(dut.front_layout) * CHUNK_BITS
+            split_at = part_chunks(FRONT, dut.params) * CHUNK_BITS
             back = word % (1 << fetched) >> split_at
             assert ctx.get(dut.back.as_value()) == back & (1 << dut.back_layout.size) - 1
             await ctx.tick()
@@ -74,12 +74,12 @@ async def run(ctx: Any, dut: CompactControl, steps: list, words: list[int], fetc
 def program(dut: CompactControl, steps: list[tuple[int, bool]]) -> list[int]:
     """Random step words, but for ``load`` and ``last_step``."""
     rng = random.Random(3)
-    at = chunks(dut.front_layout) * CHUNK_BITS
+    at = part_chunks(FRONT, dut.params) * CHUNK_BITS
     words = []
     for i, (_, is_load) in enumerate(steps):
         word = rng.getrandbits(dut.step_chunks * CHUNK_BITS)
         fixed = {"last_step": i == len(steps) - 1}
-        if dut.params.store_words:
+        if dut.params.streamed:
             fixed["load"] = is_load
         for name, value in fixed.items():
             place = at + dut.back_layout[name].offset

@@ -8,9 +8,10 @@ import pytest
 
 from tests.hw.support import pack, simulate, small_params
 from weft.hw.control import Control
-from weft.hw.params import CHUNK_BITS, EngineParams, Unit
-from weft.hw.step import chunks
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Engine, Unit
+from weft.machine.fields import FRONT, part_chunks, step_chunks
+from weft.machine.images import CHUNK_BITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +78,14 @@ SHAPE_NAMES = ["4x4", "16x16", "1x1"]
 def program(dut: Control, steps: list[Step], seed: int) -> list[list[int]]:
     """Random chunks of each step, but for the fields that control looks at."""
     rng = random.Random(seed)
-    front_bits = chunks(dut.front_layout) * CHUNK_BITS
+    front_bits = part_chunks(FRONT, dut.params) * CHUNK_BITS
     places = {"follow": dut.front_layout["follow"]}
     starts = {"follow": 0} | dict.fromkeys(("unit", "last_step", "chain", "gap"), front_bits)
     places |= {name: dut.back_layout[name] for name in starts if name != "follow"}
     result = []
     for i, step in enumerate(steps):
         word = rng.getrandbits(dut.step_chunks * CHUNK_BITS)
-        fixed = {"follow": step.follow, "unit": step.unit.value, "last_step": i == len(steps) - 1}
+        fixed = {"follow": step.follow, "unit": step.unit.index, "last_step": i == len(steps) - 1}
         fixed |= {"chain": step.gap is not None}
         fixed |= {} if step.gap is None else {"gap": step.gap}
         for name, value in fixed.items():
@@ -151,8 +152,8 @@ async def play_once(
     ctx: Any, dut: Control, steps: list[Step], words: list[list[int]], models: dict[Unit, Model],
     rng: random.Random,
 ) -> None:  # fmt: skip
-    timed = list(zip(steps, times(steps, cost.FETCH_LATENCY + dut.step_chunks), strict=True))
-    front_chunks = chunks(dut.front_layout)
+    timed = list(zip(steps, times(steps, timing.FETCH_LATENCY + dut.step_chunks), strict=True))
+    front_chunks = part_chunks(FRONT, dut.params)
     masks = [(1 << x.size) - 1 for x in (dut.front_layout, dut.back_layout)]
     row_dones: dict[Unit, set[int]] = {unit: set() for unit in Unit}
     for step, time in timed:
@@ -200,7 +201,7 @@ async def play_once(
         await ctx.tick()
 
 
-def run(steps: list[Step], params: EngineParams, seed: int = 1) -> None:
+def run(steps: list[Step], params: Engine, seed: int = 1) -> None:
     dut = Control(params)
     words = program(dut, steps, seed)
     rng = random.Random(seed)
@@ -248,7 +249,7 @@ def test_random_program(seed: int) -> None:
 
 def test_programs_chain() -> None:
     """The programs above do what their names say."""
-    fetch = cost.FETCH_LATENCY + Control(small_params()).step_chunks
+    fetch = timing.FETCH_LATENCY + Control(small_params()).step_chunks
     chained = {
         name: [i for i, time in enumerate(times(steps, fetch)) if time.back > time.start]
         for name, steps in PROGRAMS.items()
@@ -299,4 +300,4 @@ def test_idle_without_go() -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=SHAPE_NAMES)
 def test_step_chunks(shape: dict[str, Any]) -> None:
     dut = Control(small_params(**shape))
-    assert dut.step_chunks == chunks(dut.front_layout) + chunks(dut.back_layout)
+    assert dut.step_chunks == step_chunks(dut.params)

@@ -9,14 +9,14 @@ from tests.e2e.layers import Layers
 from tests.hw.support import simulate
 from tests.mapper.support import chains
 from weft.gen.data import random_inputs
-from weft.gen.hardware import engine_params, registers
-from weft.gen.images import image_writes
-from weft.hw.engine import Engine as EngineComponent
-from weft.mapper import cost
+from weft.hw.engine import OverlappedEngine
+from weft.machine import timing
+from weft.machine.encode import image_writes, registers
+from weft.machine.engine import Engine, Style, Styles, Unit
+from weft.machine.layout import pack_inputs, unpack_outputs
+from weft.machine.plan import Plan
+from weft.machine.target import Target
 from weft.mapper.build import build
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
-from weft.mapper.plan import Engine, Plan, Style, Styles, Unit
-from weft.mapper.target import Target
 from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.reference import run
@@ -73,8 +73,8 @@ def network(
 
 def infer(plan: Plan, inputs: np.ndarray) -> tuple[np.ndarray, list[int]]:
     """Writes the images, then runs samples int8 [S, words, K]; output words and cycle counts."""
-    params = engine_params(plan.engine)
-    dut = EngineComponent(params)
+    params = plan.engine
+    dut = OverlappedEngine(params)
     assert registers(plan) != dut.registers  # so that their image is needed
     outputs = np.zeros((len(inputs), plan.outputs.words, params.lanes), dtype=np.int8)
     counts = []
@@ -115,7 +115,7 @@ def check(graph: Graph, engine: Engine, samples: int = 1, level: int = 0) -> Pla
     plan = build(graph, TARGET, engine, level)
     codes = random_inputs(graph, samples, 1)
     words, counts = infer(plan, pack_inputs(plan.inputs, codes, engine.lanes))
-    assert counts == [cost.cycles(plan)] * samples
+    assert counts == [timing.cycles(plan)] * samples
     expected = run(graph, codes)
     for name, actual in unpack_outputs(plan.outputs, words).items():
         np.testing.assert_array_equal(actual, expected[name])
@@ -246,7 +246,7 @@ def test_a_gap_one_cycle_shorter_gives_wrong_results(name: str) -> None:
     first, second = plan.steps
     assert second.gap is not None
     early = plan.replace(steps=(first, second.replace(gap=second.gap - 1)))
-    assert cost.cycles(early) == cost.cycles(plan) - 1
+    assert timing.cycles(early) == timing.cycles(plan) - 1
     codes = random_inputs(graph, 1, 1)
     words, _ = infer(early, pack_inputs(early.inputs, codes, early.engine.lanes))
     (actual,) = unpack_outputs(plan.outputs, words).values()

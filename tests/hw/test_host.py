@@ -10,9 +10,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from tests.hw.support import simulate, small_params
-from weft.hw.host import Host, Image, Register
-from weft.hw.params import BANK_LATENCY, EngineParams
+from weft.hw.host import Host, Register
 from weft.hw.ram import Ram
+from weft.machine.engine import Engine
+from weft.machine.images import Image
+from weft.machine.timing import BANK_LATENCY
 
 LANES = 2
 ACT_WORDS = 64
@@ -25,7 +27,7 @@ BEYOND = 0xDEAD
 class Bench(wiring.Component):
     """A host with the activation memory that the engine gives it: the bank on top."""
 
-    def __init__(self, params: EngineParams, registers: tuple[int, int, int, int]):
+    def __init__(self, params: Engine, registers: tuple[int, int, int, int]):
         self.host = Host(params, registers)
         self.ram = Ram(width=8 * params.lanes, depth=2 * ACT_WORDS)
         super().__init__({})

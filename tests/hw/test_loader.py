@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 
 from tests.hw.support import simulate, small_params
-from weft.hw.loader import STORE_BITS, Loader
-from weft.hw.params import CHUNK_BITS, READ_LATENCY, EngineParams
+from weft.hw.loader import Loader
+from weft.machine.engine import Engine
+from weft.machine.images import CHUNK_BITS, STORE_BITS
+from weft.machine.timing import READ_LATENCY
 
 WORDS = 37
 
 
-def params() -> EngineParams:
+def params() -> Engine:
     return small_params(
-        columns=2, array_requant=1, vector_requant=1, requant_interval=4, compact=True,
-        store_words=WORDS,
+        columns=2, array_requant=1, vector_requant=1, compact=True,
+        store_words=WORDS, streamed=True,
     )  # fmt: skip
 
 

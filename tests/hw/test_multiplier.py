@@ -8,8 +8,8 @@ from amaranth.hdl import Shape, signed, unsigned
 
 from tests.hw.support import play
 from weft.hw.multiplier import Multiplier
-from weft.hw.params import Multiplier as Style
-from weft.hw.params import multiplier_latency
+from weft.machine.engine import Style
+from weft.machine.timing import multiplier_latency
 
 N_RANDOM = 300
 

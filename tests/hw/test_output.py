@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from tests.hw.support import mix, simulate, small_params
-from weft.gen.images import parameters
 from weft.hw.output import OutputPath
-from weft.hw.params import EngineParams, Multiplier, Unit
 from weft.hw.sequencer import FLAGS
+from weft.machine.encode import parameters
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.plan import Params
+from weft.machine.timing import requant_latency, unit_latency
 from weft.mapper.pack import BIAS_OFFSET, param_groups
-from weft.mapper.plan import Params
 from weft.nn.graph import Scaling
 from weft.nn.numerics import requantise, round_scaled, scaling_of
 
@@ -32,7 +33,7 @@ class Case:
     channels: int = 7
     gap: int = 0  # idle cycles at most between the tiles' ends
     bits: int = 25
-    style: Multiplier = Multiplier.DSP
+    style: Style = Style.DSP
     odd: bool = False
     pair: bool = False
     shared: bool = False
@@ -45,7 +46,7 @@ class Case:
         kind += [f"i{self.interval}"] if self.interval > 1 else []
         return "-".join([shape, f"c{self.channels}", self.style.value, *kind])
 
-    def params(self) -> EngineParams:
+    def params(self) -> Engine:
         requant = [self.requant, 1] if self.unit is Unit.ARRAY else [1, self.requant]
         return small_params(
             lanes=self.lanes,
@@ -56,7 +57,7 @@ class Case:
             requant_multiplier=self.style,
             act_words=(128, 3),
             param_words=(32, 40),
-            requant_interval=self.interval,
+            compact=self.interval > 1,
             **self.extra,
         )
 
@@ -83,25 +84,25 @@ class Case:
 
 CASES = [
     Case(unit=Unit.ARRAY),
-    Case(unit=Unit.ARRAY, columns=8, requant=4, channels=13, gap=3, style=Multiplier.LUT),
+    Case(unit=Unit.ARRAY, columns=8, requant=4, channels=13, gap=3, style=Style.LUT),
     Case(unit=Unit.ARRAY, lanes=8, columns=2, requant=1, channels=5, bits=28),
-    Case(unit=Unit.ARRAY, requant=4, channels=8, extra={"array_multiplier": Multiplier.PACKED}),
+    Case(unit=Unit.ARRAY, requant=4, channels=8, extra={"array_multiplier": Style.PACKED}),
     Case(unit=Unit.VECTOR),
     Case(unit=Unit.VECTOR, requant=4, channels=12, gap=2, odd=True),
-    Case(unit=Unit.VECTOR, requant=1, channels=3, style=Multiplier.LUT, bits=32),
+    Case(unit=Unit.VECTOR, requant=1, channels=3, style=Style.LUT, bits=32),
     Case(unit=Unit.VECTOR, lanes=8, channels=20, gap=1, shared=True, odd=True),
     Case(unit=Unit.VECTOR, channels=8, pair=True, shared=True, bits=28),
-    Case(unit=Unit.VECTOR, requant=1, channels=6, extra={"vector_multiplier": Multiplier.LUT}),
+    Case(unit=Unit.VECTOR, requant=1, channels=6, extra={"vector_multiplier": Style.LUT}),
     Case(unit=Unit.ARRAY, requant=1, interval=4),
     Case(
-        unit=Unit.ARRAY, columns=6, requant=1, channels=11, gap=9, interval=4, style=Multiplier.LUT
+        unit=Unit.ARRAY, columns=6, requant=1, channels=11, gap=9, interval=4, style=Style.LUT
     ),
     Case(unit=Unit.VECTOR, requant=1, channels=6, bits=32, interval=4),
     Case(unit=Unit.VECTOR, lanes=8, requant=1, channels=20, gap=5, odd=True, interval=4),
     Case(unit=Unit.VECTOR, requant=1, channels=8, pair=True, shared=True, bits=28, interval=4),
     Case(
-        unit=Unit.VECTOR, lanes=1, requant=1, channels=3, interval=4,
-        extra={"vector_multiplier": Multiplier.DUAL},
+        unit=Unit.VECTOR, lanes=1, columns=1, requant=1, channels=3, interval=4,
+        extra={"vector_multiplier": Style.DUAL},
     ),
 ]  # fmt: skip
 
@@ -164,7 +165,7 @@ def test_bytes(case: Case) -> None:
     dut = OutputPath(p, unit)
     rng = random.Random(6)
     data = data_of(case, np.random.default_rng(5))
-    n_lanes = p.tile_lanes(unit)
+    n_lanes = p.drain_lanes(unit)
     order = [(col, tile) for tile in range(case.tiles) for col in range(COLS)]
     if unit is Unit.ARRAY:
         order.sort()
@@ -185,8 +186,8 @@ def test_bytes(case: Case) -> None:
             first = tile * n_lanes
             acc = data.acc[row, col, first : first + n_lanes].tolist()
             # Unused lanes hold anything.
-            sums[t + p.unit_latency(unit)] = acc + [rng.getrandbits(20)] * (n_lanes - len(acc))
-            first_write = t + p.unit_latency(unit) + 1 + p.requant_latency
+            sums[t + unit_latency(p, unit)] = acc + [rng.getrandbits(20)] * (n_lanes - len(acc))
+            first_write = t + unit_latency(p, unit) + 1 + requant_latency(p)
             for g in range(case.tile_groups):
                 cycle = first_write + g * case.interval
                 writes[cycle] = {}
@@ -201,7 +202,7 @@ def test_bytes(case: Case) -> None:
             t += case.tile_groups * case.interval + rng.randint(0, case.gap)
     assert len(row_dones) == ROWS
     step = data.step | {
-        "unit": unit.value,
+        "unit": unit.index,
         "pair": int(case.pair),
         "odd": int(case.odd),
         "shared_params": int(case.shared),

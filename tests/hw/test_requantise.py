@@ -9,20 +9,19 @@ import numpy as np
 import pytest
 
 from tests.hw.support import simulate, small_params
-from weft.hw.params import SERIAL_CYCLES, EngineParams, Multiplier
 from weft.hw.requantise import SHIFTS, RequantiseLane
 from weft.hw.serial_requantise import SerialRequantiseLane
+from weft.machine.engine import SERIAL_CYCLES, Engine, Style
+from weft.machine.timing import requant_latency
 from weft.mapper.pack import BIAS_OFFSET, POINTS, encode_scaling
 from weft.nn.graph import Scaling
 from weft.nn.numerics import requantise, round_scaled
 
-CONFIGURATIONS = [
-    (bits, style, 1) for bits in (25, 28, 32) for style in (Multiplier.DSP, Multiplier.LUT)
-]
+CONFIGURATIONS = [(bits, style, 1) for bits in (25, 28, 32) for style in (Style.DSP, Style.LUT)]
 CONFIGURATIONS += [
-    (25, Multiplier.DSP, SERIAL_CYCLES),
-    (28, Multiplier.LUT, SERIAL_CYCLES),
-    (32, Multiplier.DSP, SERIAL_CYCLES),
+    (25, Style.DSP, SERIAL_CYCLES),
+    (28, Style.LUT, SERIAL_CYCLES),
+    (32, Style.DSP, SERIAL_CYCLES),
 ]
 
 # (zero point, low, high, odd): even and odd zero points, full and clamped ranges.
@@ -59,13 +58,13 @@ class Run:
         return replace(self, **{name: getattr(self, name)[::step] for name in names})
 
 
-def check(params: EngineParams, runs: list[Run], *, pairs: bool = True) -> None:
+def check(params: Engine, runs: list[Run], *, pairs: bool = True) -> None:
     """Feeds a vector every interval and compares each code ``latency`` cycles later."""
     if params.requant_interval > 1:
         check_serial(params, runs)
         return
     dut = RequantiseLane(params, pairs=pairs)
-    assert dut.latency == params.requant_latency
+    assert dut.latency == requant_latency(params)
     names = ("zero_point", "low", "high") + ("odd", "pair", "multiplier") * pairs
 
     async def bench(ctx: Any) -> None:
@@ -91,14 +90,14 @@ def check(params: EngineParams, runs: list[Run], *, pairs: bool = True) -> None:
     compare(runs)
 
 
-def check_serial(params: EngineParams, runs: list[Run]) -> None:
+def check_serial(params: Engine, runs: list[Run]) -> None:
     """The same, mostly without a gap; a code must stay until the next one.
 
     Of many vectors it takes a quarter: they take four times the cycles.
     """
     runs = [run if len(run.acc) <= 100 else run.part(4) for run in runs]
     dut = SerialRequantiseLane(params)
-    assert dut.latency == params.requant_latency
+    assert dut.latency == requant_latency(params)
     rng = random.Random(len(runs))
 
     async def bench(ctx: Any) -> None:
@@ -241,18 +240,18 @@ def _products(value: int) -> list[tuple[int, int, int]]:
     return found
 
 
-def lane_params(bits: int, style: Multiplier, interval: int) -> EngineParams:
+def lane_params(bits: int, style: Style, interval: int) -> Engine:
     return small_params(
         array_requant=1,
         vector_requant=1,
         accumulator_bits=bits,
         requant_multiplier=style,
-        requant_interval=interval,
+        compact=interval > 1,
     )
 
 
 @pytest.mark.parametrize(("bits", "style", "interval"), CONFIGURATIONS)
-def test_equals_reference(bits: int, style: Multiplier, interval: int) -> None:
+def test_equals_reference(bits: int, style: Style, interval: int) -> None:
     rng = np.random.default_rng(bits)
     params = lane_params(bits, style, interval)
     runs = []
@@ -260,7 +259,7 @@ def test_equals_reference(bits: int, style: Multiplier, interval: int) -> None:
         for true, scaling in (random_vectors(rng, bits, 150), near_ties(rng, bits, 100)):
             runs.append(scaled(true, biases(rng, true, bits), scaling, **output(i)))
     for i, (true, scaling) in enumerate((extreme_vectors(bits), exact_ties(), half_ulp_edges())):
-        if style is Multiplier.DSP:  # behind the product both styles are the same
+        if style is Style.DSP:  # behind the product both styles are the same
             for odd in (i, i + 3):
                 runs.append(scaled(true, biases(rng, true, bits), scaling, **output(odd)))
     check(params, runs)
@@ -307,7 +306,7 @@ def test_equals_float32(odd: bool, interval: int) -> None:
         run = scaled(true, biases(rng, true, bits), scaling, zero_point=zero_point, low=low,
                      high=high, odd=odd)  # fmt: skip
         runs.append(replace(run, expected=np.clip(result + zero_point, low, high)))
-    check(lane_params(bits, Multiplier.DSP, interval), runs)
+    check(lane_params(bits, Style.DSP, interval), runs)
 
 
 CORNERS = (-128, -127, -1, 0, 1, 127)
@@ -339,7 +338,7 @@ def pair_run(
 
 
 @pytest.mark.parametrize(("bits", "style", "interval"), CONFIGURATIONS)
-def test_pairs(bits: int, style: Multiplier, interval: int) -> None:
+def test_pairs(bits: int, style: Style, interval: int) -> None:
     rng = np.random.default_rng(bits)
     a, b = (grid.ravel() for grid in np.meshgrid(CORNERS, CORNERS))
     runs = []

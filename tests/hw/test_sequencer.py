@@ -20,12 +20,11 @@ from tests.hw.sequencer_bench import (
     unpaced,
 )
 from tests.hw.support import simulate, small_params
-from weft.gen.hardware import engine_params
-from weft.gen.images import front_fields
-from weft.hw.params import Unit
 from weft.hw.sequencer import FLAGS
 from weft.hw.step import front_layout
-from weft.mapper import cost, plan
+from weft.machine import plan, timing
+from weft.machine.engine import Engine, Memories, Unit
+from weft.machine.fields import FRONT, values
 
 
 @pytest.mark.parametrize("gap", [0, 1, 7])
@@ -39,9 +38,10 @@ def test_random_steps(gap: int) -> None:
 def test_first_taps_that_stay(compact: bool) -> None:
     """A tile's first tap lies elsewhere, and only tiles move it on."""
     rng = random.Random(3)
-    more = {"compact": True, "requant_interval": 4} if compact else {}
     lanes = {"array_requant": 1, "vector_requant": 1}
-    params = small_params(act_words=(500, 3), weight_words=300, products=True, **lanes, **more)
+    params = small_params(
+        act_words=(500, 3), weight_words=300, products=True, compact=compact, **lanes
+    )
     names = {str(name) for name, _ in front_layout(params)}
     steps = []
     for _ in range(40):
@@ -114,14 +114,14 @@ def test_flags() -> None:
 
 # ---- Steps that follow.
 
-ENGINE = plan.Engine(
+ENGINE = Engine(
     lanes=4, columns=4, array_requant=2, vector_requant=1,
-    memories=plan.Memories(act=(300, 1), weight=50, vector=50),
+    memories=Memories(act=(300, 1), weight=50, vector=50),
 )  # fmt: skip
 
 
 def plan_step(
-    rng: random.Random, unit: plan.Unit, counts: tuple[int, ...], hold: int, **fields: Any
+    rng: random.Random, unit: Unit, counts: tuple[int, ...], hold: int, **fields: Any
 ) -> plan.Step:
     rows, cols, n_tiles, kernel_rows, kernel_cols, words = counts
     loops = plan.Loops(
@@ -145,9 +145,9 @@ def follow_cycles(
     unit: Unit, step: plan.Step, begin: int, ends: tuple[int, ...]
 ) -> dict[int, dict[str, int]]:
     """Taps by the cycle of their issue; ``ends``: cycle of each row's last tap."""
-    fields = front_fields(step)
+    fields = values(FRONT, step)
     taps = {}
-    for row, end in zip(tiles(engine_params(ENGINE), unit, fields), ends, strict=True):
+    for row, end in zip(tiles(ENGINE, unit, fields), ends, strict=True):
         cycles = row_cycles(row, step.loops.hold)
         first = end + 1 - len(cycles)
         assert first >= begin + 6  # the start after two, three cycles to settle and to issue
@@ -157,16 +157,16 @@ def follow_cycles(
 
 async def follow_once(ctx: Any, checker: Checker, before: plan.Step, step: plan.Step) -> int:
     """Runs ``step`` beside ``before`` as the cycle model has it; returns how many rows waited."""
-    written, timing = cost.timings(ENGINE, (before, step))
-    drain = cost.unit_latency(ENGINE, step.unit) + step.write.groups_per_tile
-    drain += cost.requant_latency(ENGINE)
-    ends = tuple(row - drain for row in timing.rows)
-    taps = follow_cycles(checker.unit, step, timing.begin, ends)
+    written, times = timing.timings(ENGINE, (before, step))
+    drain = timing.unit_latency(ENGINE, step.unit) + step.write.groups_per_tile
+    drain += timing.requant_latency(ENGINE)
+    ends = tuple(row - drain for row in times.rows)
+    taps = follow_cycles(checker.unit, step, times.begin, ends)
     names = {str(name) for name, _ in front_layout(checker.params)}
-    fields = {name: value for name, value in front_fields(step).items() if name in names}
+    fields = {name: value for name, value in values(FRONT, step).items() if name in names}
     ctx.set(checker.dut.step, fields)
-    for t in range(timing.begin + 2, max(taps) + 1):
-        ctx.set(checker.dut.start, t == timing.begin + 2)
+    for t in range(times.begin + 2, max(taps) + 1):
+        ctx.set(checker.dut.start, t == times.begin + 2)
         # Counted from the cycle after a row's last write; idle in the cycle of the step's last one.
         checker.other(ctx, sum(row < t for row in written.rows), int(t >= written.end))
         await checker.cycle(ctx, taps.get(t), f"{before}, {step}, {ends}, cycle {t}")
@@ -177,10 +177,10 @@ async def follow_once(ctx: Any, checker: Checker, before: plan.Step, step: plan.
 @pytest.mark.parametrize("unit", Unit)
 @pytest.mark.parametrize("seed", range(4))
 def test_follow(unit: Unit, seed: int) -> None:
-    """Rows wait for the rows they read, to the cycle that ``mapper.cost`` predicts."""
+    """Rows wait for the rows they read, to the cycle that ``machine.timing`` predicts."""
     rng = random.Random(seed)
-    own = plan.Unit[unit.name]
-    other = plan.Unit.VECTOR if own is plan.Unit.ARRAY else plan.Unit.ARRAY
+    own = Unit[unit.name]
+    other = Unit.VECTOR if own is Unit.ARRAY else Unit.ARRAY
     trials = []
     while len(trials) < 40:
         hold = rng.choice([0, 0, 1, 3])
@@ -190,9 +190,9 @@ def test_follow(unit: Unit, seed: int) -> None:
         follow = plan.Follow(need=rng.randrange(-1, 5))
         step = plan_step(rng, own, counts, rng.choice([0, 0, 1, 3]), follow=follow,
                          y_move=rng.choice([0, 1, 1, 2, 3]))  # fmt: skip
-        if step.loops.row_cycles >= cost.MIN_FOLLOW_CYCLES:
+        if step.loops.row_cycles >= timing.MIN_FOLLOW_CYCLES:
             trials.append((before, step))
-    checker = Checker(engine_params(ENGINE), unit)
+    checker = Checker(ENGINE, unit)
     waited = 0
 
     async def bench(ctx: Any) -> None:
@@ -215,17 +215,17 @@ def test_follow(unit: Unit, seed: int) -> None:
 def test_short_rows_follow(unit: Unit, counts: tuple[int, ...]) -> None:
     """Rows of ``MIN_FOLLOW_CYCLES``: the comparison for the next row is just ready in time."""
     rng = random.Random(1)
-    own = plan.Unit[unit.name]
-    other = plan.Unit.VECTOR if own is plan.Unit.ARRAY else plan.Unit.ARRAY
-    hold = cost.MIN_FOLLOW_CYCLES - math.prod(counts[1:])
-    checker = Checker(engine_params(ENGINE), unit)
+    own = Unit[unit.name]
+    other = Unit.VECTOR if own is Unit.ARRAY else Unit.ARRAY
+    hold = timing.MIN_FOLLOW_CYCLES - math.prod(counts[1:])
+    checker = Checker(ENGINE, unit)
 
     async def bench(ctx: Any) -> None:
         for kernel in range(1, 8):  # rows of the step before that take 1 to 7 cycles
             for need in (1, 2, 5):
                 before = plan_step(rng, other, (9, 1, 1, 1, kernel, 1), 0)
                 step = plan_step(rng, own, counts, hold, follow=plan.Follow(need=need))
-                assert step.loops.row_cycles == cost.MIN_FOLLOW_CYCLES
+                assert step.loops.row_cycles == timing.MIN_FOLLOW_CYCLES
                 await follow_once(ctx, checker, before, step)
 
     simulate(checker.dut, bench)

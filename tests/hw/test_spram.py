@@ -5,8 +5,8 @@ import random
 import pytest
 
 from tests.hw.support import play
-from weft.hw.params import READ_LATENCY
 from weft.hw.spram import Spram
+from weft.machine.timing import READ_LATENCY
 
 N_CYCLES = 400
 

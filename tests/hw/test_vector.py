@@ -7,26 +7,28 @@ import numpy as np
 import pytest
 
 from tests.hw.support import play, small_params
-from weft.gen.images import weight_chunks
-from weft.hw.params import ROW_LATENCY, EngineParams, Multiplier, Unit
 from weft.hw.step import PRODUCT, VectorOp
 from weft.hw.vector import PAIR_SHIFT, VectorUnit
+from weft.machine.encode import weight_chunks
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.images import vector_word
+from weft.machine.timing import ROW_LATENCY, unit_latency, weight_issue
 from weft.mapper.pack import rolling_weights, vector_weights
 
 # (lanes, taps, weight bits, accumulator bits, multiplier)
 CASES = [
-    (1, 1, 8, 25, Multiplier.DSP),
-    (4, 2, 8, 32, Multiplier.LUT),
-    (3, 3, 9, 28, Multiplier.DSP),
-    (8, 1, 9, 25, Multiplier.LUT),
-    (3, 1, 8, 25, Multiplier.DUAL),
-    (4, 3, 8, 28, Multiplier.DUAL),
+    (1, 1, 8, 25, Style.DSP),
+    (4, 2, 8, 32, Style.LUT),
+    (3, 3, 9, 28, Style.DSP),
+    (8, 1, 9, 25, Style.LUT),
+    (3, 1, 8, 25, Style.DUAL),
+    (4, 3, 8, 28, Style.DUAL),
 ]
 NAMES = [f"k{k}-t{t}-w{w}-a{a}-{style.value}" for k, t, w, a, style in CASES]
-Case = tuple[int, int, int, int, Multiplier]
+Case = tuple[int, int, int, int, Style]
 
 
-def params_of(case: Case, **changes: Any) -> EngineParams:
+def params_of(case: Case, **changes: Any) -> Engine:
     lanes, taps, weight_bits, accumulator_bits, style = case
     values = {
         "lanes": lanes,
@@ -41,10 +43,10 @@ def params_of(case: Case, **changes: Any) -> EngineParams:
     return small_params(**{**values, **changes})
 
 
-def weights_of(rng: np.random.Generator, p: EngineParams) -> np.ndarray:
+def weights_of(rng: np.random.Generator, p: Engine) -> np.ndarray:
     """[words, T, K]: lowest, highest, zero, and random words."""
     half = 1 << p.weight_bits - 1
-    weights = rng.integers(-half, half, (p.vector_words, p.vector_taps, p.lanes))
+    weights = rng.integers(-half, half, (p.memories.vector, p.vector_taps, p.lanes))
     for word, value in enumerate((-half, half - 1, 0)):
         weights[word] = value
     return weights
@@ -55,10 +57,10 @@ def loads(dut: VectorUnit, weights: np.ndarray) -> list[tuple[Any, list[int]]]:
     p = dut.params
     rng = random.Random(5)
     width = len(dut.load_data)
-    chunk = width // p.vector_chunks
+    chunk = width // vector_word(p).chunks
     enables, addresses, data = [], [], []
-    for address, chunks in enumerate(weight_chunks(weights, p.weight_bits).tolist()):
-        assert len(chunks) == p.vector_chunks
+    for address, chunks in enumerate(weight_chunks(weights, vector_word(p)).tolist()):
+        assert len(chunks) == vector_word(p).chunks
         for c, value in enumerate(chunks):
             mask = (1 << chunk) - 1 << c * chunk
             enables.append(1 << c)
@@ -80,7 +82,7 @@ def results(op: VectorOp, taps: np.ndarray, weights: np.ndarray) -> list[int]:
             return (taps[0] + (taps[1] << 16)).tolist()
 
 
-def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndarray,
+def run(p: Engine, op: VectorOp, tiles: list[np.ndarray], weights: np.ndarray,
         words: list[list[int]], due: list[list[int] | None], *, gaps: list[int] | None = None,
         fresh: list[int] | None = None, rolling: int = 0,
         zeros: tuple[int, int] | None = None) -> None:  # fmt: skip
@@ -94,7 +96,7 @@ def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndar
     t = begin = len(loading[0][1])
     idle = [99] * p.lanes
     firsts, news, lanes = [0] * begin, [0] * begin, [idle] * begin
-    addresses = [0] * (begin + p.weight_issue)
+    addresses = [0] * (begin + weight_issue(p))
     actives = [0] * begin
     lanes += [idle] * ROW_LATENCY
     cycles = {}
@@ -109,7 +111,7 @@ def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndar
         addresses += [*chosen, *[1] * gap]
         lanes += [*taps.tolist(), *[idle] * gap]
         if due[i] is not None:
-            cycles[t + len(taps) - 1 + p.unit_latency(Unit.VECTOR)] = i
+            cycles[t + len(taps) - 1 + unit_latency(p, Unit.VECTOR)] = i
         t += len(taps) + gap
     firsts.append(1)
     actives.append(1)
@@ -130,7 +132,7 @@ def run(p: EngineParams, op: VectorOp, tiles: list[np.ndarray], weights: np.ndar
 
 
 def run_op(
-    p: EngineParams,
+    p: Engine,
     op: VectorOp,
     tiles: list[np.ndarray],
     rng: np.random.Generator,
@@ -139,11 +141,11 @@ def run_op(
 ) -> None:
     """Tiles of an operation that does not roll: only the first of the T weights counts."""
     weights = weights_of(rng, p)
-    words = words or [rng.integers(p.vector_words, size=len(taps)).tolist() for taps in tiles]
+    words = words or [rng.integers(p.memories.vector, size=len(taps)).tolist() for taps in tiles]
     due: list[list[int] | None] = [
         results(op, taps, weights[chosen, 0]) for taps, chosen in zip(tiles, words, strict=True)
     ]
-    run(p, op, tiles, weights.reshape(p.vector_words, -1), words, due, gaps=gaps)
+    run(p, op, tiles, weights.reshape(p.memories.vector, -1), words, due, gaps=gaps)
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
@@ -185,11 +187,11 @@ def test_products(zeros: tuple[int, int], case: Case) -> None:
     tiles = [np.array([[a] * p.lanes, [b] * p.lanes]) for a in limits for b in limits]
     tiles += [rng.integers(-128, 128, (2, p.lanes)) for _ in range(60)]
     gaps = [0] * 60 + rng.integers(0, 4, len(tiles) - 60).tolist()
-    words = [rng.integers(p.vector_words, size=2).tolist() for _ in tiles]
+    words = [rng.integers(p.memories.vector, size=2).tolist() for _ in tiles]
     due: list[list[int] | None] = [
         np.prod(tile - np.array(zeros)[:, None], axis=0).tolist() for tile in tiles
     ]
-    weights = weights_of(rng, p).reshape(p.vector_words, -1)
+    weights = weights_of(rng, p).reshape(p.memories.vector, -1)
     run(p, PRODUCT, tiles, weights, words, due, gaps=gaps, zeros=zeros)
 
 
@@ -201,7 +203,7 @@ def test_pairs_with_an_inverted_second_word(case: Case) -> None:
     tiles = [np.array([[a] * p.lanes, [b] * p.lanes]) for a in limits for b in limits]
     tiles += [rng.integers(-128, 128, (2, p.lanes)) for _ in range(20)]
     due: list[list[int] | None] = [(a + (~b << 16)).tolist() for a, b in tiles]
-    weights = weights_of(rng, p).reshape(p.vector_words, -1)
+    weights = weights_of(rng, p).reshape(p.memories.vector, -1)
     run(p, VectorOp.PAIR, tiles, weights, [[0, 1]] * len(tiles), due, zeros=(3, -5))
 
 
@@ -234,10 +236,10 @@ ROLLS = [
 
 
 @pytest.mark.parametrize(("taps", "kernel_rows", "kernel", "stride"), ROLLS)
-@pytest.mark.parametrize("style", [Multiplier.DSP, Multiplier.LUT, Multiplier.DUAL])
+@pytest.mark.parametrize("style", [Style.DSP, Style.LUT, Style.DUAL])
 @pytest.mark.parametrize("most", [0, 4])
 def test_rolling(
-    taps: int, kernel_rows: int, kernel: int, stride: int, style: Multiplier, most: int
+    taps: int, kernel_rows: int, kernel: int, stride: int, style: Style, most: int
 ) -> None:
     """A depthwise convolution along rows, one after the other; each column is read once.
 
@@ -278,7 +280,7 @@ def test_rolling(
 @pytest.mark.parametrize("taps", [1, 2, 3])
 def test_rolling_uses_the_first_weights_only_where_it_does_not_roll(taps: int) -> None:
     """A step after a rolling one starts anew with every tile: windows instead of columns."""
-    case = (2, taps, 9, 28, Multiplier.DSP)
+    case = (2, taps, 9, 28, Style.DSP)
     rng = np.random.default_rng(taps)
     weight = rng.integers(-255, 256, (2, 1, 2, 3)).astype(np.int16)
     words = vector_weights(weight, 2, taps)
@@ -292,7 +294,7 @@ def test_rolling_uses_the_first_weights_only_where_it_does_not_roll(taps: int) -
 
 def test_latency() -> None:
     """Six cycles to the lanes, two (DSP, dual) or three (LUT) per product, one to add."""
-    assert [params_of(case).unit_latency(Unit.VECTOR) for case in CASES] == [9, 10, 9, 10, 9, 9]
+    assert [unit_latency(params_of(case), Unit.VECTOR) for case in CASES] == [9, 10, 9, 10, 9, 9]
 
 
 def test_pairs_meet_in_the_middle_of_the_requantiser() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.hw.support import mix, play, small_params
 from weft.hw.drain import GROUP
-from weft.hw.params import Unit
 from weft.hw.writer import WRITER_LATENCY, Writer
+from weft.machine.engine import Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def test_writes(case: Case) -> None:
     rng = random.Random(1)
     stream: list[tuple[dict[str, int], Write | None]] = []
     for _ in range(2):  # the second step starts from its own flags alone
-        for flags, write in expected(case, p.act_words[0]):
+        for flags, write in expected(case, p.memories.act[0]):
             for _ in range(rng.randint(0, case.gap)):  # flags without ``valid`` mean nothing
                 stream.append((mix(rng, GROUP, valid=0), None))
             stream.append((flags, write))

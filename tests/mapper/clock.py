@@ -1,9 +1,9 @@
 """Whether a plan's times keep its steps out of each other's way.
 
-``mapper.cost.timings`` says when each step begins and when the last tap of each row is issued; what
-follows from that is the cycle of every single read and write. Steps are reported in program order,
-so that the latest access of a word is the one that counts, and every access must come after the
-ones that it depends on.
+``machine.timing.timings`` says when each step begins and when the last tap of each row is issued;
+what follows from that is the cycle of every single read and write. Steps are reported in program
+order, so that the latest access of a word is the one that counts, and every access must come after
+the ones that it depends on.
 """
 
 import itertools
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.mapper import cost
-from weft.mapper.plan import Plan, Unit
+from weft.machine import timing
+from weft.machine.engine import Unit
+from weft.machine.plan import Plan
 
 NEVER, AT_START = -2, 0
 """Times of words that were never written, and of the inputs."""
@@ -42,20 +43,20 @@ class Clock:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.timings = cost.timings(plan.engine, plan.steps)
+        self.timings = timing.timings(plan.engine, plan.steps)
         self.rows = [self._rows(i) for i in range(len(plan.steps))]
         depths = plan.engine.memories.act
         self.written = [np.full(depth, NEVER) for depth in depths]
         self.read_until = [np.full(depth, NEVER) for depth in depths]
         self.writer = [np.full(depth, NEVER) for depth in depths]
         self.reader = [np.full(depth, NEVER) for depth in depths]
-        self.writing = [np.zeros(cost.cycles(plan) + 1, bool) for _ in depths]  # cycle by cycle
+        self.writing = [np.zeros(timing.cycles(plan) + 1, bool) for _ in depths]  # cycle by cycle
         region = plan.inputs
         self.written[region.bank][region.base : region.base + region.words] = AT_START
 
     def _rows(self, index: int) -> list[Row]:
         step = self.plan.steps[index]
-        drain = cost.drain_cycles(self.plan.engine, step)
+        drain = timing.drain_cycles(self.plan.engine, step)
         rows = []
         for written in self.timings[index].rows:
             last = written - drain
@@ -106,7 +107,7 @@ class Clock:
         assert step.unit is other.unit is Unit.ARRAY, both
         assert begin + LOADED > before.issued + FRONT_USED, f"{both}: still reading"
         strobe = self.rows[index][0].first + step.loops.taps - 1 - STROBE
-        strobe += cost.unit_latency(self.plan.engine, step.unit)
+        strobe += timing.unit_latency(self.plan.engine, step.unit)
         assert strobe >= before.end + LOADED, f"{both}: still draining"
 
     def read(
@@ -137,7 +138,7 @@ class Clock:
         written = self.written[bank]
         assert _within(words, len(written)), f"{step.name} writes beyond its bank"
         last_taps = self._tile_begins(index, row, tile)[loops.lead :] + loops.taps - 1
-        drain = cost.drain_cycles(self.plan.engine, step)
+        drain = timing.drain_cycles(self.plan.engine, step)
         first = last_taps + drain + 1 - step.write.groups_per_tile
         times = first[:, None] + np.arange(words.shape[1])
         assert (self.reader[bank][words] != index).all(), f"{step.name} reads its writes"
@@ -159,7 +160,7 @@ class Clock:
         region = self.plan.outputs
         written = self.written[region.bank][region.base : region.base + region.words]
         assert (written > AT_START).all()
-        assert written.max() <= cost.cycles(self.plan)
+        assert written.max() <= timing.cycles(self.plan)
 
 
 def _within(words: np.ndarray, depth: int) -> bool:

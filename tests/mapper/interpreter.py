@@ -1,6 +1,6 @@
 """A model of the engine in a few lines of NumPy: executes the steps of a plan, row by row.
 
-It follows the plan's own description of reads, writes and images (``weft.mapper.plan``), not the
+It follows the plan's own description of reads, writes and images (``weft.machine.plan``), not the
 operators they came from, and it is strict: whatever hardware would do silently (an address outside
 the memory, a word that nobody wrote, a sum too wide, a row that reads what is not there yet) is an
 error here. Steps run in program order; ``clock.Clock`` checks that with the planned times this
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.mapper.clock import Clock
-from weft.mapper.memory_layout import pack_inputs, unpack_outputs
+from weft.machine.engine import Unit
+from weft.machine.layout import pack_inputs, unpack_outputs
+from weft.machine.plan import Content, Images, Load, Params, Plan, Step, VectorOp
 from weft.mapper.pack import BIAS_OFFSET, POINTS
-from weft.mapper.plan import Content, Images, Load, Params, Plan, Step, Unit, VectorOp
 from weft.nn.numerics import round_scaled
 
 PARAM_FIELDS = ("bias", "factor", "shift")

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from weft.mapper import cost
-from weft.mapper.plan import Engine, Plan
-from weft.mapper.target import Target
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.plan import Plan
+from weft.machine.target import Target
 from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
 from weft.nn.numerics import scaling_of
 
@@ -82,7 +83,7 @@ def codes(shape: tuple[int, int, int], samples: int = 2, seed: int = 0) -> np.nd
 
 def chains(plan: Plan) -> set[str]:
     """What chained steps meet in a plan; a step counts if it begins before the last result."""
-    steps, times = plan.steps, cost.timings(plan.engine, plan.steps)
+    steps, times = plan.steps, timing.timings(plan.engine, plan.steps)
     found = set()
     for i, step in enumerate(steps):
         if step.gap is None or times[i].begin >= times[i - 1].end:

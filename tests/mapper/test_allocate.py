@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from weft.machine.plan import Buffer
 from weft.mapper.allocate import Lifetime, _first_fit, allocate, peak_live
-from weft.mapper.plan import Buffer
 
 
 def lifetimes(*entries: tuple[int, int, int]) -> list[Lifetime]:

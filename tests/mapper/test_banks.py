@@ -9,12 +9,12 @@ from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, compact, engine
 from tests.mapper.test_allocate import random_lifetimes
 from tests.mapper.test_lower import agree, dag
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.plan import Plan
 from weft.mapper.allocate import Lifetime, peak_live
 from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.build import INPUTS, OUTPUTS, _place_banks, build
 from weft.mapper.copies import with_copies
-from weft.mapper.plan import Plan
 from weft.nn.checker import check
 from weft.nn.graph import Add, Graph, Tensor, Window
 
@@ -104,7 +104,7 @@ def test_rows_too_short_to_count_are_not_followed() -> None:
         tensor = net.conv(net.input((4, 5, width)), 4, 1, SAME)
         plan = made(net.graph("short", [net.rescale(tensor)]))
         assert plan.steps[1].loops.row_cycles == width
-        assert bool(following(plan)) == (width >= cost.MIN_FOLLOW_CYCLES == 3)
+        assert bool(following(plan)) == (width >= timing.MIN_FOLLOW_CYCLES == 3)
 
 
 def test_a_row_of_padding_waits_for_all() -> None:

@@ -9,10 +9,12 @@ from tests.e2e.layer_choices import CHANNELS
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.fields import step_chunks
+from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.mapper.chain import MIN_GAP
-from weft.mapper.plan import Engine, Plan
 from weft.nn.graph import Graph, Window
 
 POINT = Window(kernel=(1, 1))
@@ -28,7 +30,7 @@ def layers(seed: int = 0) -> Layers:
 
 def at_once(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
     """Steps are fetched in no time, so that the gaps alone say when they begin."""
-    monkeypatch.setattr(cost, "FETCH_LATENCY", -cost.step_chunks(plan.engine))
+    monkeypatch.setattr(timing, "FETCH_LATENCY", -step_chunks(plan.engine))
 
 
 def with_gap(plan: Plan, index: int, gap: int | None) -> Plan:
@@ -52,7 +54,7 @@ def test_a_fully_connected_step_waits_for_its_last_words() -> None:
     first, second = plan.steps
     assert (first.loops.tiles, first.loops.taps, second.loops.taps) == (8, 16, 16)
     drain = (6 + 2 + 4 + 1) + 4 + (9 + 2)
-    assert cost.drain_cycles(plan.engine, first) == drain
+    assert timing.drain_cycles(plan.engine, first) == drain
     # The last two words are written 2 cycles before the drain's end and at its end; they are read
     # with taps 14 and 15, in cycles 5 + gap + 14 and 5 + gap + 15.
     assert second.gap == drain + 1 - (5 + 15) == 9
@@ -83,7 +85,7 @@ def test_a_step_that_reads_the_last_word_at_once(monkeypatch: pytest.MonkeyPatch
     """It still wins cycles: it may begin three before the word is written, and reads it in one."""
     plan = perceptron(engine(4, 4, 2), 4, 4, 4)
     at_once(monkeypatch, plan)
-    first, second = cost.timings(plan.engine, plan.steps)
+    first, second = timing.timings(plan.engine, plan.steps)
     assert second.begin == first.end - 3
 
 
@@ -124,7 +126,7 @@ def test_gaps_are_the_smallest(sizes: tuple[int, ...], monkeypatch: pytest.Monke
         gap = plan.steps[1].gap
         assert gap is not None
         found.append(gap)
-        assert cost.cycles(plan) < cost.cycles(with_gap(plan, 1, None))
+        assert timing.cycles(plan) < timing.cycles(with_gap(plan, 1, None))
         with pytest.raises(AssertionError, match=REFUSED):
             agree(graph, with_gap(plan, 1, gap - 1), 1)
     assert len(set(found)) > 5
@@ -135,8 +137,8 @@ def test_chained_steps_win_cycles(sizes: tuple[int, ...]) -> None:
     plan = perceptron(engine(*sizes), 128, 100, 128, 70, 128)
     assert {"fully connected", "after a chained step"} <= chains(plan)
     alone = plan.replace(steps=tuple(step.replace(gap=None) for step in plan.steps))
-    assert cost.cycles(plan) < cost.cycles(alone)
-    begins = [time.begin for time in cost.timings(plan.engine, plan.steps)]
+    assert timing.cycles(plan) < timing.cycles(alone)
+    begins = [time.begin for time in timing.timings(plan.engine, plan.steps)]
     assert all(a < b for a, b in pairwise(begins))
 
 

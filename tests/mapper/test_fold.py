@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.mapper.support import codes, conv_graph, edge
-from weft.mapper.fold import apply, fold, foldable, options
+from weft.machine.layout import fold_codes
+from weft.mapper.fold import fold, foldable, options
 from weft.nn.graph import Conv, Graph, Rescale, Tensor, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.reference import run
@@ -31,7 +32,7 @@ def test_folded_convolution_is_the_original(channels: int, both: bool) -> None:
         (conv,) = graph.operators
         assert isinstance(conv, Conv)
         folded = fold(graph.tensor("x"), conv, both)
-        stored = apply(folded.fold, given)
+        stored = fold_codes(folded.fold, given)
         assert stored.shape[1:] == folded.tensor.shape
         assert folded.conv.window.kernel == (1 if both else window.kernel[0], 1)
         changed = graph.replace(
@@ -47,7 +48,7 @@ def test_channel_order_is_row_column_channel() -> None:
     (conv,) = graph.operators
     assert isinstance(conv, Conv)
     given = codes((2, 3, 3), 1)
-    stored = apply(fold(graph.tensor("x"), conv, True).fold, given)[0]
+    stored = fold_codes(fold(graph.tensor("x"), conv, True).fold, given)[0]
     for row, col, channel in np.ndindex(2, 2, 2):
         plane = given[0, channel, row : row + 2, col : col + 2]
         np.testing.assert_array_equal(stored[(row * 2 + col) * 2 + channel], plane)

@@ -5,13 +5,10 @@ import pytest
 
 from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact
-from weft.gen.hardware import engine_params
-from weft.gen.images import SELECT, contents, image_writes, store
-from weft.hw.host import Image
-from weft.hw.params import IMAGE_ADDRESS_BITS
+from weft.machine.encode import contents, image_writes, store
+from weft.machine.images import SELECT, STORE_BITS, WORD_BITS, Image
+from weft.machine.plan import Content, Load, Plan
 from weft.mapper.build import build
-from weft.mapper.loads import STORE_BITS, write_shape
-from weft.mapper.plan import Content, Load, Plan
 
 
 @pytest.fixture(scope="module", params=[(2, 6), (3, 5), (4, 16), (5, 1)], ids=str)
@@ -66,16 +63,7 @@ def test_depths_hold_the_largest_segment(made: Plan) -> None:
         assert depth == max([1, *(x.words for x in loads(made) if x.content is content)])
 
 
-def test_shapes_of_writes_are_those_of_the_hardware(made: Plan) -> None:
-    params = engine_params(made.engine)
-    rows = 1 << (params.lanes - 1).bit_length()
-    power = 1 << (params.weight_chunks - 1).bit_length()
-    assert write_shape(made.engine, Content.WEIGHTS)[0] == rows * power
-    power = 1 << (params.vector_chunks - 1).bit_length()
-    assert write_shape(made.engine, Content.VECTOR)[0] == power
-
-
 def test_the_host_writes_registers_program_and_store(made: Plan) -> None:
-    selects = image_writes(made)[:, 0] >> IMAGE_ADDRESS_BITS - 3
+    selects = image_writes(made)[:, 0] >> WORD_BITS
     assert set(selects) == {Image.REGISTER.value, Image.PROGRAM.value, Image.STORE.value}
     assert Image.STORE not in SELECT.values()

@@ -8,8 +8,8 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, engine
 from tests.mapper.test_lower import agree
+from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.mapper.plan import Plan
 from weft.nn.graph import Graph, Window
 
 

@@ -10,9 +10,10 @@ from tests.e2e.layers import Layers
 from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Unit
+from weft.machine.plan import Follow, Plan
 from weft.mapper.build import build
-from weft.mapper.plan import Follow, Plan, Unit
 from weft.nn.graph import Graph, Window
 from weft.nn.importer import import_model
 
@@ -25,7 +26,7 @@ SMALL = ENGINES[1:]
 def overlap(plan: Plan) -> int:
     """Cycles that a plan saves by running steps side by side."""
     alone = tuple(step.replace(follow=None) for step in plan.steps)
-    return max(x.end for x in cost.timings(plan.engine, alone)) - cost.cycles(plan)
+    return max(x.end for x in timing.timings(plan.engine, alone)) - timing.cycles(plan)
 
 
 def check(graph: Graph, sizes: tuple[int, ...], level: int = 2, samples: int = 1) -> Plan:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, engine
-from weft.mapper import cost
+from weft.machine import timing
 from weft.mapper.build import build
 from weft.mapper.phases import phases
 from weft.nn.graph import Conv, Graph, Window
@@ -69,4 +69,4 @@ def test_a_tap_is_read_for_a_weight_that_is_used() -> None:
     plan = build(network(UP), ENDLESS, engine(4, 4, 4, 4, 1), 0)
     _, height, width = plan.outputs.ports[0].shape
     assert len(plan.steps) == 4
-    assert sum(cost.issue_cycles(step) for step in plan.steps) == height * width * 2 * 2
+    assert sum(timing.issue_cycles(step) for step in plan.steps) == height * width * 2 * 2

@@ -6,10 +6,11 @@ import pytest
 
 from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.support import ENDLESS, compact, engine
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.plan import Step
 from weft.mapper.build import build, draft, outline, store
 from weft.mapper.lower import lower
-from weft.mapper.plan import Engine, Step
 from weft.mapper.program import Place, Program
 from weft.mapper.widths import widths_of
 from weft.nn.graph import Graph
@@ -53,7 +54,7 @@ def test_an_outline_promises_no_more_than_the_draft_takes(seed: int) -> None:
     for made in ENGINES:
         begun = outline(store(graph, made.lanes, 0), made, widths_of(graph))
         drafted = draft(begun)
-        assert begun.busy <= cost.program_cycles(drafted.engine, drafted.steps)
+        assert begun.busy <= timing.program_cycles(drafted.engine, drafted.steps)
         least, needed = begun.least.memories, drafted.engine.memories
         assert least.replace(act=(1, 1), program=1) == needed.replace(act=(1, 1), program=1)
         assert least.program <= needed.program

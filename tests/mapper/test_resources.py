@@ -3,8 +3,8 @@
 import pytest
 
 from tests.mapper.support import engine
+from weft.machine.engine import Engine, Memories, Style, Styles
 from weft.mapper import compact_resources
-from weft.mapper.plan import Engine, Memories, Style, Styles
 from weft.mapper.resources import block_rams, predict
 
 # Measured with yosys 0.70 on ECP5, one write and one read port: width -> blocks at each depth.

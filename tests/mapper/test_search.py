@@ -8,14 +8,16 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.engine import Style
+from weft.machine.family import FAMILIES
+from weft.machine.plan import Plan
+from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.candidates import DSP_SHARE, candidates
 from weft.mapper.compact_resources import logic_cells
-from weft.mapper.plan import Plan, Style
 from weft.mapper.resources import predict, predict_for
-from weft.mapper.search import GOWIN_FF_SHARE, LUT_SHARE, SLACK, plan, shortfall
-from weft.mapper.target import Target
+from weft.mapper.search import SLACK, plan, shortfall
 from weft.nn.errors import ConfigError, FitError, ModelError
 from weft.nn.graph import Conv, Graph, Window
 from weft.nn.reference import run
@@ -62,8 +64,8 @@ def test_pins_are_kept(
 def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int) -> None:
     target = ULX3S_85F.replace(lut=lut, ff=lut, dsp=dsp, bram=bram)
     needs = predict(plan(graph, target).engine)
-    assert needs.lut <= lut * LUT_SHARE["ecp5"]
-    assert needs.ff <= lut * LUT_SHARE["ecp5"]
+    assert needs.lut <= lut * FAMILIES["ecp5"].lut_share
+    assert needs.ff <= lut * FAMILIES["ecp5"].lut_share
     assert needs.dsp <= dsp
     assert needs.bram <= bram
 
@@ -76,7 +78,7 @@ def by_trying_all(graph: Graph, target: Target, **options: Any) -> Plan:
             tried = build(graph, target, made, level)
             needs = predict(tried.engine)
             if shortfall(target, tried.engine, needs)[0] <= 1:
-                found.append((cost.cycles(tried), needs.lut, tried))
+                found.append((timing.cycles(tried), needs.lut, tried))
     limit = min(cycles for cycles, _, _ in found) * SLACK
     return min((x for x in found if x[0] <= limit), key=lambda x: (x[1], x[0]))[2]
 
@@ -148,8 +150,8 @@ def test_a_percent_of_the_cycles_is_given_up_for_fewer_luts() -> None:
         if (made.lanes, made.columns) == (chosen.engine.lanes, chosen.engine.columns):
             tried = build(graph, ULX3S_85F, made, 0)
             if shortfall(ULX3S_85F, tried.engine, predict(tried.engine))[0] <= 1:
-                others.append((cost.cycles(tried), predict(tried.engine).lut))
-    cycles, lut = cost.cycles(chosen), predict(chosen.engine).lut
+                others.append((timing.cycles(tried), predict(tried.engine).lut))
+    cycles, lut = timing.cycles(chosen), predict(chosen.engine).lut
     assert min(others)[0] < cycles <= min(others)[0] * SLACK
     assert lut < min(others)[1]
     assert all(size >= lut for slow, size in others if slow <= min(others)[0] * SLACK)
@@ -211,7 +213,7 @@ def test_gowin_has_two_small_multipliers_in_one() -> None:
 def test_gowin_leaves_more_flip_flops_free(graph: Graph) -> None:
     target = ULX3S_85F.replace(family="gowin", ff=9000)
     chosen = plan(graph, target)
-    assert predict_for(target, chosen.engine).ff <= 9000 * GOWIN_FF_SHARE
+    assert predict_for(target, chosen.engine).ff <= 9000 * FAMILIES["gowin"].ff_share
 
 
 UP5K = Target(
@@ -225,7 +227,7 @@ def test_ice40_gets_a_compact_engine(graph: Graph, lut: int, dsp: int, spram: in
     chosen = plan(graph, target)
     engine, needs = chosen.engine, predict_for(target, chosen.engine)
     assert engine.compact
-    assert logic_cells(needs.lut, needs.ff) <= lut * LUT_SHARE["ice40"]
+    assert logic_cells(needs.lut, needs.ff) <= lut * FAMILIES["ice40"].lut_share
     assert (needs.dsp <= dsp, needs.bram <= 30, needs.spram <= spram) == (True, True, True)
     given = {"x": codes((3, 10, 10))}
     np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
@@ -242,6 +244,8 @@ def test_ice40_streams_what_does_not_fit() -> None:
         plan(big, UP5K.replace(spram=0))
     with pytest.raises(ConfigError, match="one result at a time"):
         plan(big, UP5K, requant_lanes=2)
+    with pytest.raises(FitError, match="those for ice40 have at most 8 lanes, not 16; try fewer"):
+        plan(big, UP5K, lanes=16)
 
 
 def test_small_gowin_devices_take_compact_engines(graph: Graph) -> None:
@@ -287,11 +291,11 @@ def test_the_same_plan_every_time(graph: Graph) -> None:
 def test_the_smallest_that_is_fast_enough(graph: Graph) -> None:
     """A latency instead of the fewest cycles: smaller engines, down to what it takes."""
     fastest = plan(graph, ULX3S_85F)
-    best = cost.cycles(fastest)
+    best = timing.cycles(fastest)
     luts = []
     for limit in (best, 3 * best, 10 * best):
         made = plan(graph, ULX3S_85F, cycles=limit)
-        assert cost.cycles(made) <= limit
+        assert timing.cycles(made) <= limit
         luts.append(predict(made.engine).lut)
     assert luts == sorted(luts, reverse=True)
     assert luts[-1] < predict(fastest.engine).lut

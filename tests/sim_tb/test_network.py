@@ -8,9 +8,9 @@ import pytest
 
 from tests.mapper.support import ENDLESS, conv_graph, edge, engine
 from weft.gen.build_dir import Build
-from weft.mapper import cost
+from weft.machine import timing
+from weft.machine.layout import to_words
 from weft.mapper.build import build
-from weft.mapper.memory_layout import to_words
 from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, Window
 from weft.nn.reference import run
@@ -39,7 +39,7 @@ class Engine:
         (job,) = jobs
         x = job.inputs[:, 0, :2].reshape(-1, 2, 1, 1)
         outputs = [to_words(part, 4) for part in (run(graph, {"x": x})["y"], x)]
-        times = np.full(len(x), cost.cycles(plan))
+        times = np.full(len(x), timing.cycles(plan))
         return [
             SimpleNamespace(
                 fault="",

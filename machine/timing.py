@@ -1,38 +1,46 @@
 """The cycle model: exact, because the schedule is static.
 
-Latencies are those of ``weft.hw.params``; a test holds both to one another, and every simulation
-compares the prediction with the cycles counted in hardware.
+The hardware takes its latencies from here; every simulation compares the prediction with the cycles
+counted in hardware.
 """
 
 import math
 from dataclasses import dataclass
 
-from weft.mapper.plan import Engine, Plan, Step, Style, Unit
+from weft.machine.engine import Engine, Style, Unit
+from weft.machine.fields import step_chunks
+from weft.machine.plan import Plan, Step
 
-# Issue to lane data: the bank's port, its memory, two registers behind it, choice, padding.
-ROW_LATENCY = 6
-# From a step's begin to its first tap: registers loaded, start, counters, addresses.
-ISSUE_LATENCY = 4
-# From the accepted start until the controller begins to fetch: a register.
-GO_LATENCY = 1
-# A fetch's own pipeline, beside one cycle per chunk.
-FETCH_LATENCY = 3
-# A memory's read.
 READ_LATENCY = 2
-# Width of a program word.
-CHUNK_BITS = 36
-# From a tile's strobe at the drain until its sums are taken.
+"""Cycles from a memory's address to its data."""
+
+BANK_LATENCY = 1 + READ_LATENCY + 1
+"""The same of a bank of activations, with the registers at its ports."""
+
+ROW_LATENCY = BANK_LATENCY + 2
+"""Cycles from an issued address to lane data at row 0 (the bank, its choice, padding)."""
+
+ISSUE_LATENCY = 4
+"""From a step's begin to its first tap: registers loaded, start, counters, addresses."""
+
+GO_LATENCY = 1
+"""From the accepted start until the controller begins to fetch: a register."""
+
+FETCH_LATENCY = 1 + READ_LATENCY
+"""A fetch's own pipeline, beside one cycle per chunk."""
+
 LOAD_DELAY = 4
-# From a row's last write until a step that follows may issue: counter, comparison, address.
+"""From a tile's strobe at the drain until its sums are taken."""
+
 ROW_SEEN = 3
-# Cycles that the comparison for the next row takes: a row that follows must be as long.
+"""From a row's last write until a step that follows may issue: counter, comparison, address."""
+
 MIN_FOLLOW_CYCLES = 3
-# Bits of the cycles between chained steps.
-GAP_BITS = 7
+"""Cycles that the comparison for the next row takes: a row that follows must be as long."""
 
 
 def multiplier_latency(style: Style, rows: int) -> int:
-    """Cycles of a multiplier whose second operand has up to 8 or 16 bits."""
+    """Cycles from operands to product; ``rows``: bits of the second operand, up to 16."""
     if style in (Style.DSP, Style.DUAL):
         return 2
     if style is Style.PACKED:
@@ -49,43 +57,24 @@ def unit_latency(engine: Engine, unit: Unit) -> int:
 
 def requant_latency(engine: Engine) -> int:
     """Cycles from a group's leaving the drain to its write."""
-    if engine.compact:
-        return 13 + multiplier_latency(engine.styles.requant, 16)
-    return 9 + multiplier_latency(engine.styles.requant, 16)
+    # Four more where one multiplier makes four products and a sum is shifted byte by byte.
+    return (13 if engine.compact else 9) + multiplier_latency(engine.styles.requant, 16)
+
+
+def weight_registers(engine: Engine) -> int:
+    """Registers behind the weight memories: multipliers lie far from them in a large engine."""
+    return 0 if engine.compact else 1
+
+
+def weight_issue(engine: Engine) -> int:
+    """Cycles from a tap's issue to that of its weights' address: the data meet at row 0."""
+    return ROW_LATENCY - READ_LATENCY - weight_registers(engine)
 
 
 def issue_cycles(step: Step) -> int:
     """Cycles of a step's taps and holds when no row has to wait."""
     loops = step.loops
     return (loops.n_tiles - 1) * (loops.taps + loops.hold) + loops.taps
-
-
-def bits_for(count: int) -> int:
-    """Bits of an index into ``count`` items, at least 1."""
-    return max(1, (count - 1).bit_length())
-
-
-def step_bits(engine: Engine) -> tuple[int, int]:
-    """Bits of a step's two parts: the fields of ``weft.hw.step``, front and back."""
-    memories = engine.memories
-    act = bits_for(max(memories.act))
-    weight = bits_for(max(memories.weight, memories.vector))
-    tile = max(engine.tile_lanes(unit) // engine.requant(unit) for unit in Unit)
-    groups = max(engine.lanes // engine.requant(unit) for unit in Unit)
-    front = 7 * act + weight + bits_for(tile * engine.requant_interval + 1)
-    front += 14 * engine.count_bits + 15
-    back = 3 * act + bits_for(max(memories.param)) + 2 * bits_for(tile + 1)
-    back += max(engine.requant(unit) for unit in Unit) + bits_for(groups) + 64
-    if engine.products:
-        front, back = front + 1 + act, back + 17
-    if engine.compact:
-        return front, back + engine.streamed
-    return front + 2 * engine.count_bits + 3, back + 2 + GAP_BITS
-
-
-def step_chunks(engine: Engine) -> int:
-    """Program words of one step: each part begins with a word of its own."""
-    return sum(math.ceil(bits / CHUNK_BITS) for bits in step_bits(engine))
 
 
 @dataclass(frozen=True, kw_only=True)

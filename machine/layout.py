@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from weft.mapper import fold as folding
-from weft.mapper.plan import Port, Region
+from weft.machine.plan import Fold, Port, Region
+from weft.nn.graph import Window
 
 
 def to_words(codes: np.ndarray, lanes: int) -> np.ndarray:
@@ -29,7 +29,7 @@ def pack_inputs(region: Region, codes: dict[str, np.ndarray], lanes: int) -> np.
     parts = []
     for port in region.ports:
         tensor = codes[port.edge.tensor]
-        stored = folding.apply(port.fold, tensor) if port.fold else tensor
+        stored = fold_codes(port.fold, tensor) if port.fold else tensor
         parts.append(to_words(stored, lanes))
     return np.concatenate(parts, axis=1)
 
@@ -48,3 +48,28 @@ def port_words(port: Port, lanes: int) -> int:
     """Words of a port's tensor."""
     channels, height, width = port.shape
     return height * width * -(-channels // lanes)
+
+
+def fold_codes(fold: Fold, codes: np.ndarray) -> np.ndarray:
+    """Input codes int8 [N, C, H, W] as the folded tensor [N, rows * cols * C, H', W']."""
+    n, channels, height, width = codes.shape
+    top, left, bottom, right = fold.pads
+    window = Window(
+        kernel=(fold.rows, fold.cols),
+        stride=fold.stride,
+        pads=fold.pads,
+        dilation=fold.dilation,
+    )
+    out_h, out_w = window.output_size(height, width)
+    padded = np.full(
+        (n, channels, height + top + bottom, width + left + right), fold.zero_point, np.int8
+    )
+    padded[:, :, top : top + height, left : left + width] = codes
+    taps = []
+    for row in range(fold.rows):
+        for col in range(fold.cols):
+            y, x = row * fold.dilation[0], col * fold.dilation[1]
+            ys = slice(y, y + (out_h - 1) * fold.stride[0] + 1, fold.stride[0])
+            xs = slice(x, x + (out_w - 1) * fold.stride[1] + 1, fold.stride[1])
+            taps.append(padded[:, :, ys, xs])
+    return np.concatenate(taps, axis=1)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from tests.mapper.support import codes, edge
-from weft.mapper.memory_layout import (
+from weft.machine.layout import (
     from_words,
     pack_inputs,
     port_words,
     to_words,
     unpack_outputs,
 )
-from weft.mapper.plan import Port, Region
+from weft.machine.plan import Port, Region
 
 SHAPES = [(1, 1, 1), (3, 2, 5), (4, 1, 3), (5, 3, 1), (16, 2, 2), (17, 1, 2)]
 LANES = [1, 2, 3, 4, 16]

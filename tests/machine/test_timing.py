@@ -4,23 +4,12 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.support import ENDLESS, compact, conv_graph, engine
-from weft.gen.hardware import engine_params
-from weft.hw import params
-from weft.hw.step import GAP_BITS, back_layout, chunks, front_layout, load_layout
-from weft.mapper import cost
+from tests.mapper.support import ENDLESS, conv_graph, engine
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.fields import step_chunks
+from weft.machine.plan import Follow, Loops, Step, VectorOp
 from weft.mapper.build import build
-from weft.mapper.plan import (
-    Engine,
-    Follow,
-    Loops,
-    Memories,
-    Step,
-    Style,
-    Styles,
-    Unit,
-    VectorOp,
-)
 from weft.mapper.search import plan
 from weft.nn.graph import Window
 
@@ -45,12 +34,12 @@ def test_one_convolution_by_hand() -> None:
     assert step.loops.counts == (5, 5, 2, 3, 3, 2)
     assert (step.loops.taps, step.loops.hold, step.write.groups_per_tile) == (18, 0, 2)
     issue = 5 * 5 * 2 * 18
-    assert cost.issue_cycles(step) == issue == cost.floor_cycles(step)
-    fetch = 3 + cost.step_chunks(made.engine)
+    assert timing.issue_cycles(step) == issue == timing.floor_cycles(step)
+    fetch = 3 + step_chunks(made.engine)
     array = 6 + 2 + 4 + 1  # lane data, multiplier, one register per row, accumulator
     requantise = 9 + 2
-    assert cost.cycles(made) == 1 + fetch + 3 + issue + array + 2 + requantise
-    assert cost.mac_floor(made.engine, made.macs) == 4 * 8 * 9 * 25 // 8
+    assert timing.cycles(made) == 1 + fetch + 3 + issue + array + 2 + requantise
+    assert timing.mac_floor(made.engine, made.macs) == 4 * 8 * 9 * 25 // 8
 
 
 def test_hold_where_results_leave_slower_than_taps_arrive() -> None:
@@ -58,13 +47,13 @@ def test_hold_where_results_leave_slower_than_taps_arrive() -> None:
     graph = conv_graph((4, 3, 1), 16, Window(kernel=(1, 1)))
     (step,) = plan(graph, ENDLESS, lanes=4, columns=8, requant_lanes=1).steps
     assert (step.loops.taps, step.loops.hold, step.loops.n_tiles) == (1, 7, 6)
-    assert cost.issue_cycles(step) == 5 * 8 + 1
-    assert cost.floor_cycles(step) == 6
+    assert timing.issue_cycles(step) == 5 * 8 + 1
+    assert timing.floor_cycles(step) == 6
     assert step.bound == "requantise"
 
 
 def begins_and_rows(machine: Engine, steps: tuple[Step, ...]) -> list[tuple[int, tuple[int, ...]]]:
-    return [(timing.begin, timing.rows) for timing in cost.timings(machine, steps)]
+    return [(times.begin, times.rows) for times in timing.timings(machine, steps)]
 
 
 @pytest.mark.parametrize("act_words", [16, 1 << 90], ids=["short-program", "long-program"])
@@ -76,7 +65,7 @@ def test_a_step_waits_for_the_one_before(act_words: int) -> None:
     machine = made.engine.replace(memories=memories)
     (step,) = made.steps
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, (step, step))
-    fetch = 3 + cost.step_chunks(machine)
+    fetch = 3 + step_chunks(machine)
     drain = (6 + 2 + 2 + 1) + 2 + (9 + 2)
     taps = step.loops.taps
     assert begin == 1 + fetch
@@ -101,7 +90,7 @@ def test_a_following_step_waits_for_rows_by_hand() -> None:
     """36 cycles a row on the array; a row of the 2x1 window takes 8 and waits for every row."""
     machine, steps = a_pair(Window(kernel=(2, 1)))
     (begin, rows), (second_begin, second_rows) = begins_and_rows(machine, steps)
-    fetch = 3 + cost.step_chunks(machine)
+    fetch = 3 + step_chunks(machine)
     array, vector = (6 + 2 + 4 + 1) + 1 + (9 + 2), (6 + 2 + 1) + 1 + (9 + 2)
     assert begin == 1 + fetch
     assert rows == tuple(begin + 3 + 36 * (row + 1) + array for row in range(6))
@@ -153,17 +142,17 @@ def test_holds_between_the_rows_of_a_following_step() -> None:
 def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
     machine, (first, second) = a_pair(Window(kernel=(2, 1)))
     third = first.replace(follow=Follow(need=1))
-    times = cost.timings(machine, (first, second, third))
+    times = timing.timings(machine, (first, second, third))
     assert times[2].begin == times[0].end < times[1].end
-    times = cost.timings(machine, (first, second, first))
+    times = timing.timings(machine, (first, second, first))
     assert times[2].begin == times[1].end
 
 
-def chained(before: Step, step: Step, *more: Step) -> list[cost.Timing]:
+def chained(before: Step, step: Step, *more: Step) -> list[timing.Timing]:
     """Times of steps whose fetches never last longer than the steps."""
     machine = engine(4, 4, 4, 4)
-    assert cost.issue_cycles(before) > 3 + cost.step_chunks(machine)
-    return cost.timings(machine, (before, step, *more))
+    assert timing.issue_cycles(before) > 3 + step_chunks(machine)
+    return timing.timings(machine, (before, step, *more))
 
 
 def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
@@ -181,7 +170,7 @@ def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
                     first.replace(gap=1))  # fmt: skip
     assert times[2].begin == times[1].issued + 2 > times[0].end
     short = first.replace(loops=first.loops.replace(rows=1, cols=1, kernel_rows=1))
-    before, after = cost.timings(engine(4, 4, 4, 4), (short, short.replace(gap=1)))
+    before, after = timing.timings(engine(4, 4, 4, 4), (short, short.replace(gap=1)))
     assert after.begin == 2 * before.begin - 1
 
 
@@ -190,66 +179,11 @@ def test_one_chained_step_drains_at_a_time() -> None:
     _, (first, _) = a_pair(Window(kernel=(2, 1)))
     machine = engine(64, 4, 4, 4)  # a drain much longer than a fetch
     short = first.replace(loops=first.loops.replace(rows=1, cols=1), gap=1)
-    times = cost.timings(machine, (first, short, short))
-    fetch = 3 + cost.step_chunks(machine)
+    times = timing.timings(machine, (first, short, short))
+    fetch = 3 + step_chunks(machine)
     assert times[1].begin == times[0].issued + 2
     assert max(times[1].begin + fetch, times[1].issued + 2) < times[0].end
     assert times[2].begin == times[0].end + 1
-
-
-@pytest.mark.parametrize("style", list(Style))
-@pytest.mark.parametrize("lanes", [1, 3, 16])
-def test_latencies_are_those_of_the_hardware(style: Style, lanes: int) -> None:
-    vector = Style.LUT if style is Style.PACKED else style
-    requant = Style.DSP if style is Style.DUAL else vector
-    styles = Styles(array=style, vector=vector, requant=requant)
-    made = engine(lanes, 2 * lanes).replace(styles=styles)
-    hardware = engine_params(made)
-    for unit, twin in ((Unit.ARRAY, params.Unit.ARRAY), (Unit.VECTOR, params.Unit.VECTOR)):
-        assert cost.unit_latency(made, unit) == hardware.unit_latency(twin)
-    assert cost.requant_latency(made) == hardware.requant_latency
-    assert cost.GAP_BITS == GAP_BITS
-
-
-@pytest.mark.parametrize("style", [Style.DSP, Style.LUT])
-@pytest.mark.parametrize("lanes", [1, 3, 8])
-def test_latencies_of_compact_engines(style: Style, lanes: int) -> None:
-    made = compact(lanes, 5).replace(styles=Styles(array=style, vector=style, requant=style))
-    hardware = engine_params(made)
-    for unit in Unit:
-        assert cost.unit_latency(made, unit) == hardware.unit_latency(params.Unit[unit.name])
-    assert cost.requant_latency(made) == hardware.requant_latency
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (2, 6), (4, 3), (3, 16)])
-@pytest.mark.parametrize("count_bits", [2, 7, 12])
-@pytest.mark.parametrize("store", [0, 5, 12345])
-@pytest.mark.parametrize("products", [False, True])
-def test_step_chunks_of_compact_engines(
-    shape: tuple[int, int], count_bits: int, store: int, products: bool
-) -> None:
-    memories = Memories(act=(900, 5), weight=77, vector=3, param=(40, 1), program=9, store=store)
-    made = compact(*shape, streamed=store > 0).replace(
-        memories=memories, count_bits=count_bits, products=products
-    )
-    hardware = engine_params(made)
-    front = front_layout(hardware)
-    assert load_layout(hardware).size <= front.size
-    assert cost.step_chunks(made) == chunks(front) + chunks(back_layout(hardware))
-
-
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (4, 8, 2, 4), (6, 12, 3, 6), (16, 5, 1, 2)])
-@pytest.mark.parametrize("depth", [1, 2, 3, 1000, 70000])
-@pytest.mark.parametrize("products", [False, True])
-def test_step_chunks_are_those_of_the_step_word(
-    sizes: tuple[int, ...], depth: int, products: bool
-) -> None:
-    for act in ((depth, 1), (1, depth), (depth, depth)):
-        memories = Memories(act=act, weight=depth % 5000 + 3, vector=depth, param=act, program=9)
-        made = engine(*sizes).replace(memories=memories, products=products)
-        hardware = engine_params(made)
-        expected = chunks(front_layout(hardware)) + chunks(back_layout(hardware))
-        assert cost.step_chunks(made) == expected
 
 
 @pytest.mark.parametrize("gate", [False, True])
@@ -262,8 +196,8 @@ def test_a_product_by_hand(gate: bool) -> None:
     (step,) = made.steps
     assert (step.read.stay is not None) == gate
     drain = (6 + 2 + 1) + 1 + (9 + 2)
-    fetch = 3 + cost.step_chunks(made.engine)
-    assert cost.cycles(made) == 1 + fetch + 3 + 3 * 5 * 2 * 2 + drain
+    fetch = 3 + step_chunks(made.engine)
+    assert timing.cycles(made) == 1 + fetch + 3 + 3 * 5 * 2 * 2 + drain
 
 
 def test_bound() -> None:

@@ -1,21 +1,17 @@
 """The plan: where and when every operator runs. It alone is enough to generate, predict and run."""
 
 import enum
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from weft.mapper.target import Target
+from weft.machine.engine import Engine, Unit
+from weft.machine.target import Target
 from weft.nn.graph import HostEdge
 from weft.nn.value import Value
 
-
-class Unit(enum.Enum):
-    """Datapath of a step."""
-
-    ARRAY = "array"
-    VECTOR = "vector"
+MAX_COUNT = 4095
+"""Largest loop count and image size of the engine's 12-bit counters."""
 
 
 class VectorOp(enum.Enum):
@@ -26,88 +22,6 @@ class VectorOp(enum.Enum):
     MAX = "max"
     PAIR = "pair"
     PRODUCT = "product"
-
-
-class Style(enum.Enum):
-    """What multipliers are built from."""
-
-    DSP = "dsp"
-    LUT = "lut"
-    PACKED = "packed"  # two columns of the array to a DSP block; weights in -127..127
-    DUAL = "dual"  # two columns, or lanes, to a DSP block that splits into two multipliers
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Styles(Value):
-    """What the multipliers of the array, the vector unit and the output paths are built from."""
-
-    array: Style = Style.DSP
-    vector: Style = Style.DSP
-    requant: Style = Style.DSP
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Memories(Value):
-    """Depths in words: activations of both banks (K bytes), weight tiles (K x N), vector weights
-    (T x K), parameters of the array's and the vector unit's output path, program (36 bits), store
-    (32 bits)."""
-
-    act: tuple[int, int] = (1, 1)
-    weight: int = 1
-    vector: int = 1
-    param: tuple[int, int] = (1, 1)
-    program: int = 1
-    store: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Engine(Value):
-    """Two datapaths, an array of K lanes and N columns and a vector unit of K lanes with T taps,
-    each with an output path that requantises so many results per cycle, and their memories.
-
-    compact: the units take turns at one sequencer and one output path, whose lane takes
-    ``requant_interval`` cycles over a result. single_port: activations lie in memories with one
-    port: a step reads one bank and writes the other. streamed: weights and parameters wait in a
-    store until the step that needs them. products: the vector unit multiplies activations with each
-    other, and subtracts them. count_bits: width of the loop counters.
-    """
-
-    lanes: int
-    columns: int
-    array_requant: int
-    vector_requant: int
-    vector_taps: int = 1
-    accumulator_bits: int = 25
-    weight_bits: int = 8
-    count_bits: int = 12
-    compact: bool = False
-    single_port: bool = False
-    streamed: bool = False
-    products: bool = False
-    styles: Styles = Styles()
-    memories: Memories = Memories()
-
-    @property
-    def multipliers(self) -> int:
-        """Array multipliers, the base of every utilisation figure."""
-        return self.lanes * self.columns
-
-    @property
-    def requant_interval(self) -> int:
-        """Cycles from one result group to the next."""
-        return 4 if self.compact else 1
-
-    def words(self, channels: int) -> int:
-        """Activation words of one pixel."""
-        return math.ceil(channels / self.lanes)
-
-    def requant(self, unit: Unit) -> int:
-        """Results that a unit's output path requantises per cycle."""
-        return self.array_requant if unit is Unit.ARRAY else self.vector_requant
-
-    def tile_lanes(self, unit: Unit) -> int:
-        """Results that a unit hands to its output path at once."""
-        return self.columns if unit is Unit.ARRAY else self.lanes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

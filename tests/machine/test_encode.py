@@ -9,22 +9,24 @@ from amaranth.lib import data
 from tests.e2e.layers import Layers
 from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact, engine
-from weft.gen.hardware import engine_params, registers
-from weft.gen.images import (
-    SELECT,
-    array_chunks,
-    back_fields,
-    front_fields,
-    hex_files,
-    image_writes,
-    program,
-)
 from weft.hw import step as layout
-from weft.hw.host import Image
-from weft.hw.packed import FIELD_BITS
-from weft.hw.params import CHUNK_BITS, IMAGE_ADDRESS_BITS
+from weft.machine.encode import array_chunks, hex_files, image_writes, program, registers
+from weft.machine.engine import Style, Styles, Unit
+from weft.machine.fields import BACK, FRONT, part_chunks, step_chunks, values
+from weft.machine.images import (
+    CHUNK_BITS,
+    IMAGE_ADDRESS_BITS,
+    PACKED_SHIFT,
+    SELECT,
+    WORD_BITS,
+    Image,
+    index_bits,
+    param_word,
+    vector_word,
+    weight_word,
+)
+from weft.machine.plan import Follow, Plan, Step
 from weft.mapper.build import build
-from weft.mapper.plan import Follow, Plan, Step, Style, Styles
 from weft.nn.graph import Conv, Window
 
 Sizes = tuple[int, ...]
@@ -90,20 +92,20 @@ def test_step_words_of_products() -> None:
     graph = layers.graph("products", [layers.add(gated, source, minus=True)])
     plan = build(graph, ENDLESS, engine(4, 4, 2, 2), 0)
     hold_every_field(plan, {"load"})
-    fields = [front_fields(step) | back_fields(step, False) for step in plan.steps]
+    fields = [values(FRONT, step) | values(BACK, step) for step in plan.steps]
     assert [(f["stay"], f["product"], f["pair"]) for f in fields] == [(1, 1, 0), (0, 1, 1)]
 
 
 def hold_every_field(plan: Plan, absent: set[str]) -> None:
-    params = engine_params(plan.engine)
+    params = plan.engine
     words = iter(program(plan))
     for i, step in enumerate(plan.steps):
-        last = i == len(plan.steps) - 1
+        last = {"last_step": int(i == len(plan.steps) - 1)}
         for part, fields in (
-            (layout.front_layout(params), front_fields(step)),
-            (layout.back_layout(params), back_fields(step, last)),
+            (layout.front_layout(params), values(FRONT, step)),
+            (layout.back_layout(params), values(BACK, step) | last),
         ):
-            chunks = [next(words) for _ in range(layout.chunks(part))]
+            chunks = [next(words) for _ in range(-(-part.size // CHUNK_BITS))]
             found = unpacked(part, chunks)
             assert set(fields) - set(found) <= absent
             for name, field in part:
@@ -116,10 +118,10 @@ def hold_every_field(plan: Plan, absent: set[str]) -> None:
 def test_step_words_of_a_compact_engine(streamed: bool) -> None:
     """Loads come before their step, in step words of their own."""
     plan = build(random_network(3), ENDLESS, compact(3, 5, streamed=streamed), 0)
-    params = engine_params(plan.engine)
+    params = plan.engine
     front, back = layout.front_layout(params), layout.back_layout(params)
     words = program(plan)
-    n_front, n_step = layout.chunks(front), layout.chunks(front) + layout.chunks(back)
+    n_front, n_step = part_chunks(FRONT, params), step_chunks(params)
     assert len(words) == plan.engine.memories.program
     expected = [part for step in plan.steps for part in (*step.loads, step)]
     assert len(words) == n_step * len(expected)
@@ -130,15 +132,15 @@ def test_step_words_of_a_compact_engine(streamed: bool) -> None:
         assert ends.get("load", 0) == int(not isinstance(item, Step))
         assert ends["last_step"] == int(i == len(expected) - 1)
         if isinstance(item, Step):
-            begins, fields = unpacked(front, word[:n_front]), front_fields(item)
+            begins, fields = unpacked(front, word[:n_front]), values(FRONT, item)
             absent = set(fields) - set(begins)
             assert {"follow", "need", "lead"} == absent - PRODUCT_FIELDS
             assert begins["n_row"] == item.loops.rows
         else:
             part = layout.load_layout(params)
-            load = unpacked(part, word[: layout.chunks(part)])
+            load = unpacked(part, word[: -(-part.size // CHUNK_BITS)])
             assert (load["source"], load["count"]) == (item.source, item.chunks)
-            assert load["image"] >> IMAGE_ADDRESS_BITS - 3 == SELECT[item.content].value
+            assert load["image"] >> WORD_BITS == SELECT[item.content].value
 
 
 def rows(text: str) -> list[int]:
@@ -161,8 +163,8 @@ def array_lanes(plan: Plan, word: int) -> list[int]:
     weights = []
     for pair in lanes_of(word, machine.columns // 2, 18):
         low = signed(pair & 0xFF, 8)
-        assert (pair - low) % (1 << FIELD_BITS) == 0
-        weights += [low, pair - low >> FIELD_BITS]
+        assert (pair - low) % (1 << PACKED_SHIFT) == 0
+        weights += [low, pair - low >> PACKED_SHIFT]
     return weights
 
 
@@ -204,14 +206,14 @@ def test_each_output_path_has_parameters_of_its_own_width() -> None:
 @pytest.mark.parametrize("high", [-127, -1, 0, 1, 127])
 def test_packed_pairs_are_one_number(low: int, high: int) -> None:
     """18 bits, two to a chunk, of which the multiplier's sums can be taken apart again."""
-    params = engine_params(network((3, 4, 1, 1, 1), style=Style.PACKED).engine)
+    params = network((3, 4, 1, 1, 1), style=Style.PACKED).engine
     words = np.array([[low, high, 0, 0], [0, 0, low, high]], dtype=np.int16)
-    number = ((high << FIELD_BITS) + low) & (1 << 18) - 1
+    number = ((high << PACKED_SHIFT) + low) & (1 << 18) - 1
     assert array_chunks(words, params).tolist() == [[number], [number << 18]]
 
 
 def test_plain_columns_are_one_field_each() -> None:
-    params = engine_params(network((3, 4, 1, 1, 1)).engine)
+    params = network((3, 4, 1, 1, 1)).engine
     words = np.array([[1, -1, 2, -128]], dtype=np.int16)
     assert array_chunks(words, params).tolist() == [[0x80_02_FF_01]]
 
@@ -251,19 +253,19 @@ def test_empty_memories_have_one_word() -> None:
 
 def memories(plan: Plan) -> Iterator[tuple[Image, tuple[int, ...], int]]:
     """(memory, indices, data) of every image write, its address taken apart as hardware does."""
-    params = engine_params(plan.engine)
+    params = plan.engine
     chunks = {
         Image.REGISTER: (0, 0),
         Image.PROGRAM: (0, 0),
-        Image.ARRAY_PARAM: (0, (2 * params.array_requant - 1).bit_length()),
-        Image.VECTOR_PARAM: (0, (2 * params.vector_requant - 1).bit_length()),
-        Image.VECTOR: (0, (params.vector_chunks - 1).bit_length()),
-        Image.WEIGHT: (params.row_bits, (params.weight_chunks - 1).bit_length()),
+        Image.ARRAY_PARAM: (0, param_word(params, Unit.ARRAY).address_bits),
+        Image.VECTOR_PARAM: (0, param_word(params, Unit.VECTOR).address_bits),
+        Image.VECTOR: (0, vector_word(params).address_bits),
+        Image.WEIGHT: (weight_word(params).row_bits, index_bits(weight_word(params).chunks)),
     }
     for address, value in image_writes(plan).tolist():
-        image = Image(address >> IMAGE_ADDRESS_BITS - 3)
+        image = Image(address >> WORD_BITS)
         row_bits, chunk_bits = chunks[image]
-        rest = address & (1 << IMAGE_ADDRESS_BITS - 3) - 1
+        rest = address & (1 << WORD_BITS) - 1
         chunk = rest & (1 << chunk_bits) - 1
         row = rest >> chunk_bits & (1 << row_bits) - 1
         assert 0 <= value < 1 << CHUNK_BITS
@@ -272,7 +274,7 @@ def memories(plan: Plan) -> Iterator[tuple[Image, tuple[int, ...], int]]:
 
 def test_image_writes_fill_the_same_memories(plan: Plan) -> None:
     """What the host writes is what the hex files hold, each chunk once."""
-    params, machine = engine_params(plan.engine), plan.engine
+    machine = plan.engine
     addresses = image_writes(plan)[:, 0]
     assert len(np.unique(addresses)) == len(addresses)
     assert addresses.max() < 1 << IMAGE_ADDRESS_BITS
@@ -280,8 +282,8 @@ def test_image_writes_fill_the_same_memories(plan: Plan) -> None:
         Image.PROGRAM: CHUNK_BITS,
         Image.ARRAY_PARAM: CHUNK_BITS,
         Image.VECTOR_PARAM: CHUNK_BITS,
-        Image.VECTOR: params.vector_lanes * machine.weight_bits // params.vector_chunks,
-        Image.WEIGHT: int(np.prod(params.weight_fields)) // params.weight_chunks,
+        Image.VECTOR: vector_word(machine).chunk_bits,
+        Image.WEIGHT: weight_word(machine).chunk_bits,
     }
     found: dict[str, dict[int, int]] = {}
     host = {}
@@ -356,7 +358,7 @@ def test_addresses_wrap_around_the_memory() -> None:
     """Padding begins before the buffer: addresses are counted modulo the memory's size."""
     made = network((4, 8, 2, 4, 3))
     step = made.steps[0].replace(read=made.steps[0].read.replace(base=-5))
-    part = layout.front_layout(engine_params(made.engine))
+    part = layout.front_layout(made.engine)
     words = program(made.replace(steps=(step, *made.steps[1:])))
-    found = unpacked(part, words[: layout.chunks(part)])
+    found = unpacked(part, words[: -(-part.size // CHUNK_BITS)])
     assert found["act_base"] == (1 << part["act_base"].width) - 5

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
-from weft.mapper import cost
-from weft.mapper.loads import STORE_BITS, write_shape
-from weft.mapper.memory_layout import port_words
-from weft.mapper.nest import MAX_COUNT
-from weft.mapper.plan import Content, Engine, Fold, Images, Load, Params, Plan, Region, Step
+from weft.machine import timing
+from weft.machine.engine import Engine
+from weft.machine.fields import GAP_BITS
+from weft.machine.images import CHUNK_BITS, STORE_BITS, word_of
+from weft.machine.layout import port_words
+from weft.machine.plan import MAX_COUNT, Content, Fold, Images, Load, Params, Plan, Region, Step
 from weft.nn.graph import CODE_MAX, CODE_MIN
 
 MAX_LANES = 1024
@@ -39,7 +40,7 @@ def check(plan: Plan) -> None:
         for load in step.loads:
             _check_load(f"step {i} ({step.name!r})", plan, load)
     # Not before every count is known to be small.
-    cycles = cost.cycles(plan)
+    cycles = timing.cycles(plan)
     _need(0 < cycles < 1 << CYCLE_BITS, f"{cycles:,} cycles overflow the core's counter")
 
 
@@ -61,7 +62,7 @@ def _check_engine(engine: Engine) -> None:
         ("vector", memories.vector, engine.weight_bits * k * engine.vector_taps),
         ("param", memories.param[0], 72 * engine.array_requant),
         ("param", memories.param[1], 72 * engine.vector_requant),
-        ("program", memories.program, cost.CHUNK_BITS),
+        ("program", memories.program, CHUNK_BITS),
     ):
         _need(1 <= words <= MAX_MEMORY_BITS // bits, f"engine: memory {name} of {words} words")
     store = 0 <= memories.store <= MAX_MEMORY_BITS // STORE_BITS
@@ -103,7 +104,7 @@ def _check_params(name: str, params: Params, lanes: int) -> None:
         bias = params.bias.min() >= -(1 << 31) and params.bias.max() < 1 << 31
         _need(bool(bias), f"images: a bias of {name} has more than 32 bits")
         _need(not (params.shift >> 4).any(), f"images: a shift of {name} is not 0..15")
-        _need(not (params.factor >> cost.CHUNK_BITS).any(), f"images: a factor of {name}")
+        _need(not (params.factor >> CHUNK_BITS).any(), f"images: a factor of {name}")
 
 
 def _words(images: Images, content: Content) -> int:
@@ -153,11 +154,11 @@ def _check_step(what: str, engine: Engine, step: Step, before: Step | None) -> N
     )
     if step.follow is not None:
         _need(before is not None and not engine.compact, f"{what} follows no step")
-        enough = loops.row_cycles >= cost.MIN_FOLLOW_CYCLES
+        enough = loops.row_cycles >= timing.MIN_FOLLOW_CYCLES
         _need(enough, f"{what}: rows of {loops.row_cycles} cycles cannot follow")
     if step.gap is not None:
         _need(before is not None and not engine.compact, f"{what} is chained to no step")
-        _need(0 <= step.gap < 1 << cost.GAP_BITS, f"{what}: gap {step.gap}")
+        _need(0 <= step.gap < 1 << GAP_BITS, f"{what}: gap {step.gap}")
 
 
 def _check_load(what: str, plan: Plan, load: Load) -> None:
@@ -166,8 +167,9 @@ def _check_load(what: str, plan: Plan, load: Load) -> None:
     there = _words(plan.images, content)
     inside = load.first >= 0 and load.words >= 1 and load.first + load.words <= there
     _need(inside, f"{what} loads {load.words} words of {content.value} at {load.first}")
-    chunks, bits = write_shape(plan.engine, content)
-    fits = load.chunks == load.words * chunks and load.wide == (bits > STORE_BITS)
+    word = word_of(plan.engine, content)
+    wide = word.chunk_bits > STORE_BITS
+    fits = load.chunks == load.words << word.address_bits and load.wide == wide
     fits = fits and load.source >= 0
     fits = fits and load.source + load.store_words <= plan.engine.memories.store
     _need(fits, f"{what} loads {load.chunks} chunks at {load.source} of the store")
