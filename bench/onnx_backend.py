@@ -21,7 +21,7 @@ import onnx
 from onnx.backend.base import BackendRep
 
 import weft.backend
-from weft.nn.errors import WeftError
+from weft.errors import WeftError
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx_backend.md"
 

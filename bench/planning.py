@@ -24,9 +24,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from weft.boards.board import load_board
 from weft.boards.target import target_of
+from weft.errors import FitError
 from weft.mapper.search import plan
 from weft.nn.checker import check
-from weft.nn.errors import FitError
 from weft.nn.importer import import_model
 from weft.nn.simplify import simplify
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from weft.boards.yaml_file import read_yaml
+from weft.errors import ConfigError
 from weft.machine.family import FAMILIES
-from weft.nn.errors import ConfigError
-from weft.nn.value import TAG, Value
+from weft.value import TAG, Value
 
 MAX_TEXT = 1000
 MAX_BUDGET = 100_000_000  # of anything: ten times the largest FPGA's

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from weft.boards.board import Board, board_from_data
+from weft.errors import ConfigError
+from weft.files import read_object
 from weft.gen.output import write_file
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import HASH_BYTES
-from weft.nn.errors import ConfigError
-from weft.nn.files import read_object
-from weft.nn.value import Value
+from weft.value import Value
 
 TOP = "weft_top"
 MIN_CLOCK_MHZ, MAX_CLOCK_MHZ = 0.001, 10_000.0

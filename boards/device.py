@@ -9,11 +9,13 @@ from types import TracebackType
 
 import numpy as np
 
+from weft import limits
 from weft.boards.build_dir import bitstream_hz, open_build
 from weft.boards.netlist import netlist_board
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
 from weft.boards.top import BAUD
+from weft.errors import ConfigError
 from weft.gen.build_dir import Build, read_build
 from weft.gen.locks import using
 from weft.hw.core import WORD_BITS
@@ -31,10 +33,8 @@ from weft.machine import timing
 from weft.machine.encode import image_writes
 from weft.machine.images import Image
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.nn import limits
-from weft.nn.errors import ConfigError
 from weft.nn.host import decode, encode_inputs
-from weft.nn.value import Value
+from weft.value import Value
 
 SIMULATED, NETLIST = "sim", "netlist"
 IMAGE_DATA_BITS = 40  # of a record: then comes the address

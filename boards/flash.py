@@ -11,9 +11,9 @@ from pathlib import Path
 from weft.boards.build_dir import open_build
 from weft.boards.families.lookup import family_of
 from weft.boards.synth import BITSTREAM
+from weft.errors import ConfigError, ToolError
 from weft.gen.process import call
-from weft.nn.errors import ConfigError, ToolError
-from weft.nn.value import Value
+from weft.value import Value
 
 HOW_TO_GET = {
     "openFPGALoader": "Debian package openfpgaloader; https://github.com/trabucayre/openFPGALoader",

@@ -11,11 +11,11 @@ from weft.boards.families.lookup import family_of
 from weft.boards.job import FOLDER as SYNTH
 from weft.boards.toolchain import RunError, find_tool, run, version
 from weft.boards.top import TOP, uart_divisor
+from weft.errors import ConfigError, ToolError
 from weft.gen.drafts import draft_folder
 from weft.gen.locks import using
 from weft.gen.output import write_file
 from weft.hw.link.link import TIMEOUT_BITS
-from weft.nn.errors import ConfigError, ToolError
 from weft.sim_tb.uart_board import UartBoard
 
 FOLDER = "sim"

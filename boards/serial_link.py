@@ -8,6 +8,7 @@ from types import TracebackType
 import serial
 
 from weft.boards.top import BAUD
+from weft.errors import ToolError
 from weft.hw.link.protocol import (
     CRC_BYTES,
     REPLY_SYNC,
@@ -16,7 +17,6 @@ from weft.hw.link.protocol import (
     frame,
     request,
 )
-from weft.nn.errors import ToolError
 
 HEAD_BYTES = 3
 MEANING: dict[int, str] = {

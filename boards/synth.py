@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from weft import limits
 from weft.boards.build_dir import Build, merge_report, open_build
 from weft.boards.families.family import Family, Resources
 from weft.boards.families.lookup import design_hz, family_of, pll_for
@@ -11,10 +12,9 @@ from weft.boards.place_route import run_nextpnr
 from weft.boards.synth_report import SynthReport, Timing, read_stat
 from weft.boards.toolchain import Tool, find_tool, version
 from weft.boards.top import TOP, board_pins, board_verilog
+from weft.errors import FitError, ToolError
 from weft.gen.locks import using
 from weft.gen.output import write_file
-from weft.nn import limits
-from weft.nn.errors import FitError, ToolError
 
 BITSTREAM = "bitstream"
 MULTIPLIERS = ("weft_mul", "weft_dual_mul")

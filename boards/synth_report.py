@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from weft.boards.families.family import Family, Resources
-from weft.nn.errors import ToolError
-from weft.nn.value import Value
+from weft.errors import ToolError
+from weft.value import Value
 
 MAX_CONSTRAINT_ERROR = 0.001  # nextpnr works in whole picoseconds
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from weft.errors import ToolError
 from weft.gen.process import call
-from weft.nn.errors import ToolError
-from weft.nn.value import Value
+from weft.value import Value
 
 EXCERPT_LINES = 8
 VERSION_TIMEOUT_SECONDS = 300  # the first run of a YoWASP tool compiles it

@@ -9,12 +9,12 @@ from weft.boards.board import Board
 from weft.boards.clocking import Clocking
 from weft.boards.families.family import Pin
 from weft.boards.families.pll import Pll
+from weft.errors import ConfigError
 from weft.gen.soc import core_instance
 from weft.gen.verilog import verilog_of
 from weft.hw.link.link import TIMEOUT_BITS, Link
 from weft.hw.link.params import LinkParams
 from weft.hw.uart import MIN_DIVISOR, Receiver, Transmitter
-from weft.nn.errors import ConfigError
 
 TOP = "board_top"
 BAUD = 1_000_000

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from weft.nn.errors import ConfigError
-from weft.nn.files import regular_size
+from weft.errors import ConfigError
+from weft.files import regular_size
 
 MAX_BYTES = 1 << 16
 MAX_DEPTH = 8

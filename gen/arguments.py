@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import weft
-from weft.nn import limits
-from weft.nn.errors import ConfigError
+from weft import limits
+from weft.errors import ConfigError
 
 EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs differ;
 2 does not fit; 3 an outside tool or a board failed; 70 a fault of weft; 130 interrupted;

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import weft
+from weft.errors import ConfigError
+from weft.files import read_object
 from weft.gen import fusesoc, hardware, soc
 from weft.gen.build_check import check_graph, check_manifest, check_pair
 from weft.gen.c_header import header
@@ -21,8 +23,6 @@ from weft.gen.rebuild import MANIFEST, take_over
 from weft.gen.report import prediction
 from weft.machine import encode as images
 from weft.machine.plan import Plan
-from weft.nn.errors import ConfigError
-from weft.nn.files import read_object
 from weft.nn.graph import Graph
 
 CELLS = Path(__file__).parent.parent / "hw" / "cells" / "generic"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.errors import FitError, ModelError, WeftError
 from weft.gen.calibrate import calibrated
 from weft.gen.output import scratch_folder
 from weft.gen.report import step_cycles
@@ -20,7 +21,6 @@ from weft.machine.timing import program_cycles
 from weft.mapper.external import external_memory_of
 from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets, plan, search
-from weft.nn.errors import FitError, ModelError, WeftError
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Conv, Graph
 from weft.nn.importer import quantising

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 
+from weft.errors import ModelError
 from weft.gen import interrupt
 from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
@@ -29,7 +30,6 @@ from weft.gen.output import check_file, output_file, scratch_folder
 from weft.gen.report import prediction
 from weft.mapper.search import plan
 from weft.nn.equivalence import sample_count
-from weft.nn.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model

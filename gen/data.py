@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from weft import limits
+from weft.errors import ConfigError
 from weft.gen.npz import Member, members
 from weft.gen.output import output_file
-from weft.nn import limits
-from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge
 
 

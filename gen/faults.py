@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import weft
-from weft.nn.errors import InternalError, WeftError
+from weft.errors import InternalError, WeftError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weft.nn.errors import ConfigError
-from weft.nn.files import regular_size
+from weft.errors import ConfigError
+from weft.files import regular_size
 
 UNREADABLE = (
     OSError,

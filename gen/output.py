@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from weft.errors import ConfigError
 from weft.gen.drafts import NEW, OLD, PLACE, draft_file, draft_folder
-from weft.nn.errors import ConfigError
 
 RENAME_EXCHANGE, AT_FDCWD = 2, -100  # of Linux' renameat2
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from weft.errors import ConfigError
 from weft.gen.drafts import DRAFT
-from weft.nn.errors import ConfigError
 
 MANIFEST, REPORT = "manifest.json", "report.json"
 # What synthesis and simulation add to a build, by name.

@@ -4,7 +4,7 @@ import enum
 import math
 from dataclasses import dataclass
 
-from weft.nn.value import Value
+from weft.value import Value
 
 SERIAL_CYCLES = 4
 """Cycles that a requantisation lane with a single multiplier takes for one result."""

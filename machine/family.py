@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from weft.nn.value import Value
+from weft.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

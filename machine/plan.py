@@ -8,7 +8,7 @@ import numpy as np
 from weft.machine.engine import Engine, Unit
 from weft.machine.target import Target
 from weft.nn.graph import HostEdge
-from weft.nn.value import Value
+from weft.value import Value
 
 MAX_COUNT = 4095
 """Largest loop count and image size of the engine's 12-bit counters."""

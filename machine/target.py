@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from weft.machine.family import FAMILIES, FamilyFacts
-from weft.nn.value import Value
+from weft.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator
 
+from weft.errors import ConfigError, FitError
 from weft.machine.engine import MAX_COMPACT_LANES, Engine, Style, Styles
 from weft.machine.target import Target
-from weft.nn.errors import ConfigError, FitError
 
 DSP_SHARE = 0.86
 """Most of a device's multipliers that routing still copes with (see docs/architecture.md)."""

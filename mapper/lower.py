@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.machine.engine import Unit
 from weft.machine.plan import Axis, Moves, Output, Params, Read, VectorOp
 from weft.mapper import pack, widths
@@ -12,7 +13,6 @@ from weft.mapper.move import lower_move
 from weft.mapper.nest import append, append_window, loops_of, window_read, write_of
 from weft.mapper.phases import phases
 from weft.mapper.program import Program, Span
-from weft.nn.errors import ModelError
 from weft.nn.graph import (
     Add,
     AveragePool,

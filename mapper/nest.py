@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.machine.engine import Unit
 from weft.machine.plan import MAX_COUNT, Axis, Loops, Moves, Output, Read, Step, VectorOp, Write
 from weft.mapper import pack
 from weft.mapper.program import Program, Span
-from weft.nn.errors import ModelError
 from weft.nn.graph import Operator, Tensor, Window
 
 

@@ -12,7 +12,7 @@ from weft.machine.fields import BACK, part_bits, step_chunks
 from weft.machine.target import Target
 from weft.machine.timing import multiplier_latency, requant_latency
 from weft.mapper import compact_resources
-from weft.nn.value import Value
+from weft.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

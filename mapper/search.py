@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
+from weft import limits
+from weft.errors import FitError, ModelError
 from weft.machine import timing
 from weft.machine.engine import Engine
 from weft.machine.plan import Plan
@@ -14,8 +16,6 @@ from weft.mapper.build import FOLD_LEVELS, Draft, Outline, Stored, complete, dra
 from weft.mapper.candidates import advice, candidates
 from weft.mapper.resources import Resources, predict_for
 from weft.mapper.widths import widths_of
-from weft.nn import limits
-from weft.nn.errors import FitError, ModelError
 from weft.nn.graph import Conv, Graph
 
 SLACK = 1.01

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.mapper import pack
 from weft.mapper.phases import phases
-from weft.nn.errors import ModelError
 from weft.nn.graph import Add, AveragePool, Conv, Graph, Mul, Tensor
 
 MIN_ACCUMULATOR_BITS, MAX_ACCUMULATOR_BITS = 25, 32

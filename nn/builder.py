@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.graph import (
     CODE_MAX,
     CODE_MIN,

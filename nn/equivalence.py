@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from weft.nn.errors import InternalError
+from weft.errors import InternalError
 from weft.nn.graph import CODE_MAX, CODE_MIN, Conv, Graph, HostEdge
 from weft.nn.host import decode, encode_inputs
 from weft.nn.reference import compute, run

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.importer import begin, import_node, running_order
 from weft.nn.onnx_model import OnnxModel
 from weft.nn.symbols import Constant, QuantisedConstant

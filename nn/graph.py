@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from weft.nn.value import Value
+from weft.value import Value
 
 CODE_MIN, CODE_MAX = -128, 127
 

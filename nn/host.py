@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 from weft.nn.graph import Graph, HostEdge, HostStep
 from weft.nn.reference import run
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.forms import qonnx, qoperator, tflite
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Graph

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import Concat, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node

@@ -15,8 +15,8 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 from onnx import TensorProto, numpy_helper
 
-from weft.nn.errors import ModelError
-from weft.nn.files import network_name, regular_size
+from weft.errors import ModelError
+from weft.files import network_name, regular_size
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: beyond any network meant for these devices
 

@@ -9,9 +9,9 @@ from dataclasses import replace as _replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.checker import check
 from weft.nn.equivalence import require_same
-from weft.nn.errors import ModelError
 from weft.nn.graph import (
     CODE_MAX,
     CODE_MIN,

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.affine_fit import Affine, Fit, fit
 from weft.nn.builder import Builder
 from weft.nn.code_table import code_table
 from weft.nn.code_values import CodeValues
-from weft.nn.errors import ModelError
 from weft.nn.factors import conv_factors
 from weft.nn.graph import CODE_MIN, Conv, Operator, Tensor, Window
 from weft.nn.numerics import requantise, scaling_of

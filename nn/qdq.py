@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder, dequantize_step, quantize_step
-from weft.nn.errors import ModelError
 from weft.nn.factors import rescale_scaling
 from weft.nn.graph import Operator, Rescale, Tensor
 from weft.nn.onnx_model import TYPE_NAMES, Node

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
 from weft.nn.code_values import CodeValues, Kernel
-from weft.nn.errors import ModelError
 from weft.nn.factors import add_float, product_float
 from weft.nn.graph import CODE_MAX, CODE_MIN
 from weft.nn.onnx_model import Node

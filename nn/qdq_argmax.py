@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import onnx
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import HostStep
 from weft.nn.onnx_model import TYPE_NAMES, Node
 from weft.nn.pending_conv import PendingConv

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import Window, origin
 from weft.nn.onnx_model import Node
 from weft.nn.pending_conv import PendingConv

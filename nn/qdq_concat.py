@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.factors import rescale_scaling
 from weft.nn.graph import Concat, Operator, Tensor
 from weft.nn.onnx_model import Node

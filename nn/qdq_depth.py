@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import Conv, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node

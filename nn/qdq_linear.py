@@ -10,8 +10,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import Window
 from weft.nn.onnx_model import Node
 from weft.nn.pending_conv import PendingConv

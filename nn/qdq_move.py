@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import MAX_CODES, Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import CODE_MAX, CODE_MIN, Operator, Rescale, Tensor
 from weft.nn.numerics import scaling_of
 from weft.nn.onnx_model import Node

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder, view_steps
-from weft.nn.errors import ModelError
 from weft.nn.graph import CODE_MIN, Conv, HostStep
 from weft.nn.numerics import scaling_of
 from weft.nn.pending_conv import PendingConv, accumulator_range

@@ -5,8 +5,8 @@
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_move import moved
 from weft.nn.symbols import Codes, Constant, QuantisedConstant, Symbol

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.factors import average_factor
 from weft.nn.graph import AveragePool, MaxPool, Operator, Tensor, Window
 from weft.nn.numerics import scaling_of

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.factors import product_scaling
 from weft.nn.graph import Mul, Operator, Tensor
 from weft.nn.onnx_model import Node

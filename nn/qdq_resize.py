@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_linear import linear
 from weft.nn.qdq_move import moved

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import HostStep
 from weft.nn.host import softmax as host_softmax
 from weft.nn.onnx_model import TYPE_NAMES, Node, to_array

@@ -3,8 +3,8 @@ quantised."""
 
 from dataclasses import dataclass
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.factors import add_factors
 from weft.nn.graph import Add, Operator, Tensor
 from weft.nn.joined_conv import join

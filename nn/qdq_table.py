@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
 from weft.nn.code_table import code_table
 from weft.nn.code_values import CodeValues
-from weft.nn.errors import ModelError
 from weft.nn.graph import Operator, Tensor
 from weft.nn.onnx_model import Node
 from weft.nn.qdq_affine import CONSTANTS, multiply_constant

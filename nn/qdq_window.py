@@ -1,6 +1,6 @@
 """Kernel, strides, pads, dilations of Conv and the pools, as ONNX's attributes give them."""
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.graph import Window
 from weft.nn.onnx_model import Node
 

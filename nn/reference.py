@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 from weft.nn.graph import (
     CODE_MIN,
     Add,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.graph import CODE_MIN, Concat, Operator, Tensor, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.pending_conv import Gain, PendingConv

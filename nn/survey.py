@@ -10,9 +10,9 @@ from pathlib import Path
 
 import onnx
 
+from weft.errors import ModelError
 from weft.nn.advice import GENERAL, advice
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.forms import tflite, tflite_file
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import Conv, Graph, Operator

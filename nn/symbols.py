@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.graph import CODE_MAX, CODE_MIN, HostStep, Operator, Tensor
 from weft.nn.host import quantize
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.nn.value import Value
+from weft.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

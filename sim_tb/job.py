@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.nn.value import Value
+from weft.value import Value
 
 ADDRESS_BITS, DATA_BITS = 24, 36
 _WAITING_FOR = {3: "in_ready", 4: "start_ready", 5: "the outputs and busy to fall"}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from weft import limits
+from weft.errors import ToolError
 from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
@@ -15,14 +17,12 @@ from weft.gen.output import check_file
 from weft.machine import timing
 from weft.machine.encode import uploads
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.nn import limits
-from weft.nn.errors import ToolError
 from weft.nn.host import encode
 from weft.nn.reference import run
-from weft.nn.value import Value
 from weft.sim_tb.compare import compare
 from weft.sim_tb.job import Job
 from weft.sim_tb.simulate import Simulator, trace_format
+from weft.value import Value
 
 DEFAULT_SAMPLES = 4
 FOLDER = "sim"

@@ -11,9 +11,9 @@ from typing import Literal
 
 from cocotb_tools.runner import get_runner
 
+from weft.errors import ConfigError, ToolError
 from weft.gen.output import output_file
 from weft.gen.process import libraries_tools
-from weft.nn.errors import ConfigError, ToolError
 from weft.sim_tb.job import Job, JobResult, read_result, write_job
 from weft.sim_tb.run_folder import run_folder
 from weft.sim_tb.toolchain import Toolchain, find_toolchain, tool_environment

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import weft
+from weft.errors import ToolError
 from weft.gen.process import call
-from weft.nn.errors import ToolError
-from weft.nn.value import Value
+from weft.value import Value
 
 OLDEST_VERILATOR = (5, 36)
 NEEDED_TOOLS = (

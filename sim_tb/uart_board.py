@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from weft.errors import ToolError
 from weft.gen.process import call, tool_group
-from weft.nn.errors import ToolError
 from weft.sim_tb.toolchain import Toolchain, find_toolchain
 from weft.sim_tb.verilator import build, content_hash, fingerprint
 

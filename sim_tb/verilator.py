@@ -14,10 +14,10 @@ import cocotb
 import cocotb_tools.config
 from cocotb_tools.runner import get_runner
 
+from weft.errors import ConfigError, ToolError
 from weft.gen.drafts import draft_folder
 from weft.gen.output import scratch_folder
 from weft.gen.process import libraries_tools
-from weft.nn.errors import ConfigError, ToolError
 from weft.sim_tb.toolchain import Toolchain, tool_environment
 
 TOP = "weft_tb"

@@ -17,7 +17,7 @@ from onnx.backend.test.runner import Runner
 
 import weft.backend
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import ConfigError, ModelError, ToolError
+from weft.errors import ConfigError, ModelError, ToolError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 

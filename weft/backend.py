@@ -21,7 +21,7 @@ from onnx import helper
 from onnx.backend.base import Backend as OnnxBackend
 from onnx.backend.base import BackendRep
 
-from weft.nn.errors import ConfigError, ModelError, ToolError
+from weft.errors import ConfigError, ModelError, ToolError
 from weft.nn.folding import fold
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
@@ -131,7 +131,7 @@ class Prepared(BackendRep):
 
 
 class Backend(OnnxBackend):
-    """The class that ONNX's tools look for. Everything raises ``weft.nn.errors.WeftError``."""
+    """The class that ONNX's tools look for. Everything raises ``weft.errors.WeftError``."""
 
     @classmethod
     def supports_device(cls, device: str) -> bool:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from weft.boards.board import Board, Clock, Device
 from weft.boards.families.pll import Pll
-from weft.nn.errors import ConfigError
-from weft.nn.value import Value
+from weft.errors import ConfigError
+from weft.value import Value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

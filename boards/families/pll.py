@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from weft.nn.errors import ConfigError
-from weft.nn.value import Value
+from weft.errors import ConfigError
+from weft.value import Value
 
 MAX_ERROR = 0.02
 """Largest deviation from the clock that was asked for. Everything works with the one that is made:

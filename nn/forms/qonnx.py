@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.forms.steps import Steps
 from weft.nn.onnx_model import Node
 from weft.nn.pending_conv import PendingConv, identity_conv

@@ -5,9 +5,9 @@ Ref: ONNX operators; ONNX Runtime, ContribOperators.md (domain com.microsoft).
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn import qdq_array, qdq_concat, qdq_pool, qdq_shape, qdq_sum, qdq_table
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.forms.steps import Handler, Steps
 from weft.nn.onnx_model import Node
 from weft.nn.pending_conv import PendingConv

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from weft.errors import ModelError
 from weft.nn.builder import Builder
-from weft.nn.errors import ModelError
 from weft.nn.onnx_model import Node
 from weft.nn.qdq import dequantize_linear, quantize_linear
 from weft.nn.symbols import Codes, Constant, HostInput, Symbol

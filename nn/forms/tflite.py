@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from weft.nn.errors import ModelError
-from weft.nn.files import network_name
+from weft.errors import ModelError
+from weft.files import network_name
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
 from weft.nn.forms.tflite_moves import MOVES
 from weft.nn.names import Names

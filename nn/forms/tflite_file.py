@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from flatbuffers.number_types import Int32Flags
 
-from weft.nn.errors import ModelError
-from weft.nn.files import regular_size
+from weft.errors import ModelError
+from weft.files import regular_size
 from weft.nn.onnx_model import MAX_ELEMENTS
 
 IDENTIFIER = b"TFL3"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.forms.tflite_file import TfOperator
 
 if TYPE_CHECKING:

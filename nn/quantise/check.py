@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.quantise.calibration import PERCENTILE
 from weft.nn.quantise.mse import SHRINK
 from weft.nn.quantise.names import Names

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.graph import Graph, HostEdge
 from weft.nn.host import reference_model
 from weft.nn.quantise.check import ADVICE, Samples

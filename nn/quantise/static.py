@@ -18,7 +18,7 @@ from onnxruntime.capi import (
     onnxruntime_pybind11_state as runtime,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
-from weft.nn.errors import ConfigError, ModelError
+from weft.errors import ConfigError, ModelError
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.graph import HostEdge
 from weft.nn.importer import host_input, quantising

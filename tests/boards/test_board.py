@@ -9,7 +9,7 @@ import yaml
 
 from weft.boards.board import Board, board_from_data, list_boards, load_board
 from weft.boards.families.gowin import PARTS
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 GOOD: dict[str, Any] = load_board("ulx3s-25f").to_json()
 KNOWN = (

@@ -12,13 +12,13 @@ from weft.boards.board import load_board
 from weft.boards.build_dir import merge_report
 from weft.boards.device import Device
 from weft.boards.serial_link import LinkError
+from weft.errors import ConfigError
 from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build, write_build
 from weft.hw.link.protocol import Command, reply
 from weft.machine import timing
 from weft.machine.encode import image_writes
 from weft.mapper.search import plan
-from weft.nn.errors import ConfigError
 from weft.nn.graph import Window
 from weft.nn.host import encode_inputs, reference_model
 

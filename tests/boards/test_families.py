@@ -8,7 +8,7 @@ from weft.boards.board import load_board
 from weft.boards.families.family import Files
 from weft.boards.families.lookup import FAMILIES, family_of
 from weft.boards.top import board_pins
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 FILES = Files("n.json", "c", "p", "r.json", "b")
 

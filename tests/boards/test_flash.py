@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from weft.boards.flash import flash
+from weft.errors import ConfigError, ToolError
 from weft.gen.cli import main
-from weft.nn.errors import ConfigError, ToolError
 
 FakeBuild = Callable[[str], Path]
 

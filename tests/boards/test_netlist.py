@@ -11,8 +11,8 @@ from tests.hw.test_ice40_cells import primitives
 from weft.boards.build_dir import merge_report, netlist_hz, open_build
 from weft.boards.families.lookup import FAMILIES
 from weft.boards.netlist import MODELS, netlist_board
+from weft.errors import ConfigError
 from weft.gen.data import different
-from weft.nn.errors import ConfigError
 
 FakeBuild = Callable[[str], Path]
 

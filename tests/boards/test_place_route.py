@@ -10,7 +10,7 @@ from tests.boards.fake_tools import failure
 from weft.boards.place_route import MAX_SEEDS
 from weft.boards.synth import synthesise
 from weft.boards.toolchain import RunError
-from weft.nn.errors import ConfigError, ToolError
+from weft.errors import ConfigError, ToolError
 
 FakeBuild = Callable[[str], Path]
 

@@ -14,7 +14,7 @@ from weft.boards.families.ice40_pll import CORE, PAD, sb_pll40
 from weft.boards.families.lookup import design_hz, pll_for
 from weft.boards.families.pll import Pll
 from weft.boards.toolchain import find_tool
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 OSCILLATORS = (12_000_000, 25_000_000, 27_000_000, 48_000_000)
 CLOCKS = (20e6, 24e6, 30e6, 40e6, 48e6, 50e6, 54e6, 60e6, 75e6, 100e6)

@@ -7,8 +7,8 @@ import pytest
 
 from tests.boards.fake_board import Answer, port_that
 from weft.boards.serial_link import LinkError, SerialLink
+from weft.errors import ToolError
 from weft.hw.link.protocol import Command, Error, reply, request
-from weft.nn.errors import ToolError
 
 
 def test_a_reply() -> None:

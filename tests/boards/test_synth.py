@@ -13,7 +13,7 @@ from weft.boards.build_dir import merge_report, open_build
 from weft.boards.families.lookup import FAMILIES
 from weft.boards.synth import finish_netlist, synthesise
 from weft.boards.synth_report import read_pnr, read_stat
-from weft.nn.errors import ConfigError, FitError, ToolError
+from weft.errors import ConfigError, FitError, ToolError
 
 FakeBuild = Callable[[str], Path]
 

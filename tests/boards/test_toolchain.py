@@ -16,7 +16,7 @@ from weft.boards.toolchain import (
     run,
     version,
 )
-from weft.nn.errors import ToolError
+from weft.errors import ToolError
 
 
 def script(folder: Path, name: str, text: str) -> Tool:

@@ -12,6 +12,7 @@ from weft.boards.netlist import netlist_board
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.synth import synthesise
 from weft.boards.top import board_pins, board_verilog, uart_divisor
+from weft.errors import ConfigError
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import (
@@ -24,7 +25,6 @@ from weft.hw.link.protocol import (
     request,
 )
 from weft.hw.progress import State
-from weft.nn.errors import ConfigError
 from weft.sim_tb.uart_board import UartBoard
 
 DIVISOR = 25  # of the UART at 25 MHz

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from weft.boards.board import load_board
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a]\n"
 

@@ -11,9 +11,9 @@ from tests.boards.fake_board import FakeBoard, port_that
 from tests.damage import command
 from tests.damage.sample_builds import inputs_of
 from weft.boards.device import Device
+from weft.errors import WeftError
 from weft.gen.build_dir import read_build
 from weft.hw.link.protocol import Command, frame, reply, request
-from weft.nn.errors import WeftError
 from weft.nn.host import encode_inputs, reference_model
 
 TIMEOUT = 0.1

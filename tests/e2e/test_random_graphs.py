@@ -9,9 +9,9 @@ from tests.mapper.support import ENDLESS, compact
 from tests.nn.hostile_names import hostile
 from tests.nn.random_graphs import build as build_model
 from tests.nn.random_graphs import is_known, random_layers
+from weft.errors import ModelError
 from weft.machine.engine import Engine, Style, Styles
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
-from weft.nn.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.importer import import_graph
 from weft.nn.onnx_model import from_proto

@@ -15,12 +15,12 @@ import pytest
 
 import weft
 from tests.mapper.support import ENDLESS, compact, conv_graph
+from weft.errors import ConfigError
 from weft.gen import build_dir, hardware, output, soc
 from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.mapper.search import plan
-from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, Window
 
 BOARD = {"name": "any"}

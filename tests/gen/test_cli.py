@@ -10,10 +10,10 @@ import pytest
 
 import weft
 from weft.boards.board import list_boards
+from weft.errors import REPORT
 from weft.gen import cli
 from weft.gen.cli import main
 from weft.nn import simplify
-from weft.nn.errors import REPORT
 from weft.nn.graph import Graph
 from weft.nn.operators import SUPPORTED
 from weft.nn.passes import with_operators

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.mapper.support import edge
+from weft.errors import ConfigError
 from weft.gen import data
 from weft.gen.data import load_inputs, random_inputs, save_outputs
-from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, Tensor
 
 

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import pytest
 
 import weft
+from weft.errors import FitError, InternalError
 from weft.gen import cli, faults
 from weft.gen.cli import main
-from weft.nn.errors import FitError, InternalError
 
 Captured = pytest.CaptureFixture[str]
 

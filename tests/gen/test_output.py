@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from weft.errors import ConfigError
 from weft.gen import output
 from weft.gen.drafts import DRAFT, NEW, OLD, PLACE, draft_file, draft_folder, sweep
 from weft.gen.locks import try_lock, using
 from weft.gen.output import check_file, output_file, put_folder, scratch_folder, write_file
-from weft.nn.errors import ConfigError
 
 STALE = ".weft-0123456789abcdef"
 

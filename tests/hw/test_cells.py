@@ -14,8 +14,8 @@ from tests.verilated import verilate
 from weft.boards.families.lookup import FAMILIES
 from weft.boards.netlist import MODELS
 from weft.boards.toolchain import find_tool, run
+from weft.errors import ToolError
 from weft.hw.ram import Ram
-from weft.nn.errors import ToolError
 
 WAIVED = ["-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM"]  # dangling pins of a DSP
 

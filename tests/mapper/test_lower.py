@@ -9,13 +9,13 @@ from tests.e2e.layers import Layers
 from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, codes, compact, conv_graph, edge, engine
+from weft.errors import ModelError
 from weft.gen.data import random_inputs
 from weft.machine.engine import Unit
 from weft.machine.plan import Plan
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.search import plan
 from weft.nn.checker import check
-from weft.nn.errors import ModelError
 from weft.nn.graph import AveragePool, Conv, Graph, Reshape, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.reference import run

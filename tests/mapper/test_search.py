@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
+from weft.errors import ConfigError, FitError, ModelError
 from weft.machine import timing
 from weft.machine.engine import Style
 from weft.machine.family import FAMILIES
@@ -18,7 +19,6 @@ from weft.mapper.candidates import DSP_SHARE, candidates
 from weft.mapper.compact_resources import logic_cells
 from weft.mapper.resources import predict, predict_for
 from weft.mapper.search import SLACK, plan, shortfall
-from weft.nn.errors import ConfigError, FitError, ModelError
 from weft.nn.graph import Conv, Graph, Window
 from weft.nn.reference import run
 

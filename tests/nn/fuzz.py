@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from tests.damage import limits
-from weft.nn.errors import WeftError
+from weft.errors import WeftError
 
 ABSURD = (-(1 << 63), -1, 0, 1, 3, 1 << 16, (1 << 31) - 1, 1 << 40, (1 << 63) - 1)
 SECONDS = 60  # per file, on a busy machine

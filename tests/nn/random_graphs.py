@@ -14,7 +14,7 @@ import onnx
 from tests.nn.qdq_builder import Net
 from tests.nn.random_build import Build, Codes, Made
 from tests.nn.random_operators import IN_PARTS, LAYERS, MOVES, OFTEN, TWO
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 
 OPSET = 20
 MAX_LAYERS = 8

@@ -7,7 +7,7 @@ import pytest
 
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 

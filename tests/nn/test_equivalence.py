@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
+from weft.errors import REPORT, InternalError
 from weft.nn import passes, simplify
 from weft.nn.equivalence import MAX_SAMPLES, MIN_SAMPLES, probes, require_same, sample_count
-from weft.nn.errors import REPORT, InternalError
 from weft.nn.graph import Conv, Graph, HostEdge, HostStep, Tensor, Window
 from weft.nn.numerics import scaling_of
 from weft.nn.passes import with_operators

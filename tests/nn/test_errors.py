@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import InternalError, ModelError
+from weft.errors import InternalError, ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.operators import BY_NAME

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import MODELS
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import ConfigError, ModelError
+from weft.errors import ConfigError, ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.survey import survey

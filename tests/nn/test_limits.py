@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from weft.nn.errors import ConfigError
-from weft.nn.limits import LANES, TIMEOUT
+from weft.errors import ConfigError
+from weft.limits import LANES, TIMEOUT
 
 
 @pytest.mark.parametrize("value", [None, 1, 4096])

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.onnx_model import _order
 
 

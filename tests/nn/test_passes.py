@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from weft.errors import ModelError
 from weft.nn.checker import check
-from weft.nn.errors import ModelError
 from weft.nn.graph import (
     Conv,
     Graph,

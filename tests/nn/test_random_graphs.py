@@ -14,7 +14,7 @@ import pytest
 from tests.nn.golden import run_onnx, run_unoptimised
 from tests.nn.hostile_names import hostile
 from tests.nn.random_graphs import alone, build, is_known, random_layers, some_codes
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.graph import Graph
 from weft.nn.host import reference_model
 from weft.nn.importer import import_graph

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 from weft.nn.graph import (
     Add,
     AveragePool,

@@ -8,8 +8,8 @@ import pytest
 
 from tests.nn.qdq_builder import Net
 from tests.nn.test_errors import CASES, net_of
+from weft.errors import ModelError
 from weft.nn.advice import ADVICE, GENERAL, advice
-from weft.nn.errors import ModelError
 from weft.nn.forms import tflite_file
 from weft.nn.importer import import_model
 from weft.nn.operators import BY_NAME

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tests.mapper.support import ENDLESS, conv_graph, edge, engine
+from weft.errors import ConfigError
 from weft.gen.build_dir import Build
 from weft.machine import timing
 from weft.machine.layout import to_words
 from weft.mapper.build import build
-from weft.nn.errors import ConfigError
 from weft.nn.graph import Graph, Window
 from weft.nn.reference import run
 from weft.sim_tb import network

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weft.nn.errors import ConfigError, ToolError
+from weft.errors import ConfigError, ToolError
 from weft.sim_tb import verilator
 from weft.sim_tb.job import Job, JobResult
 from weft.sim_tb.run_folder import run_folder

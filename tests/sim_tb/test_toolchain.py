@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.nn.errors import ToolError
+from weft.errors import ToolError
 from weft.sim_tb import object_cache, toolchain
 
 REAL_PATH = os.environ["PATH"]

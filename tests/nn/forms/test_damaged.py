@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from tests.nn.forms.test_qonnx import Quantised
 from tests.nn.forms.test_qoperator import random_chain
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 

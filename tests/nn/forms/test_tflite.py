@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.nn.forms.tflite_writer import file
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.forms import tflite
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
 from weft.nn.graph import Graph

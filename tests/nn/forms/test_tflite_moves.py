@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.nn.forms.test_tflite import CODES, imported, tensor
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.forms import tflite
 from weft.nn.forms.tflite_file import TfModel, TfOperator
 from weft.nn.host import reference_model

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from tests.nn.qdq_builder import Net
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.quantise import static
 from weft.nn.quantise.insert import Insertion
 from weft.nn.quantise.scales import Scale

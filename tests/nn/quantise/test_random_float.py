@@ -17,7 +17,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tests.nn.quantise.random_float import FloatNetwork, random_float
-from weft.nn.errors import ModelError
+from weft.errors import ModelError
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model
 from weft.nn.quantise.calibration import METHODS

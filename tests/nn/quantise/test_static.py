@@ -23,7 +23,7 @@ from tests.nn.quantise.float_networks import (
     upwards,
     vector,
 )
-from weft.nn.errors import ConfigError, ModelError
+from weft.errors import ConfigError, ModelError
 from weft.nn.graph import Conv
 from weft.nn.host import reference_model
 from weft.nn.importer import import_model

@@ -7,7 +7,7 @@ a slip of the keyboard is one message and not gigabytes of memory.
 import math
 from dataclasses import dataclass
 
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)

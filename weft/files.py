@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from weft.nn.errors import ConfigError
+from weft.errors import ConfigError
 
 MAX_JSON_BYTES = 1 << 28
 MAX_JSON_ITEMS = 1_000_000
