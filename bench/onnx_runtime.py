@@ -16,8 +16,8 @@ import onnx
 
 from tests.nn.golden import multiplies_exactly, run_default, run_onnx, run_session
 from tests.nn.qdq_builder import Net
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 MODELS = Path(os.environ.get("WEFT_MODELS", "../shared/models"))
 NETWORKS = {

@@ -26,9 +26,9 @@ from weft.boards.board import load_board
 from weft.boards.target import target_of
 from weft.errors import FitError
 from weft.mapper.search import plan
-from weft.nn.checker import check
-from weft.nn.importer import import_model
-from weft.nn.simplify import simplify
+from weft.nn.ir.checker import check
+from weft.nn.onnx.importer import import_model
+from weft.nn.passes.simplify import simplify
 
 ROOT = Path(__file__).resolve().parents[1]
 CHANNELS, SIZE = 8, 8  # of every value

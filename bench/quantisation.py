@@ -15,8 +15,8 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 from weft.nn.quantise.calibration import METHODS
 from weft.nn.quantise.static import quantise
 

@@ -22,7 +22,7 @@ from weft.machine.engine import Engine, Style, Styles
 from weft.machine.target import Target
 from weft.mapper.build import build
 from weft.mapper.resources import predict_for
-from weft.nn.importer import import_model
+from weft.nn.onnx.importer import import_model
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "examples" / "digits" / "digits.onnx"

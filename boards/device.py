@@ -33,7 +33,7 @@ from weft.machine import timing
 from weft.machine.encode import image_writes
 from weft.machine.images import Image
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.nn.host import decode, encode_inputs
+from weft.nn.ir.host import decode, encode_inputs
 from weft.value import Value
 
 SIMULATED, NETLIST = "sim", "netlist"

@@ -12,9 +12,15 @@ import numpy as np
 from weft.machine import plan_check
 from weft.machine.layout import fold_codes
 from weft.machine.plan import Plan, Port
-from weft.nn import checker
-from weft.nn.graph import AveragePool, Conv, Graph, HostEdge, MaxPool, Tensor
-from weft.nn.host import decode, encode
+from weft.nn.ir import checker
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import decode, encode
+from weft.nn.ir.host_steps import DequantizeStep, QuantizeStep
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.tensor import Tensor
 
 MAX_CODES = 1 << 26
 """Of all tensors together, and of what a window's taps are gathered in: memory for one sample."""
@@ -129,11 +135,11 @@ def _check_edge(edge: HostEdge) -> None:
     sizes = all(0 < size <= MAX_CODES for size in edge.shape) and len(edge.shape) < 32
     _need(sizes and math.prod(edge.shape) <= MAX_CODES, f"{where}: shape {edge.shape}")
     for step in edge.steps:
-        if step.kind in ("quantize", "dequantize"):
+        if isinstance(step, QuantizeStep | DequantizeStep):
             scale = 1e-44 < step.scale < 3.4e38  # as float32 neither 0 nor infinite
             codes = np.iinfo(step.dtype) if step.dtype in ("int8", "uint8") else None
             fits = codes is not None and codes.min <= step.zero_point <= codes.max
-            _need(scale and fits, f"{where}: {step.kind} by {step.scale:g}, {step.zero_point}")
+            _need(scale and fits, f"{where}: {step} by {step.scale:g}, {step.zero_point}")
 
 
 def _check_stored(port: Port, graph: Graph) -> None:

@@ -23,7 +23,7 @@ from weft.gen.rebuild import MANIFEST, take_over
 from weft.gen.report import prediction
 from weft.machine import encode as images
 from weft.machine.plan import Plan
-from weft.nn.graph import Graph
+from weft.nn.ir.graph import Graph
 
 CELLS = Path(__file__).parent.parent / "hw" / "cells" / "generic"
 TOOLS = ("amaranth", "numpy", "onnx", "ortools")

@@ -9,7 +9,9 @@ from weft.hw.bus.params import BusParams
 from weft.hw.bus.registers import REGISTERS
 from weft.hw.progress import State
 from weft.machine.plan import Fold, Plan, Region
-from weft.nn.graph import Graph, HostEdge, HostStep
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host_steps import HostStep
 
 HELPERS = Path(__file__).parent / "weft_helpers.h"
 NO_FOLD = Fold(rows=1, cols=1, stride=(1, 1), pads=(0, 0, 0, 0), dilation=(1, 1), zero_point=0)
@@ -131,5 +133,4 @@ def _tensors(kind: str, graph: Graph, edges: tuple[HostEdge, ...], region: Regio
 
 
 def _steps(steps: tuple[HostStep, ...]) -> str:
-    words = (" ".join([step.kind, *map(str, step.shape)]) for step in steps)
-    return ", ".join(words) or "nothing"
+    return ", ".join(map(str, steps)) or "nothing"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from weft.gen.data import load_edges
-from weft.nn.host import encode
+from weft.nn.ir.host import encode
 from weft.nn.quantise.static import float_inputs, quantise
 
 

@@ -22,13 +22,14 @@ from weft.mapper.external import external_memory_of
 from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets, plan, search
 from weft.nn.forms.tflite_file import is_tflite
-from weft.nn.graph import Conv, Graph
-from weft.nn.importer import quantising
-from weft.nn.onnx_model import load
-from weft.nn.pending_conv import INEXACT
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.onnx.importer import quantising
+from weft.nn.onnx.model import load
+from weft.nn.onnx.pending.conv import INEXACT
+from weft.nn.onnx.survey import Survey, by_name, makers, survey
 from weft.nn.quantise.losses import Loss, losses
 from weft.nn.quantise.static import float_inputs, quantise
-from weft.nn.survey import Survey, by_name, makers, survey
 
 MADE_UP = "a float model, checked as if quantised; --calibrate data.npz is needed to compile it"
 PUT_IN = ("QuantizeLinear", "DequantizeLinear")

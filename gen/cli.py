@@ -29,12 +29,12 @@ from weft.gen.operators_page import operators_page
 from weft.gen.output import check_file, output_file, scratch_folder
 from weft.gen.report import prediction
 from weft.mapper.search import plan
-from weft.nn.equivalence import sample_count
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
-from weft.nn.operators import SUPPORTED
-from weft.nn.simplify import compare, simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
+from weft.nn.onnx.table import SUPPORTED
+from weft.nn.passes.equivalence import sample_count
+from weft.nn.passes.simplify import compare, simplify
 
 if TYPE_CHECKING:
     from weft.gen.calibrate import Calibration

@@ -10,7 +10,8 @@ from weft import limits
 from weft.errors import ConfigError
 from weft.gen.npz import Member, members
 from weft.gen.output import output_file
-from weft.nn.graph import Graph, HostEdge
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
 
 
 def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[str, np.ndarray]:

@@ -1,10 +1,10 @@
 """docs/operators.md, from the table that the importer dispatches through."""
 
-from weft.nn.operators import SUPPORTED
+from weft.nn.onnx.table import SUPPORTED
 
 TOP = """# Operators that can be imported
 
-Made by `weft ops --markdown > docs/operators.md` from `nn/operators.py`; a test keeps it in step.
+Made by `weft ops --markdown > docs/operators.md` from `nn/onnx/table.py`; a test keeps it in step.
 `weft check MODEL` says which node of a model runs where, and what of it is not supported. What the
 operators compute is in [ops.md](ops.md), what the forms are in [forms.md](forms.md).
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
-from weft.nn.graph import Conv
-from weft.nn.onnx_model import OnnxModel, load
-from weft.nn.survey import Survey
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.onnx.model import OnnxModel, load
+from weft.nn.onnx.survey import Survey
 
 CPUINFO = Path("/proc/cpuinfo")
 VNNI = {"avx512_vnni", "avx_vnni"}

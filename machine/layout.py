@@ -3,7 +3,7 @@
 import numpy as np
 
 from weft.machine.plan import Fold, Port, Region
-from weft.nn.graph import Window
+from weft.nn.ir.window import Window
 
 
 def to_words(codes: np.ndarray, lanes: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from weft.machine.engine import Engine, Unit
 from weft.machine.target import Target
-from weft.nn.graph import HostEdge
+from weft.nn.ir.edges import HostEdge
 from weft.value import Value
 
 MAX_COUNT = 4095

@@ -10,7 +10,7 @@ from weft.machine.fields import GAP_BITS
 from weft.machine.images import CHUNK_BITS, STORE_BITS, word_of
 from weft.machine.layout import port_words
 from weft.machine.plan import MAX_COUNT, Content, Fold, Images, Load, Params, Plan, Region, Step
-from weft.nn.graph import CODE_MAX, CODE_MIN
+from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 
 MAX_LANES = 1024
 MAX_MEMORY_BITS = 1 << 31

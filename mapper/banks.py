@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from weft.machine.plan import Follow, Step
 from weft.machine.timing import MIN_FOLLOW_CYCLES, issue_cycles
-from weft.nn.graph import Add, Graph, Mul
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.mul import Mul
 
 
 class Parity:

@@ -22,8 +22,12 @@ from weft.mapper.nest import extents
 from weft.mapper.pieces import Pieces, busy_cycles
 from weft.mapper.program import Place, Program
 from weft.mapper.widths import Widths, widths_of
-from weft.nn.graph import Graph, HostEdge, Operator, Rescale, Scaling
-from weft.nn.names import Names
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.names import Names
+from weft.nn.ir.numerics import Scaling
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.rescale import Rescale
 
 INPUTS, OUTPUTS = "(inputs)", "(outputs)"
 """Names of the two I/O regions among the buffers, unless a tensor has one of them."""

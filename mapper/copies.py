@@ -1,10 +1,13 @@
 """Copies of tensors in the wrong bank, where memories with a single port leave no choice."""
 
 from weft.mapper.banks import Parity
-from weft.nn.graph import Graph, Operator, Rescale, Tensor
-from weft.nn.names import Names
-from weft.nn.numerics import scaling_of
-from weft.nn.passes import reading
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.names import Names
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.tensor import Tensor
+from weft.nn.passes.pipeline import reading
 
 
 def with_copies(graph: Graph, region_of: dict[str, str]) -> Graph:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from weft.machine.engine import Engine, Unit
 from weft.machine.images import param_word
 from weft.mapper.build import Draft
-from weft.nn.graph import Graph
+from weft.nn.ir.graph import Graph
 
 
 @dataclass(frozen=True, kw_only=True)

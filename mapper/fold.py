@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from weft.machine.plan import Fold
-from weft.nn.graph import Conv, Graph, Tensor, Window
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,20 +13,18 @@ from weft.mapper.move import lower_move
 from weft.mapper.nest import append, append_window, loops_of, window_read, write_of
 from weft.mapper.phases import phases
 from weft.mapper.program import Program, Span
-from weft.nn.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Graph,
-    MaxPool,
-    Move,
-    Mul,
-    Operator,
-    Rescale,
-    Scaling,
-    Window,
-)
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import Scaling
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.concat import Concat
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.ops.move import Move
+from weft.nn.ir.ops.mul import Mul
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.window import Window
 
 PAIR_SHIFT = 16
 """Bit at which a pair's second operand sits in the accumulator."""

@@ -5,7 +5,7 @@ from weft.machine.plan import Axis, Moves, Output, Read, VectorOp
 from weft.mapper.nest import append, loops_of, write_of
 from weft.mapper.program import Program, Span
 from weft.mapper.runs import Run, runs
-from weft.nn.graph import Move
+from weft.nn.ir.ops.move import Move
 
 
 def lower_move(program: Program, move: Move, param_base: int) -> None:

@@ -9,7 +9,9 @@ from weft.machine.engine import Unit
 from weft.machine.plan import MAX_COUNT, Axis, Loops, Moves, Output, Read, Step, VectorOp, Write
 from weft.mapper import pack
 from weft.mapper.program import Program, Span
-from weft.nn.graph import Operator, Tensor, Window
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 
 def append_window(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from weft.machine.plan import Params
-from weft.nn.graph import Scaling
+from weft.nn.ir.numerics import Scaling
 
 BIAS_OFFSET = 1 << 15
 """Added to every bias: the output path splits the sum into signed halves at bit 16."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.nn.graph import Conv, Window
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.window import Window
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,14 @@ from weft.machine.engine import Engine, Unit
 from weft.machine.plan import Content, Step
 from weft.mapper.lower import depthwise, lower, unscaled
 from weft.mapper.program import Place, Program
-from weft.nn.graph import Add, AveragePool, Conv, Graph, MaxPool, Move, Mul, Operator
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.ops.move import Move
+from weft.nn.ir.ops.mul import Mul
 
 ARRAY = ("lanes", "compact", "columns", "array_requant")
 VECTOR = ("lanes", "compact", "vector_requant")

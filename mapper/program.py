@@ -9,7 +9,9 @@ from weft.machine.engine import Engine, Unit
 from weft.machine.plan import Content, Images, Params, Step
 from weft.mapper import pack
 from weft.mapper.loads import Segment
-from weft.nn.graph import Graph, Scaling, Tensor
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import Scaling
+from weft.nn.ir.tensor import Tensor
 
 PARAMS_OF = {Unit.ARRAY: Content.ARRAY_PARAMS, Unit.VECTOR: Content.VECTOR_PARAMS}
 

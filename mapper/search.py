@@ -16,7 +16,8 @@ from weft.mapper.build import FOLD_LEVELS, Draft, Outline, Stored, complete, dra
 from weft.mapper.candidates import advice, candidates
 from weft.mapper.resources import Resources, predict_for
 from weft.mapper.widths import widths_of
-from weft.nn.graph import Conv, Graph
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.conv import Conv
 
 SLACK = 1.01
 """Cycles that may be given up for fewer LUTs."""

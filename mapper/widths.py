@@ -7,7 +7,12 @@ import numpy as np
 from weft.errors import ModelError
 from weft.mapper import pack
 from weft.mapper.phases import phases
-from weft.nn.graph import Add, AveragePool, Conv, Graph, Mul, Tensor
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.mul import Mul
+from weft.nn.ir.tensor import Tensor
 
 MIN_ACCUMULATOR_BITS, MAX_ACCUMULATOR_BITS = 25, 32
 """What the engine can be built with; 25 bits hold both operands of an Add."""

@@ -17,8 +17,8 @@ from weft.gen.output import check_file
 from weft.machine import timing
 from weft.machine.encode import uploads
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.nn.host import encode
-from weft.nn.reference import run
+from weft.nn.ir.host import encode
+from weft.nn.ir.reference import run
 from weft.sim_tb.compare import compare
 from weft.sim_tb.job import Job
 from weft.sim_tb.simulate import Simulator, trace_format

@@ -18,8 +18,8 @@ from onnx.backend.test.runner import Runner
 import weft.backend
 from tests.nn.qdq_builder import Net
 from weft.errors import ConfigError, ModelError, ToolError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 CASES = "onnx.backend.test.case.node"
 FILES = (

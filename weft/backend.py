@@ -22,14 +22,14 @@ from onnx.backend.base import Backend as OnnxBackend
 from onnx.backend.base import BackendRep
 
 from weft.errors import ConfigError, ModelError, ToolError
-from weft.nn.folding import fold
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import FIXED_BATCH, dynamic, import_graph, quantising, running_order
-from weft.nn.onnx_model import OnnxModel, from_proto
-from weft.nn.operators import BY_NAME
-from weft.nn.rewrite import gives_accumulators, parameters, specialised
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.folding import fold
+from weft.nn.onnx.importer import FIXED_BATCH, dynamic, import_graph, quantising, running_order
+from weft.nn.onnx.model import OnnxModel, from_proto
+from weft.nn.onnx.rewrite import gives_accumulators, parameters, specialised
+from weft.nn.onnx.table import BY_NAME
+from weft.nn.passes.simplify import simplify
 
 Arrays = dict[str, np.ndarray]
 

@@ -8,22 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.builder import Builder
 from weft.nn.forms.steps import Steps
-from weft.nn.onnx_model import Node
-from weft.nn.pending_conv import PendingConv, identity_conv
-from weft.nn.qdq import dequantize_linear
-from weft.nn.qdq_clamp import clamp_codes
-from weft.nn.qdq_pool import PendingAverage
-from weft.nn.symbols import (
-    Codes,
-    Constant,
-    Pending,
-    QuantisedConstant,
-    Real,
-    Rounding,
-    Symbol,
-)
+from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.model import Node
+from weft.nn.onnx.ops.clamp import clamp_codes
+from weft.nn.onnx.ops.pool import PendingAverage
+from weft.nn.onnx.ops.qdq import dequantize_linear
+from weft.nn.onnx.pending.conv import PendingConv, identity_conv
+from weft.nn.onnx.symbols import Codes, Constant, Pending, QuantisedConstant, Real, Rounding, Symbol
 
 MAX_WEIGHT_BITS = 32
 

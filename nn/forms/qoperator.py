@@ -6,27 +6,27 @@ Ref: ONNX operators; ONNX Runtime, ContribOperators.md (domain com.microsoft).
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn import qdq_array, qdq_concat, qdq_pool, qdq_shape, qdq_sum, qdq_table
-from weft.nn.builder import Builder
 from weft.nn.forms.steps import Handler, Steps
-from weft.nn.onnx_model import Node
-from weft.nn.pending_conv import PendingConv
-from weft.nn.qdq import dequantize_linear
-from weft.nn.symbols import Codes, Constant, QuantisedConstant, Symbol
+from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.model import Node
+from weft.nn.onnx.ops import concat, conv, function, pool, shape, sums
+from weft.nn.onnx.ops.qdq import dequantize_linear
+from weft.nn.onnx.pending.conv import PendingConv
+from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Symbol
 
 
 def qlinear_conv(node: Node, builder: Builder) -> Symbol:
     """QLinearConv: x, w, y with scale and zero point each, int32 bias."""
     steps = Steps(node=node, builder=builder)
     x, w = steps.dequantised(0), steps.dequantised(3, axis=0)
-    y = steps.run(qdq_array.conv, x, w, _bias(steps, 8, 1.0))
+    y = steps.run(conv.conv, x, w, _bias(steps, 8, 1.0))
     return steps.quantised(y, node.input(6), node.input(7))
 
 
 def qlinear_matmul(node: Node, builder: Builder) -> Symbol:
     """QLinearMatMul: a, b, y with scale and zero point each."""
     steps = Steps(node=node, builder=builder)
-    y = steps.run(qdq_array.matmul, steps.dequantised(0), steps.dequantised(3, axis=1))
+    y = steps.run(conv.matmul, steps.dequantised(0), steps.dequantised(3, axis=1))
     return steps.quantised(y, node.input(6), node.input(7))
 
 
@@ -35,7 +35,7 @@ def qgemm(node: Node, builder: Builder) -> Symbol:
     steps = Steps(node=node, builder=builder)
     axis = 0 if node.integer("transB", 0) else 1
     x, w = steps.dequantised(0), steps.dequantised(3, axis=axis)
-    y = steps.run(qdq_array.gemm, x, w, _bias(steps, 6, node.number("alpha", 1.0)))
+    y = steps.run(conv.gemm, x, w, _bias(steps, 6, node.number("alpha", 1.0)))
     if not node.input(7):
         return builder.symbols[y]
     return steps.quantised(y, node.input(7), node.input(8))
@@ -89,7 +89,7 @@ def qlinear_concat(node: Node, builder: Builder) -> Symbol:
     """QLinearConcat: y's scale and zero point, then each part with its own."""
     steps = Steps(node=node, builder=builder)
     parts = [steps.dequantised(first) for first in range(2, len(node.inputs), 3)]
-    y = steps.run(qdq_concat.concat, *parts)
+    y = steps.run(concat.concat, *parts)
     return steps.quantised(y, node.input(0), node.input(1))
 
 
@@ -127,18 +127,18 @@ def _plain_weights(steps: Steps, axis: int) -> str:
 
 
 HANDLERS: dict[str, Handler] = {
-    "ConvInteger": integer(qdq_array.conv, 0),
-    "MatMulInteger": integer(qdq_array.matmul, 1),
+    "ConvInteger": integer(conv.conv, 0),
+    "MatMulInteger": integer(conv.matmul, 1),
     "QLinearConv": qlinear_conv,
     "QLinearMatMul": qlinear_matmul,
     "com.microsoft.QGemm": qgemm,
-    "com.microsoft.QLinearAdd": qlinear_binary(qdq_sum.add),
-    "com.microsoft.QLinearAveragePool": qlinear_unary(qdq_pool.average_pool),
+    "com.microsoft.QLinearAdd": qlinear_binary(sums.add),
+    "com.microsoft.QLinearAveragePool": qlinear_unary(pool.average_pool),
     "com.microsoft.QLinearConcat": qlinear_concat,
-    "com.microsoft.QLinearGlobalAveragePool": qlinear_unary(qdq_pool.global_average_pool),
-    "com.microsoft.QLinearLeakyRelu": qlinear_unary(qdq_table.unary(qdq_table.leaky_relu)),
-    "com.microsoft.QLinearMul": qlinear_binary(qdq_table.multiply),
-    "com.microsoft.QLinearReduceMean": qlinear_unary(qdq_pool.reduce_mean),
-    "com.microsoft.QLinearSigmoid": qlinear_unary(qdq_table.unary(qdq_table.sigmoid)),
-    "com.microsoft.QLinearSoftmax": qlinear_unary(qdq_shape.softmax),
+    "com.microsoft.QLinearGlobalAveragePool": qlinear_unary(pool.global_average_pool),
+    "com.microsoft.QLinearLeakyRelu": qlinear_unary(function.unary(function.leaky_relu)),
+    "com.microsoft.QLinearMul": qlinear_binary(function.multiply),
+    "com.microsoft.QLinearReduceMean": qlinear_unary(pool.reduce_mean),
+    "com.microsoft.QLinearSigmoid": qlinear_unary(function.unary(function.sigmoid)),
+    "com.microsoft.QLinearSoftmax": qlinear_unary(shape.softmax),
 }

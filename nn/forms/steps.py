@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.builder import Builder
-from weft.nn.onnx_model import Node
-from weft.nn.qdq import dequantize_linear, quantize_linear
-from weft.nn.symbols import Codes, Constant, HostInput, Symbol
+from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.model import Node
+from weft.nn.onnx.ops.qdq import dequantize_linear, quantize_linear
+from weft.nn.onnx.symbols import Codes, Constant, HostInput, Symbol
 
 Handler = Callable[[Node, Builder], Symbol]
 

@@ -1,8 +1,8 @@
 """The TFLite form: each operator as ONNX operators between DequantizeLinear and QuantizeLinear.
 
 Shapes stay TFLite's (NHWC), codes are in ONNX's order (NCHW): every image is read and written
-through a Transpose, which costs nothing (``weft.nn.views``). The arithmetic is that of all forms,
-ONNX Runtime's; TFLite's own reference kernels round twice and may differ by one code.
+through a Transpose, which costs nothing (``weft.nn.onnx.views``). The arithmetic is that of all
+forms, ONNX Runtime's; TFLite's own reference kernels round twice and may differ by one code.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from weft.errors import ModelError
 from weft.files import network_name
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
 from weft.nn.forms.tflite_moves import MOVES
-from weft.nn.names import Names
-from weft.nn.onnx_model import Node, OnnxModel, Port
+from weft.nn.ir.names import Names
+from weft.nn.onnx.model import Node, OnnxModel, Port
 
 OPSET = 21
 SAME, VALID = 0, 1

@@ -14,7 +14,7 @@ from flatbuffers.number_types import Int32Flags
 
 from weft.errors import ModelError
 from weft.files import regular_size
-from weft.nn.onnx_model import MAX_ELEMENTS
+from weft.nn.onnx.model import MAX_ELEMENTS
 
 IDENTIFIER = b"TFL3"
 BUILTIN_CODE = 10  # where a table of kind OperatorCode says where its field ``builtin_code`` is

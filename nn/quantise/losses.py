@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 
 from weft.errors import ModelError
-from weft.nn.graph import Graph, HostEdge
-from weft.nn.host import reference_model
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.host_steps import DequantizeStep, ReshapeStep, TransposeStep
 from weft.nn.quantise.check import ADVICE, Samples
 from weft.nn.quantise.verify import run
 
@@ -82,9 +84,10 @@ def _errors(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _step(edge: HostEdge) -> float | None:
     """What one code more is worth; None where other work of the host follows."""
-    kinds = [step.kind for step in edge.steps if step.kind not in ("reshape", "transpose")]
-    scales = [step.scale for step in edge.steps if step.kind == "dequantize"]
-    return scales[0] if kinds == ["dequantize"] else None
+    work = [step for step in edge.steps if not isinstance(step, ReshapeStep | TransposeStep)]
+    if len(work) == 1 and isinstance(work[0], DequantizeStep):
+        return work[0].scale
+    return None
 
 
 def _loss(edge: HostEdge, wanted: np.ndarray, error: np.ndarray) -> Loss:

@@ -20,9 +20,9 @@ from onnxruntime.capi import (
 
 from weft.errors import ConfigError, ModelError
 from weft.nn.forms.tflite_file import is_tflite
-from weft.nn.graph import HostEdge
-from weft.nn.importer import host_input, quantising
-from weft.nn.onnx_model import load, to_array
+from weft.nn.ir.edges import HostEdge
+from weft.nn.onnx.importer import host_input, quantising
+from weft.nn.onnx.model import load, to_array
 from weft.nn.quantise.calibration import Ranges, tensor_ranges
 from weft.nn.quantise.check import Samples, check
 from weft.nn.quantise.insert import WEIGHTED, Insertion, OutOfReach, free_scales

@@ -17,7 +17,7 @@ from weft.hw.link.protocol import CRC_BYTES, VERSION, Command, Error, reply
 from weft.hw.progress import State
 from weft.machine import timing
 from weft.machine.layout import pack_inputs, to_words
-from weft.nn.reference import run
+from weft.nn.ir.reference import run
 
 Answer = Callable[[int, bytes], bytes | None]
 """The bytes that come back for a command and its payload; None pulls the cable out."""

@@ -19,8 +19,8 @@ from weft.hw.link.protocol import Command, reply
 from weft.machine import timing
 from weft.machine.encode import image_writes
 from weft.mapper.search import plan
-from weft.nn.graph import Window
-from weft.nn.host import encode_inputs, reference_model
+from weft.nn.ir.host import encode_inputs, reference_model
+from weft.nn.ir.window import Window
 
 N_SAMPLES = 3
 

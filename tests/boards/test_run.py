@@ -14,8 +14,8 @@ from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import Command
 from weft.machine import timing
-from weft.nn.graph import Graph
-from weft.nn.host import encode_inputs, reference_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import encode_inputs, reference_model
 
 Captured = pytest.CaptureFixture[str]
 CLOCK_MHZ = 50  # what designs for an ECP5 are planned for

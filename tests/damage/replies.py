@@ -14,7 +14,7 @@ from weft.boards.device import Device
 from weft.errors import WeftError
 from weft.gen.build_dir import read_build
 from weft.hw.link.protocol import Command, frame, reply, request
-from weft.nn.host import encode_inputs, reference_model
+from weft.nn.ir.host import encode_inputs, reference_model
 
 TIMEOUT = 0.1
 ENDLESS = 1 << 20

@@ -12,8 +12,9 @@ from weft.gen import hardware, soc
 from weft.gen.build_dir import write_build
 from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.nn.graph import Graph, HostEdge
-from weft.nn.importer import import_model
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.onnx.importer import import_model
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits.onnx"
 

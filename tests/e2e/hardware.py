@@ -11,8 +11,8 @@ from weft.machine import timing
 from weft.machine.encode import image_writes
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.machine.plan import Plan
-from weft.nn.graph import Graph
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.reference import run
 from weft.sim_tb.compare import compare
 from weft.sim_tb.job import Job
 from weft.sim_tb.simulate import Simulator

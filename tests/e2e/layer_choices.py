@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from weft.nn.graph import Scaling, Tensor, Window
-from weft.nn.numerics import scaling_of
+from weft.nn.ir.numerics import Scaling, scaling_of
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 48, 64, 70)
 ZERO_POINTS = (-128, 127, 0, -1, 1, 83, -17, 4)

@@ -5,21 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.e2e.layer_choices import Choices
-from weft.nn.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Graph,
-    HostEdge,
-    MaxPool,
-    Move,
-    Mul,
-    Rescale,
-    Tensor,
-    Window,
-)
-from weft.nn.numerics import scaling_of
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.concat import Concat
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.ops.move import Move
+from weft.nn.ir.ops.mul import Mul
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 POINTS = (24, 32, 40, 48)
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from tests.e2e.layer_choices import CHANNELS
 from tests.e2e.layers import Layers
-from weft.nn.graph import Graph, Tensor, Window
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 
 def random_network(seed: int, *, wide_weights: bool = False, packable: bool = False) -> Graph:

@@ -20,8 +20,8 @@ from weft.gen.data import load_inputs
 from weft.hw.bus.registers import BY_NAME
 from weft.machine import timing
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.nn.host import encode_inputs
-from weft.nn.reference import run
+from weft.nn.ir.host import encode_inputs
+from weft.nn.ir.reference import run
 
 BUILD = read_build(Path("build"))
 PLAN = BUILD.plan

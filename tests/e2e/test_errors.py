@@ -16,7 +16,7 @@ import pytest
 from tests.nn.qdq_builder import Net
 from weft.boards.board import BOARDS_FOLDER, list_boards
 from weft.gen.cli import main
-from weft.nn.operators import BY_NAME
+from weft.nn.onnx.table import BY_NAME
 
 CONFIG, FIT, TOOL = 1, 2, 3
 Captured = pytest.CaptureFixture[str]

@@ -16,8 +16,8 @@ from weft.gen.cli import main
 from weft.machine import timing
 from weft.machine.target import Target
 from weft.mapper.search import plan
-from weft.nn.graph import Window
-from weft.nn.host import reference_model
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.window import Window
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 N_SAMPLES = 3

@@ -12,10 +12,10 @@ from tests.nn.random_graphs import is_known, random_layers
 from weft.errors import ModelError
 from weft.machine.engine import Engine, Style, Styles
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
-from weft.nn.graph import Graph
-from weft.nn.importer import import_graph
-from weft.nn.onnx_model import from_proto
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.onnx.importer import import_graph
+from weft.nn.onnx.model import from_proto
+from weft.nn.passes.simplify import simplify
 
 ENGINES = {
     "k8n8": Engine(lanes=8, columns=8, array_requant=4, vector_requant=2, vector_taps=3),

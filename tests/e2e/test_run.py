@@ -22,7 +22,7 @@ from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import STATUS_BYTES, Command, request
 from weft.machine import timing
-from weft.nn.host import encode_inputs, reference_model
+from weft.nn.ir.host import encode_inputs, reference_model
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 DATA = DIGITS / "digits_test.npz"

@@ -13,7 +13,7 @@ from cocotb_tools.runner import get_runner
 from weft.gen.build_dir import read_build
 from weft.gen.cli import main
 from weft.gen.data import load_inputs
-from weft.nn.host import reference_model
+from weft.nn.ir.host import reference_model
 from weft.sim_tb.toolchain import find_toolchain, make_flags, tool_environment
 
 HERE = Path(__file__).resolve().parent

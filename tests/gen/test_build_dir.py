@@ -21,7 +21,8 @@ from weft.gen.build_dir import check_folder, read_build, write_build
 from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.mapper.search import plan
-from weft.nn.graph import Graph, Window
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.window import Window
 
 BOARD = {"name": "any"}
 
@@ -118,7 +119,7 @@ from pathlib import Path
 from tests.mapper.support import ENDLESS, conv_graph
 from weft.gen.build_dir import write_build
 from weft.mapper.search import plan
-from weft.nn.graph import Window
+from weft.nn.ir.window import Window
 graph = conv_graph((2, 4, 4), 2, Window(kernel=(2, 2)))
 made = plan(graph, ENDLESS, lanes=2, columns=2, requant_lanes=1)
 write_build(Path(sys.argv[1]), graph, made, {"name": "any"})

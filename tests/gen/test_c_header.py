@@ -14,8 +14,9 @@ from weft.hw.bus.registers import REGISTERS
 from weft.machine.layout import pack_inputs
 from weft.machine.plan import Plan
 from weft.mapper.search import plan
-from weft.nn.graph import Graph, Window
-from weft.nn.host import quantize
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host_steps import quantize
+from weft.nn.ir.window import Window
 
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 MAIN = Path(__file__).parent / "header_main.c"

@@ -13,10 +13,10 @@ from weft.boards.board import list_boards
 from weft.errors import REPORT
 from weft.gen import cli
 from weft.gen.cli import main
-from weft.nn import simplify
-from weft.nn.graph import Graph
-from weft.nn.operators import SUPPORTED
-from weft.nn.passes import with_operators
+from weft.nn.ir.graph import Graph
+from weft.nn.onnx.table import SUPPORTED
+from weft.nn.passes import simplify
+from weft.nn.passes.pipeline import with_operators
 
 Captured = pytest.CaptureFixture[str]
 

@@ -13,7 +13,8 @@ from tests.mapper.support import edge
 from weft.errors import ConfigError
 from weft.gen import data
 from weft.gen.data import load_inputs, random_inputs, save_outputs
-from weft.nn.graph import Graph, Tensor
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.tensor import Tensor
 
 
 def graph(*shapes: tuple[int, ...]) -> Graph:

@@ -18,10 +18,10 @@ from weft.gen.build_dir import read_build, write_build
 from weft.machine.engine import Engine
 from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.nn.graph import Graph
-from weft.nn.importer import import_graph
-from weft.nn.onnx_model import from_proto
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.onnx.importer import import_graph
+from weft.nn.onnx.model import from_proto
+from weft.nn.passes.simplify import simplify
 
 ENGINES = (
     Engine(lanes=4, columns=4, array_requant=2, vector_requant=2),

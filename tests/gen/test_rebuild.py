@@ -11,7 +11,7 @@ from tests.gen.test_build_dir import BOARD, contents, graph, made, quick
 from weft.errors import ConfigError
 from weft.gen.build_dir import read_build, write_build
 from weft.machine.plan import Plan
-from weft.nn.graph import Graph
+from weft.nn.ir.graph import Graph
 
 __all__ = ["graph", "made", "quick"]  # fixtures
 DERIVED = (

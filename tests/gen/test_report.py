@@ -12,7 +12,7 @@ from weft.machine import timing
 from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.mapper.resources import predict
-from weft.nn.graph import Window
+from weft.nn.ir.window import Window
 
 
 @pytest.fixture(scope="module")

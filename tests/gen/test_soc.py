@@ -22,7 +22,7 @@ from weft.machine import timing
 from weft.machine.encode import image_writes
 from weft.machine.images import Image
 from weft.mapper.search import plan
-from weft.nn.graph import Window
+from weft.nn.ir.window import Window
 
 LANES = 3
 

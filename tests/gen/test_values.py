@@ -10,7 +10,10 @@ from tests.mapper.test_lower import dag
 from weft.machine.engine import Style, Styles, Unit
 from weft.machine.plan import Loops, Plan
 from weft.mapper.search import plan
-from weft.nn.graph import Graph, Scaling, Tensor, Window
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import Scaling
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 
 def through_text(data: dict) -> dict:

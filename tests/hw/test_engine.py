@@ -17,9 +17,13 @@ from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import build
-from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
-from weft.nn.numerics import scaling_of
-from weft.nn.reference import run
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.reference import run
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 TARGET = Target(name="any", family="ecp5", lut=1, ff=1, dsp=1, bram=1, clock_hz=25e6)
 ZERO_POINTS = (-7, 3, 12, -128, 0, 90)

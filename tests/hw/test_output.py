@@ -15,8 +15,7 @@ from weft.machine.engine import Engine, Style, Unit
 from weft.machine.plan import Params
 from weft.machine.timing import requant_latency, unit_latency
 from weft.mapper.pack import BIAS_OFFSET, param_groups
-from weft.nn.graph import Scaling
-from weft.nn.numerics import requantise, round_scaled, scaling_of
+from weft.nn.ir.numerics import Scaling, requantise, round_scaled, scaling_of
 
 ROWS, COLS = 2, 3
 OUT_WORD, PARAM_BASE = 9, 3

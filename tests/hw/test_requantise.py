@@ -14,8 +14,7 @@ from weft.hw.serial_requantise import SerialRequantiseLane
 from weft.machine.engine import SERIAL_CYCLES, Engine, Style
 from weft.machine.timing import requant_latency
 from weft.mapper.pack import BIAS_OFFSET, POINTS, encode_scaling
-from weft.nn.graph import Scaling
-from weft.nn.numerics import requantise, round_scaled
+from weft.nn.ir.numerics import Scaling, requantise, round_scaled
 
 CONFIGURATIONS = [(bits, style, 1) for bits in (25, 28, 32) for style in (Style.DSP, Style.LUT)]
 CONFIGURATIONS += [

@@ -27,7 +27,8 @@ from weft.machine.images import (
 )
 from weft.machine.plan import Follow, Plan, Step
 from weft.mapper.build import build
-from weft.nn.graph import Conv, Window
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.window import Window
 
 Sizes = tuple[int, ...]
 ENGINES: list[Sizes] = [

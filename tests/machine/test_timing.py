@@ -11,7 +11,7 @@ from weft.machine.fields import step_chunks
 from weft.machine.plan import Follow, Loops, Step, VectorOp
 from weft.mapper.build import build
 from weft.mapper.search import plan
-from weft.nn.graph import Window
+from weft.nn.ir.window import Window
 
 
 def loops(rows: int, cols: int, tiles: int, kernel: int, words: int, hold: int) -> Loops:

@@ -16,7 +16,7 @@ from weft.machine.engine import Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.machine.plan import Content, Images, Load, Params, Plan, Step, VectorOp
 from weft.mapper.pack import BIAS_OFFSET, POINTS
-from weft.nn.numerics import round_scaled
+from weft.nn.ir.numerics import round_scaled
 
 PARAM_FIELDS = ("bias", "factor", "shift")
 

@@ -6,8 +6,12 @@ from weft.machine import timing
 from weft.machine.engine import Engine
 from weft.machine.plan import Plan
 from weft.machine.target import Target
-from weft.nn.graph import Conv, Graph, HostEdge, Tensor, Window
-from weft.nn.numerics import scaling_of
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 ENDLESS = Target(
     name="endless", family="ecp5", lut=10**8, ff=10**8, dsp=10**6, bram=10**6, clock_hz=25e6

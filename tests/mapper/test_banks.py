@@ -15,8 +15,11 @@ from weft.mapper.allocate import Lifetime, peak_live
 from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.build import INPUTS, OUTPUTS, _place_banks, build
 from weft.mapper.copies import with_copies
-from weft.nn.checker import check
-from weft.nn.graph import Add, Graph, Tensor, Window
+from weft.nn.ir.checker import check
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
 POINT = Window(kernel=(1, 1))

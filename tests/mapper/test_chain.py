@@ -15,7 +15,8 @@ from weft.machine.fields import step_chunks
 from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.mapper.chain import MIN_GAP
-from weft.nn.graph import Graph, Window
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.window import Window
 
 POINT = Window(kernel=(1, 1))
 SAME = Window(kernel=(3, 3), pads=(1, 1, 1, 1))

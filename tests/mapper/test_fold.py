@@ -8,9 +8,13 @@ import pytest
 from tests.mapper.support import codes, conv_graph, edge
 from weft.machine.layout import fold_codes
 from weft.mapper.fold import fold, foldable, options
-from weft.nn.graph import Conv, Graph, Rescale, Tensor, Window
-from weft.nn.numerics import scaling_of
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.reference import run
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 KERNELS = [(1, 3), (3, 1), (2, 2), (3, 3), (1, 1), (5, 2)]
 STRIDES = [(1, 1), (2, 1), (2, 3)]

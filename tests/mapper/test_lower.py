@@ -15,10 +15,14 @@ from weft.machine.engine import Unit
 from weft.machine.plan import Plan
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.search import plan
-from weft.nn.checker import check
-from weft.nn.graph import AveragePool, Conv, Graph, Reshape, Window
-from weft.nn.numerics import scaling_of
-from weft.nn.reference import run
+from weft.nn.ir.checker import check
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.reshape import Reshape
+from weft.nn.ir.reference import run
+from weft.nn.ir.window import Window
 
 Sizes = tuple[int, ...]
 """Lanes, columns, results of the array and of the vector unit per cycle, taps."""

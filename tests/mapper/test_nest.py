@@ -10,7 +10,8 @@ from tests.mapper.support import ENDLESS, engine
 from tests.mapper.test_lower import agree
 from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.nn.graph import Graph, Window
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.window import Window
 
 
 def depthwise(window: Window, width: int = 8) -> Graph:

@@ -14,8 +14,9 @@ from weft.machine import timing
 from weft.machine.engine import Unit
 from weft.machine.plan import Follow, Plan
 from weft.mapper.build import build
-from weft.nn.graph import Graph, Window
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.window import Window
+from weft.nn.onnx.importer import import_model
 
 ENGINES = [(16, 16, 8, 8, 3), (16, 8, 4, 4, 3), (8, 4, 2, 2, 3)]
 """Lanes, columns, results of the array and of the vector unit per cycle, taps."""

@@ -15,8 +15,7 @@ from weft.mapper.pack import (
     signed_bits,
     vector_weights,
 )
-from weft.nn.graph import Scaling
-from weft.nn.numerics import requantise, round_scaled, scaling_of
+from weft.nn.ir.numerics import Scaling, requantise, round_scaled, scaling_of
 
 CASES = [
     # (c_out, c_in, kh, kw), lanes, columns, empty columns in front

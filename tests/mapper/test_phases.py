@@ -8,8 +8,10 @@ from tests.mapper.support import ENDLESS, engine
 from weft.machine import timing
 from weft.mapper.build import build
 from weft.mapper.phases import phases
-from weft.nn.graph import Conv, Graph, Window
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.reference import run
+from weft.nn.ir.window import Window
 
 UP = Window(kernel=(4, 4), stretch=(2, 2), pads=(2, 2, 2, 2))
 

@@ -13,7 +13,7 @@ from weft.mapper.build import build, draft, outline, store
 from weft.mapper.lower import lower
 from weft.mapper.program import Place, Program
 from weft.mapper.widths import widths_of
-from weft.nn.graph import Graph
+from weft.nn.ir.graph import Graph
 
 ENGINES = (
     *(engine(8, n, array, vector) for n in (4, 8) for array in (1, 4) for vector in (1, 2, 8)),

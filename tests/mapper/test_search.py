@@ -19,8 +19,10 @@ from weft.mapper.candidates import DSP_SHARE, candidates
 from weft.mapper.compact_resources import logic_cells
 from weft.mapper.resources import predict, predict_for
 from weft.mapper.search import SLACK, plan, shortfall
-from weft.nn.graph import Conv, Graph, Window
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.reference import run
+from weft.nn.ir.window import Window
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ STRUCTURE = tuple(_whole(change) for change in STRUCTURE_ALL)
 def outcome(path: Path) -> str:
     """ "imported", "refused", or the traceback of anything that is not a WeftError."""
     from weft.gen.check import check
-    from weft.nn.importer import import_model
+    from weft.nn.onnx.importer import import_model
 
     text = "imported"
     for act in (lambda: import_model(path), lambda: check(path, None)):

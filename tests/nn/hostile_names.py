@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import onnx
 
-from weft.nn.importer import import_graph
-from weft.nn.onnx_model import OnnxModel, from_proto
+from weft.nn.onnx.importer import import_graph
+from weft.nn.onnx.model import OnnxModel, from_proto
 
 BASES = ("x", "X", "g", "o", "n", "module", "int", "é", "日本", "a b", 'q"', "l\ni\tne", "*/", "\\")
 SUFFIXES = (

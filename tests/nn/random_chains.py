@@ -3,9 +3,12 @@
 import numpy as np
 
 from tests.e2e.layers import Layers
-from weft.nn.graph import AveragePool, Conv, Graph, Scaling, Tensor, Window
-from weft.nn.numerics import scaling_of
-from weft.nn.reference import window_counts
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import Scaling, scaling_of
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 KINDS = (
     "conv", "conv", "depthwise", "depthwise", "grouped", "max", "mean", "rescale", "clamp", "clamp",
@@ -78,7 +81,7 @@ class Chain(Layers):
         output = self.average_pool(source, whole)
         pool = self.operators[-1]
         assert isinstance(pool, AveragePool)
-        counts = sorted({int(n) for n in window_counts(pool, *source.shape[1:]).reshape(-1)})
+        counts = sorted({int(n) for n in pool.window_counts(*source.shape[1:]).reshape(-1)})
         scalings = tuple(scaling_of(1 / max(1, count)) for count in counts)
         self.operators[-1] = pool.replace(counts=tuple(counts), scalings=scalings)
         return output

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from weft.nn.affine_fit import Affine, Fit, fit
-from weft.nn.numerics import requantise, scaling_of
-from weft.nn.symbols import Rounding
+from weft.nn.ir.numerics import requantise, scaling_of
+from weft.nn.onnx.pending.affine_fit import Affine, Fit, fit
+from weft.nn.onnx.symbols import Rounding
 
 REACH = 300
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 CHAINS = ["add", "sub", "from", "mul", "div", "norm", "added", "scaled", "sub div", "mul add",
           "div sub", "from mul add", "norm mul", "added mul", "scaled add"]  # fmt: skip

@@ -8,8 +8,8 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 
 @pytest.mark.parametrize("mode", ["DCR", "CRD"])

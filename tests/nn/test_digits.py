@@ -15,10 +15,10 @@ from onnx import helper
 from tests.nn.exact_products import cut
 from tests.nn.forms.qonnx_runtime import run_qonnx
 from tests.nn.golden import run_onnx
-from weft.nn.graph import Graph
-from weft.nn.host import encode, reference_model
-from weft.nn.importer import import_model
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import encode, reference_model
+from weft.nn.ir.reference import run
+from weft.nn.onnx.importer import import_model
 
 ModelFile = Callable[[str], Path]
 

@@ -5,11 +5,16 @@ import pytest
 
 from tests.e2e.layers import Layers
 from weft.errors import REPORT, InternalError
-from weft.nn import passes, simplify
-from weft.nn.equivalence import MAX_SAMPLES, MIN_SAMPLES, probes, require_same, sample_count
-from weft.nn.graph import Conv, Graph, HostEdge, HostStep, Tensor, Window
-from weft.nn.numerics import scaling_of
-from weft.nn.passes import with_operators
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host_steps import ReshapeStep, SoftmaxStep
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
+from weft.nn.passes import pipeline, simplify
+from weft.nn.passes.equivalence import MAX_SAMPLES, MIN_SAMPLES, probes, require_same, sample_count
+from weft.nn.passes.pipeline import with_operators
 
 
 def mean_of(channels: int, low: int = -128) -> Graph:
@@ -40,8 +45,8 @@ def test_what_only_an_extreme_input_shows() -> None:
 
 def test_other_shapes_and_steps_of_an_output_are_differences() -> None:
     graph = mean_of(3)
-    turned = graph.outputs[0].replace(steps=(HostStep(kind="reshape", shape=(4,)),))
-    softmax = graph.outputs[0].replace(steps=(HostStep(kind="softmax", axis=1),))
+    turned = graph.outputs[0].replace(steps=(ReshapeStep(shape=(4,)),))
+    softmax = graph.outputs[0].replace(steps=(SoftmaxStep(axis=1),))
     for edge, found in (
         (turned, "output 'y': int8 [4] instead of int8 [1, 2, 2]"),
         (softmax, "output 'y': int8 [1, 2, 2] instead of int8 [1, 2, 2]"),
@@ -89,6 +94,6 @@ def test_a_wrong_simplification_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_wrong_pass_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "PASSES", (wrong_bias, *passes.PASSES))
+    monkeypatch.setattr(pipeline, "PASSES", (wrong_bias, *pipeline.PASSES))
     with pytest.raises(InternalError, match="rewriting step wrong_bias changes output 'y'"):
-        passes.run_passes(mean_of(3))
+        pipeline.run_passes(mean_of(3))

@@ -10,9 +10,9 @@ import pytest
 
 from tests.nn.qdq_builder import Net
 from weft.errors import InternalError, ModelError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
-from weft.nn.operators import BY_NAME
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
+from weft.nn.onnx.table import BY_NAME
 
 SAMPLES = np.zeros((8, 4, 3, 3), np.int8)
 

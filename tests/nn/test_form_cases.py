@@ -7,8 +7,8 @@ import pytest
 
 from tests.conftest import MODELS
 from weft.errors import ModelError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 CASES = MODELS.parent / "cases"
 

@@ -68,5 +68,5 @@ def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(path: Path) -> None:
         raise IndexError("of a tuple")
 
-    monkeypatch.setattr("weft.nn.importer.import_model", broken)
+    monkeypatch.setattr("weft.nn.onnx.importer.import_model", broken)
     assert "IndexError: of a tuple" in fuzz.outcome(sources()[0])

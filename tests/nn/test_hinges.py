@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weft.nn.hinges import WEIGHT_LIMIT, Hinges, hinges
+from weft.nn.onnx.pending.hinges import WEIGHT_LIMIT, Hinges, hinges
 
 CODES = np.arange(-128, 128)
 RNG = np.random.default_rng(0)

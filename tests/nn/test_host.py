@@ -4,8 +4,20 @@ import numpy as np
 import pytest
 
 from weft.errors import ConfigError
-from weft.nn.graph import HostEdge, HostStep
-from weft.nn.host import decode, dequantize, encode, quantize, softmax
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.host import decode, encode
+from weft.nn.ir.host_steps import (
+    AccumulatorsStep,
+    ArgMaxStep,
+    DequantizeStep,
+    QuantizeStep,
+    ReshapeStep,
+    SoftmaxStep,
+    TransposeStep,
+    dequantize,
+    quantize,
+    softmax,
+)
 
 FLOAT = HostEdge(
     name="image",
@@ -13,8 +25,8 @@ FLOAT = HostEdge(
     shape=(2, 3),
     dtype="float32",
     steps=(
-        HostStep(kind="reshape", shape=(6, 1, 1)),
-        HostStep(kind="quantize", scale=0.5, zero_point=128, dtype="uint8"),
+        ReshapeStep(shape=(6, 1, 1)),
+        QuantizeStep(scale=0.5, zero_point=128, dtype="uint8"),
     ),
 )
 
@@ -38,7 +50,7 @@ def test_uint8_codes_are_shifted_inside_the_edge() -> None:
     assert codes.dtype == np.int8
     assert codes.shape == (2, 6, 1, 1)
     assert codes.reshape(-1).tolist() == list(range(12))
-    steps = (HostStep(kind="dequantize", scale=0.5, zero_point=128, dtype="uint8"),)
+    steps = (DequantizeStep(scale=0.5, zero_point=128, dtype="uint8"),)
     output = HostEdge(name="y", tensor="x", shape=(6, 1, 1), dtype="float32", steps=steps)
     assert decode(output, codes).reshape(-1).tolist() == [i / 2 for i in range(12)]
     plain = HostEdge(name="y", tensor="x", shape=(6, 1, 1), dtype="uint8", steps=())
@@ -47,9 +59,9 @@ def test_uint8_codes_are_shifted_inside_the_edge() -> None:
 
 def test_transpose_and_softmax() -> None:
     steps = (
-        HostStep(kind="dequantize", scale=0.5, zero_point=0),
-        HostStep(kind="transpose", shape=(0, 2, 3, 1)),
-        HostStep(kind="softmax", axis=3),
+        DequantizeStep(scale=0.5, zero_point=0, dtype="int8"),
+        TransposeStep(axes=(0, 2, 3, 1)),
+        SoftmaxStep(axis=3),
     )
     edge = HostEdge(name="y", tensor="x", shape=(1, 1, 3), dtype="float32", steps=steps)
     result = decode(edge, np.array([[[[1]], [[1]], [[1]]]], np.int8))
@@ -84,17 +96,17 @@ def test_softmax_is_a_function_of_values_alone(shape: tuple[int, ...], axis: int
 @pytest.mark.parametrize("kind", ["softmax", "argmax", "dequantize", "quantize", "accumulators"])
 def test_edges_are_functions_of_values_alone(kind: str) -> None:
     steps = {
-        "softmax": (HostStep(kind="dequantize", scale=0.3), HostStep(kind="softmax", axis=1)),
-        "argmax": (HostStep(kind="argmax", axis=1, dtype="int64"),),
-        "dequantize": (HostStep(kind="dequantize", scale=0.3),),
+        "softmax": (DequantizeStep(scale=0.3, zero_point=0, dtype="int8"), SoftmaxStep(axis=1)),
+        "argmax": (ArgMaxStep(axis=1),),
+        "dequantize": (DequantizeStep(scale=0.3, zero_point=0, dtype="int8"),),
         "quantize": (
-            HostStep(kind="dequantize", scale=0.3),
-            HostStep(kind="softmax", axis=1),
-            HostStep(kind="quantize", scale=1 / 256, zero_point=-128, dtype="int8"),
+            DequantizeStep(scale=0.3, zero_point=0, dtype="int8"),
+            SoftmaxStep(axis=1),
+            QuantizeStep(scale=1 / 256, zero_point=-128, dtype="int8"),
         ),
         "accumulators": (
-            HostStep(kind="accumulators", scales=(0.1,) * 100, offsets=(0.7,) * 100),
-            HostStep(kind="softmax", axis=1),
+            AccumulatorsStep(scales=(0.1,) * 100, offsets=(0.7,) * 100),
+            SoftmaxStep(axis=1),
         ),
     }[kind]
     codes = np.random.default_rng(1).integers(-128, 128, (40, 300, 2, 1)).astype(np.int8)

@@ -9,9 +9,13 @@ import pytest
 
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
-from weft.nn.graph import Add, Conv, Graph, MaxPool, Rescale
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.onnx.importer import import_model
 
 TYPES = ("int8", "uint8")
 

@@ -9,9 +9,9 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ConfigError, ModelError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
-from weft.nn.survey import survey
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
+from weft.nn.onnx.survey import survey
 
 NOTE = (
     "the model has a fixed batch of 4: its samples run one by one, and any number of them can be "

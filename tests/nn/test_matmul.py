@@ -8,9 +8,9 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 
 def layer(net: Net, x: str, size: tuple[int, int], bias: bool = False) -> str:

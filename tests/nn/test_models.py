@@ -9,10 +9,11 @@ import pytest
 
 from tests.nn.exact_products import cut
 from tests.nn.golden import multiplies_exactly, run_default, run_onnx
-from weft.nn.graph import Graph
-from weft.nn.host import decode, encode, reference_model
-from weft.nn.importer import import_model
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import decode, encode, reference_model
+from weft.nn.ir.host_steps import QuantizeStep
+from weft.nn.ir.reference import run
+from weft.nn.onnx.importer import import_model
 
 ModelFile = Callable[[str], Path]
 Session = Callable[[onnx.ModelProto, dict[str, np.ndarray]], list[np.ndarray]]
@@ -102,6 +103,7 @@ def test_every_tensor(model_file: ModelFile, name: str) -> None:
     path = model_file(f"mlperf_tiny/{name}.onnx")
     graph = import_model(path, simplify=False)  # tensors as the file has them
     step = graph.inputs[0].steps[-1]
+    assert isinstance(step, QuantizeStep)
     rng = np.random.default_rng(3)
     codes = rng.integers(-128, 128, (2, *INPUTS[name]))
     x = ((codes - step.zero_point) * step.scale).astype(np.float32)

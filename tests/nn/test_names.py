@@ -11,15 +11,15 @@ import pytest
 from tests.nn.hostile_names import hostile, renaming
 from tests.nn.qdq_builder import Net
 from tests.nn.random_graphs import build, random_layers
-from weft.nn.equivalence import model_inputs
 from weft.nn.forms import tflite
 from weft.nn.forms.tflite_file import read
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_graph, import_model
-from weft.nn.names import Names
-from weft.nn.onnx_model import from_proto
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.names import Names
+from weft.nn.onnx.importer import import_graph, import_model
+from weft.nn.onnx.model import from_proto
+from weft.nn.passes.equivalence import model_inputs
+from weft.nn.passes.simplify import simplify
 
 ModelFile = Callable[[str], Path]
 

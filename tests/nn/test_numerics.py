@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weft.nn.numerics import bit_length, requantise, round_scaled, scaling_of
+from weft.nn.ir.numerics import bit_length, requantise, round_scaled, scaling_of
 
 
 def float_codes(acc: np.ndarray, factor: np.ndarray, zero_point: int) -> np.ndarray:

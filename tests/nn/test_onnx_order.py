@@ -6,7 +6,7 @@ import pytest
 from onnx import helper
 
 from weft.errors import ModelError
-from weft.nn.onnx_model import _order
+from weft.nn.onnx.model import _order
 
 
 def in_turns(nodes: list[onnx.NodeProto], ready: set[str]) -> list[onnx.NodeProto]:

@@ -1,6 +1,6 @@
 """The table behind ``weft ops``."""
 
-from weft.nn.operators import BY_NAME, SUPPORTED
+from weft.nn.onnx.table import BY_NAME, SUPPORTED
 
 
 def test_table() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.nn.qdq_builder import Net
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 TOLD = (
     r"^gemm\d+: its result is an output that is not quantised; the host reads it in steps of up to "

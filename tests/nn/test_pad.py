@@ -10,9 +10,11 @@ import pytest
 from tests.nn.golden import run_onnx, run_unoptimised
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import AveragePool, Graph, Move
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.move import Move
+from weft.nn.onnx.importer import import_model
 
 SHAPE = (1, 4, 7, 6)
 Behind = Callable[[Net, str], str]

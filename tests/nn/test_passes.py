@@ -4,21 +4,19 @@ import numpy as np
 import pytest
 
 from weft.errors import ModelError
-from weft.nn.checker import check
-from weft.nn.graph import (
-    Conv,
-    Graph,
-    HostEdge,
-    HostStep,
-    Operator,
-    Rescale,
-    Reshape,
-    Tensor,
-    Window,
-)
-from weft.nn.host import reference_model
-from weft.nn.numerics import scaling_of
-from weft.nn.passes import PASSES, run_passes
+from weft.nn.ir.checker import check
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.host_steps import ReshapeStep
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.ops.reshape import Reshape
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
+from weft.nn.passes.pipeline import PASSES, run_passes
 
 
 def tensor(name: str, *shape: int, scale: float = 0.5) -> Tensor:
@@ -52,10 +50,10 @@ def dense(output: str, source: str, size: tuple[int, int]) -> Conv:
 def graph_of(tensors: list[Tensor], operators: list[Operator]) -> Graph:
     """From the first tensor to the last one; codes in and out."""
     first, last = tensors[0], tensors[-1]
-    steps = (HostStep(kind="reshape", shape=first.shape),)
+    steps = (ReshapeStep(shape=first.shape),)
     size = int(np.prod(first.shape))
     source = HostEdge(name="in", tensor=first.name, shape=(size,), dtype="int8", steps=steps)
-    steps = (HostStep(kind="reshape", shape=(int(np.prod(last.shape)),)),)
+    steps = (ReshapeStep(shape=(int(np.prod(last.shape)),)),)
     size = int(np.prod(last.shape))
     target = HostEdge(name="out", tensor=last.name, shape=(size,), dtype="int8", steps=steps)
     return Graph(

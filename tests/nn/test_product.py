@@ -9,10 +9,12 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import Add, Graph, Mul
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.mul import Mul
+from weft.nn.onnx.importer import import_model
+from weft.nn.passes.simplify import simplify
 
 TYPES = ("int8", "uint8")
 # Scales of a, b and y, and zero points among int8 codes.

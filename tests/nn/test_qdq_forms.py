@@ -10,9 +10,9 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 
 def outputs(net: Net, folder: Path, **inputs: np.ndarray) -> tuple[Graph, np.ndarray, np.ndarray]:

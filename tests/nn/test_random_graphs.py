@@ -15,11 +15,11 @@ from tests.nn.golden import run_onnx, run_unoptimised
 from tests.nn.hostile_names import hostile
 from tests.nn.random_graphs import alone, build, is_known, random_layers, some_codes
 from weft.errors import ModelError
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_graph
-from weft.nn.onnx_model import from_proto
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_graph
+from weft.nn.onnx.model import from_proto
+from weft.nn.passes.simplify import simplify
 
 IN_FLOAT = ("average_pool", "batch_norm", "conv_transpose")
 """Kinds that ONNX Runtime computes in float32, or rounds there: ties may fall the other way."""

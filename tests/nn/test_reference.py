@@ -4,22 +4,20 @@ import numpy as np
 import pytest
 
 from weft.errors import ConfigError
-from weft.nn.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    Graph,
-    HostEdge,
-    MaxPool,
-    Move,
-    Rescale,
-    Reshape,
-    Tensor,
-    Window,
-)
-from weft.nn.numerics import requantise, scaling_of
-from weft.nn.reference import compute, run
+from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.numerics import requantise, scaling_of
+from weft.nn.ir.ops.add import Add
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.concat import Concat
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.ops.move import Move
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.ops.reshape import Reshape
+from weft.nn.ir.reference import run
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
 
 X = Tensor(name="x", shape=(4, 6, 5), scale=0.1, zero_point=-7)
 
@@ -91,7 +89,7 @@ def test_conv_c10_to_c13_and_c23(window: Window, groups: int) -> None:
                 for ky, kx, iy, ix in taps
                 for i in range(4 // groups)
             )
-    got = compute(conv, tensors((8, *size)), {"x": codes()})
+    got = conv.compute(tensors((8, *size)), {"x": codes()})
     assert np.array_equal(got, requantise(acc, scaling, 3, -100, 90))
 
 
@@ -101,7 +99,7 @@ def test_add_c20_to_c22(zero_point: int) -> None:
     x = codes().astype(float) + 7
     # Quarters are exact in float64: the zero point stands inside the rounding.
     wanted = np.clip(np.rint(x / 2 + x / 4 + zero_point), -128, 127)
-    got = compute(add, tensors(X.shape, zero_point), {"x": codes()})
+    got = add.compute(tensors(X.shape, zero_point), {"x": codes()})
     assert np.array_equal(got, wanted)
 
 
@@ -113,7 +111,7 @@ def test_max_pool_c30_c31(window: Window) -> None:
     x = codes()
     for oy, ox, taps in positions(window):
         wanted[:, :, oy, ox] = np.max([x[:, :, iy, ix] for _, _, iy, ix in taps], axis=0)
-    assert np.array_equal(compute(pool, tensors((4, *size)), {"x": x}), wanted)
+    assert np.array_equal(pool.compute(tensors((4, *size)), {"x": x}), wanted)
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -136,7 +134,7 @@ def test_average_pool_c40_to_c43(window: Window, include_pad: bool, inside: bool
         factor = np.float32(1) / np.float32(full if include_pad else len(taps))
         mean = total.astype(np.float32) * factor
         wanted[:, :, oy, ox] = np.rint(mean + 3) if inside else np.rint(mean) + 3
-    got = compute(pool, tensors((4, *size)), {"x": codes()})
+    got = pool.compute(tensors((4, *size)), {"x": codes()})
     assert np.array_equal(got, np.clip(wanted, -128, 127))
 
 
@@ -144,15 +142,15 @@ def test_rescale_c50_concat_c60_reshape_c70() -> None:
     x = codes()
     halved = np.clip(np.rint((x.astype(float) + 7) / 2) + 3, 0, 127)
     rescale = Rescale(name="n", output="y", input="x", scaling=scaling_of(0.5), low=0)
-    assert np.array_equal(compute(rescale, tensors(X.shape), {"x": x}), halved)
+    assert np.array_equal(rescale.compute(tensors(X.shape), {"x": x}), halved)
     concat = Concat(
         name="n", output="y", parts=("x", "x"), scalings=(scaling_of(0.5), scaling_of(1.0)), low=0
     )
     same = np.clip(x.astype(int) + 10, 0, 127)
     wanted = np.concatenate([halved, same], axis=1)
-    assert np.array_equal(compute(concat, tensors((8, 6, 5)), {"x": x}), wanted)
+    assert np.array_equal(concat.compute(tensors((8, 6, 5)), {"x": x}), wanted)
     reshape = Reshape(name="n", output="y", input="x")
-    got = compute(reshape, tensors((120, 1, 1)), {"x": x})
+    got = reshape.compute(tensors((120, 1, 1)), {"x": x})
     assert np.array_equal(got[:, :, 0, 0], x.reshape(2, -1))
 
 
@@ -164,7 +162,7 @@ def test_concat_c60(axis: int) -> None:
     concat = Concat(name="n", output="y", parts=("x", "x"), scalings=(one, half), axis=axis)
     acc = codes().astype(np.int64) + 7
     parts = [requantise(acc, scaling, 3, -128, 127) for scaling in (one, half)]
-    got = compute(concat, tensors((shape[0], shape[1], shape[2])), {"x": codes()})
+    got = concat.compute(tensors((shape[0], shape[1], shape[2])), {"x": codes()})
     assert np.array_equal(got, np.concatenate(parts, axis=1 + axis))
 
 
@@ -179,7 +177,7 @@ def test_move_c65(swap: bool) -> None:
         for i, col in enumerate(cols):
             place = (col, row) if swap else (row, col)
             wanted[:, :, y, i] = np.minimum(x[:, :, *place] if min(place) >= 0 else 99, 80)
-    got = compute(move, tensors(wanted.shape[1:], -7), {"x": x})  # pyright: ignore
+    got = move.compute(tensors(wanted.shape[1:], -7), {"x": x})  # pyright: ignore
     assert np.array_equal(got, wanted)
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from weft.nn import reference
-from weft.nn.graph import Conv, Window
-from weft.nn.numerics import scaling_of
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.ops import conv as conv_op
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.window import Window, windows
 
 
 def random_conv(seed: int) -> tuple[np.ndarray, Conv]:
@@ -46,11 +47,11 @@ def _pair(rng: np.random.Generator, most: int) -> tuple[int, int]:
 @pytest.mark.parametrize("most", [1, 1 << 22])
 @pytest.mark.parametrize("seed", range(40))
 def test_sums(seed: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "MAX_COLUMNS", most)
+    monkeypatch.setattr(conv_op, "MAX_COLUMNS", most)
     codes, conv = random_conv(seed)
-    view = reference.windows(codes, conv.window, 0)
+    view = windows(codes, conv.window, 0)
     split = view.reshape(len(codes), conv.groups, -1, *view.shape[2:])
     weight = conv.weight.reshape(conv.groups, -1, *conv.weight.shape[1:]).astype(np.float64)
     expected = np.einsum("ngiyxkl,goikl->ngoyx", split, weight)
-    found = reference._matrix(codes, conv.weight.astype(np.float64), conv)
+    found = conv_op._matrix(codes, conv.weight.astype(np.float64), conv)
     np.testing.assert_array_equal(found, expected.reshape(found.shape))

@@ -10,9 +10,10 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import Graph, Move
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.ops.move import Move
+from weft.nn.onnx.importer import import_model
 
 COORDINATES = (
     "half_pixel",

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 
 from tests.nn.random_chains import Chain, random_chain, some_inputs
-from weft.nn.checker import check
-from weft.nn.graph import Conv, Graph, Operator, Tensor, Window
-from weft.nn.host import encode
-from weft.nn.importer import import_model
-from weft.nn.numerics import requantise, scaling_of
-from weft.nn.ranges import code_ranges
-from weft.nn.reference import run
-from weft.nn.simplify import SimplifyReport, compare, macs_of, simplify, weights_of
+from weft.nn.ir.checker import check
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import encode
+from weft.nn.ir.numerics import requantise, scaling_of
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ranges import code_ranges
+from weft.nn.ir.reference import run
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
+from weft.nn.onnx.importer import import_model
+from weft.nn.passes.simplify import SimplifyReport, compare, macs_of, simplify, weights_of
 
 ModelFile = Callable[[str], Path]
 SEEDS = range(300)

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from weft.nn.graph import CODE_MAX, Conv, Graph, Move, Tensor, Window
-from weft.nn.reference import run
-from weft.nn.simplify import simplify
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.ops.move import Move
+from weft.nn.ir.reference import run
+from weft.nn.ir.tensor import CODE_MAX, Tensor
+from weft.nn.ir.window import Window
+from weft.nn.passes.simplify import simplify
 
 
 class Plain(Layers):

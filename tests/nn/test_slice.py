@@ -9,9 +9,9 @@ import pytest
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import Conv
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.onnx.importer import import_model
 
 SCALE, ZERO = 0.1, 3
 

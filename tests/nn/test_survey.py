@@ -9,11 +9,11 @@ import pytest
 from tests.nn.qdq_builder import Net
 from tests.nn.test_errors import CASES, net_of
 from weft.errors import ModelError
-from weft.nn.advice import ADVICE, GENERAL, advice
 from weft.nn.forms import tflite_file
-from weft.nn.importer import import_model
-from weft.nn.operators import BY_NAME
-from weft.nn.survey import Survey, by_name, survey
+from weft.nn.onnx.advice import ADVICE, GENERAL, advice
+from weft.nn.onnx.importer import import_model
+from weft.nn.onnx.survey import Survey, by_name, survey
+from weft.nn.onnx.table import BY_NAME
 
 
 def places(found: Survey) -> dict[str, str]:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from weft.nn.builder import Builder
-from weft.nn.graph import Operator, Tensor
-from weft.nn.reference import compute
-from weft.nn.symbols import Quantisation
-from weft.nn.two_lines import two_lines
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.tensor import Tensor
+from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.pending.two_lines import two_lines
+from weft.nn.onnx.symbols import Quantisation
 
 CODES = np.arange(-128, 128)
 
@@ -26,7 +26,7 @@ def made(
     tensors = {"x": source, "y": output} | builder.tensors
     values = {"x": np.tile(CODES.astype(np.int8).reshape(1, 1, 16, 16), (1, len(codes), 1, 1))}
     for operator in (*builder.operators, last):
-        values[operator.output] = compute(operator, tensors, values)
+        values[operator.output] = operator.compute(tensors, values)
     return [*builder.operators, last], values["y"].reshape(len(codes), 256)
 
 

@@ -12,8 +12,9 @@ from weft.gen.build_dir import Build
 from weft.machine import timing
 from weft.machine.layout import to_words
 from weft.mapper.build import build
-from weft.nn.graph import Graph, Window
-from weft.nn.reference import run
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.reference import run
+from weft.nn.ir.window import Window
 from weft.sim_tb import network
 
 

@@ -10,8 +10,8 @@ from onnx import numpy_helper
 from tests.nn.forms.test_qonnx import Quantised
 from tests.nn.forms.test_qoperator import random_chain
 from weft.errors import ModelError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 NUMBERS = (-1, 0, 1, 2, 100)
 

@@ -9,9 +9,9 @@ import pytest
 from tests.nn.forms.qonnx_runtime import DOMAIN, run_qonnx
 from tests.nn.qdq_builder import Net
 from weft.errors import ModelError
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 
 class Quantised(Net):

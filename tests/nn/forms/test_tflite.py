@@ -12,9 +12,10 @@ from tests.nn.forms.tflite_writer import file
 from weft.errors import ModelError
 from weft.nn.forms import tflite
 from weft.nn.forms.tflite_file import TfModel, TfOperator, TfTensor, read
-from weft.nn.graph import Graph
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.host_steps import QuantizeStep
+from weft.nn.onnx.importer import import_model
 
 ModelFile = Callable[[str], Path]
 
@@ -47,6 +48,7 @@ def test_images_come_in_nhwc(model_file: ModelFile) -> None:
     other = import_model(model_file("mlperf_tiny/ic.onnx"))
     x = np.load(model_file("mlperf_tiny/ic_data.npz"))["x"][:20]
     quantise = other.inputs[0].steps[-1]
+    assert isinstance(quantise, QuantizeStep)
     codes = np.rint(x / np.float32(quantise.scale)) + quantise.zero_point
     codes = np.clip(codes, -128, 127).astype(np.int8).transpose(0, 2, 3, 1)
     (got,) = reference_model(ours, {ours.inputs[0].name: codes}).values()

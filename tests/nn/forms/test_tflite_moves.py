@@ -9,8 +9,8 @@ from tests.nn.forms.test_tflite import CODES, imported, tensor
 from weft.errors import ModelError
 from weft.nn.forms import tflite
 from weft.nn.forms.tflite_file import TfModel, TfOperator
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 
 
 def integers(*values: Any) -> np.ndarray:

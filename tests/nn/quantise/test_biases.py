@@ -9,8 +9,8 @@ from onnx import numpy_helper
 
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 from weft.nn.quantise.scales import LIMIT
 from weft.nn.quantise.static import quantise
 

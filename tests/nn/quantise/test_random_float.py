@@ -18,8 +18,8 @@ from onnx import helper, numpy_helper
 
 from tests.nn.quantise.random_float import FloatNetwork, random_float
 from weft.errors import ModelError
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.onnx.importer import import_model
 from weft.nn.quantise.calibration import METHODS
 from weft.nn.quantise.static import quantise
 

@@ -24,9 +24,10 @@ from tests.nn.quantise.float_networks import (
     vector,
 )
 from weft.errors import ConfigError, ModelError
-from weft.nn.graph import Conv
-from weft.nn.host import reference_model
-from weft.nn.importer import import_model
+from weft.nn.ir.host import reference_model
+from weft.nn.ir.host_steps import QuantizeStep
+from weft.nn.ir.ops.conv import Conv
+from weft.nn.onnx.importer import import_model
 from weft.nn.quantise.calibration import METHODS
 from weft.nn.quantise.static import float_inputs, quantise
 
@@ -69,7 +70,9 @@ def test_outliers(tmp_path: Path) -> None:
     for method in METHODS:
         quantise(model, {"x": wild}, tmp_path / "int8.onnx", method)
         (edge,) = import_model(tmp_path / "int8.onnx").inputs
-        scales[method] = edge.steps[-1].scale
+        step = edge.steps[-1]
+        assert isinstance(step, QuantizeStep)
+        scales[method] = step.scale
     low = float(inputs["x"].min())
     assert scales["minmax"] == pytest.approx((400 - low) / 255)
     assert scales["minmax"] >= scales["mse"] > 300 / 255

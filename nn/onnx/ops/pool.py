@@ -1,0 +1,354 @@
+"""MaxPool and the means, over windows or the whole image."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from weft.errors import ModelError
+from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.average_pool import AveragePool
+from weft.nn.ir.ops.max_pool import MaxPool
+from weft.nn.ir.tensor import Tensor
+from weft.nn.ir.window import Window
+from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.model import Node
+from weft.nn.onnx.ops.qdq import finish
+from weft.nn.onnx.pending.conv import Gain, PendingConv
+from weft.nn.onnx.pending.factors import average_factor
+from weft.nn.onnx.pending.split_mean import PendingStackedMean
+from weft.nn.onnx.symbols import (
+    Codes,
+    Constant,
+    Pending,
+    Quantisation,
+    Real,
+    Rounding,
+    Shape,
+    Symbol,
+    chw,
+    clipped_span,
+)
+from weft.nn.onnx.views import arrangements, transposed
+from weft.nn.onnx.window import window_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingMaxPool(Pending):
+    """The maximum over a window of values that are not quantised: taken of their codes."""
+
+    source: Pending
+    window: Window
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
+        return MaxPool(
+            name=self.node,
+            output=output.name,
+            input=before.tensor,
+            window=self.window,
+            **self.codes_range(result),
+        )
+
+    def span(self, builder: Builder) -> tuple[float, float] | None:
+        return clipped_span(builder, self.source)
+
+    def plus(self, builder: Builder, by: float) -> Pending:
+        return replace(self, source=self.source.shifted(builder, by))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingAverage(Pending):
+    """A mean over a window. inside: the zero point belongs inside the rounding."""
+
+    source: str
+    window: Window
+    include_pad: bool
+    inside: bool
+
+    rounds: ClassVar[bool] = True
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        if self.rounding is not Rounding.EVEN:
+            return self._as_conv(builder).operator(builder, output, result)
+        x = builder.quantisations[self.source]
+        pool = AveragePool(
+            name=self.node,
+            output=output.name,
+            input=self.source,
+            window=self.window,
+            counts=(),
+            scalings=(),
+            include_pad=self.include_pad,
+            zero_point_inside=self.inside and bool(result.zero_point & 1),
+            **self.codes_range(result),
+        )
+        sizes = pool.window_counts(*builder.tensors[self.source].shape[1:])
+        counts = tuple(int(count) for count in np.unique(sizes))
+        if counts[0] == 0:
+            raise ModelError(
+                f"node {self.node!r} ({self.op}): a window lies wholly in the padding; use less "
+                "padding"
+            )
+        factors = [average_factor(x, count, result) for count in counts]
+        if not all(np.isfinite(factor) for factor in factors):
+            raise ModelError(
+                f"node {self.node!r} ({self.op}): the scale factor s_x / s_y overflows float32"
+            )
+        return pool.replace(counts=counts, scalings=tuple(scaling_of(f) for f in factors))
+
+    def _as_conv(self, builder: Builder) -> PendingConv:
+        """The same mean as a depthwise convolution by 1, which can round otherwise."""
+        channels, height, width = builder.tensors[self.source].shape
+        count = self.window.kernel[0] * self.window.kernel[1]
+        pool = AveragePool(
+            name="",
+            output="",
+            input=self.source,
+            window=self.window,
+            counts=(),
+            scalings=(),
+            include_pad=self.include_pad,
+        )
+        if np.any(pool.window_counts(height, width) != count):
+            raise ModelError(
+                f"node {self.node!r} ({self.op}): rounding mode {self.rounding.value} behind a "
+                "mean that leaves padding out is not supported; ROUND is"
+            )
+        return PendingConv(
+            node=self.node,
+            op=self.op,
+            own_shape=self.own_shape,
+            shape=self.shape,
+            clip=self.clip,
+            rounding=self.rounding,
+            source=self.source,
+            weight=np.ones((channels, 1, *self.window.kernel), np.int16),
+            weight_scale=np.ones(1, np.float32),
+            bias=np.zeros(channels, np.int64),
+            window=self.window,
+            groups=channels,
+            behind=Gain(gain=np.full(channels, 1 / count), offset=np.zeros(channels)),
+        )
+
+
+def max_pool(node: Node, builder: Builder) -> Symbol:
+    """MaxPool of real values or of codes: the code's order is the value's."""
+    kernel = _kernel(node)
+    return _max_pool(node, builder, kernel, node.integer("ceil_mode", 0) != 0)
+
+
+def global_max_pool(node: Node, builder: Builder) -> Symbol:
+    """GlobalMaxPool: a window of the whole image."""
+    return _max_pool(node, builder, None, False)
+
+
+def _max_pool(node: Node, builder: Builder, kernel: tuple[int, ...] | None, ceil: bool) -> Symbol:
+    value = builder.symbol(node, 0)
+    if isinstance(value, Pending):
+        return _max_of_pending(node, builder, value, kernel, ceil)
+    if not isinstance(value, Codes | Real):  # a clamp may stay: the maximum of clamps is the same
+        value = builder.real(node, 0)
+    source, rank = _image(node, builder, value)
+    window = _window(node, builder, source, kernel, ceil)
+    tensor = builder.tensors[source]
+    out = window.output_size(*tensor.shape[1:])
+    name = builder.names.new(f"{node.outputs[0]}_codes")
+    output = tensor.replace(name=name, shape=(tensor.shape[0], *out))
+    low, high = builder.ranges[source]
+    operator = MaxPool(name=node.name, output=name, input=source, window=window)
+    builder.add(operator, output, builder.quantisations[source])
+    builder.ranges[name] = (low, high)
+    return replace(value, tensor=name, shape=_shape(tensor.shape[0], out, rank), order=None)
+
+
+def _max_of_pending(
+    node: Node, builder: Builder, value: Pending, kernel: tuple[int, ...] | None, ceil: bool
+) -> PendingMaxPool:
+    channels, height, width = image_of(node, builder, value)
+    window = Window(kernel=(height, width))
+    if kernel is not None:
+        window = window_of(node, kernel, (height, width), ceil)
+    shape = _shape(channels, window.output_size(height, width), len(value.shape))
+    return PendingMaxPool(
+        node=node.name, op=node.op, own_shape=shape, shape=shape, source=value, window=window
+    )
+
+
+def average_pool(node: Node, builder: Builder) -> Pending:
+    """AveragePool, with or without its padding in the mean."""
+    pending = builder.symbol(node, 0)
+    if isinstance(pending, Pending):
+        size = image_of(node, builder, pending)[1:]
+        return _stacked(node, builder, pending, window_of(node, _kernel(node), size))
+    value = builder.real(node, 0)
+    source, rank = _image(node, builder, value)
+    ceil = node.integer("ceil_mode", 0) != 0
+    include_pad = node.integer("count_include_pad", 0) != 0
+    window = _window(node, builder, source, _kernel(node), ceil)
+    if ceil and include_pad and window != _window(node, builder, source, _kernel(node), False):
+        raise ModelError(
+            f"{node}: attributes 'ceil_mode' and 'count_include_pad' together are supported only "
+            "where no window is incomplete: set one of them to 0"
+        )
+    return _average(node, builder, source, window, rank, include_pad, inside=True)
+
+
+def global_average_pool(node: Node, builder: Builder) -> Pending:
+    """GlobalAveragePool: a window of the whole image."""
+    pending = builder.symbol(node, 0)
+    if isinstance(pending, Pending):
+        size = image_of(node, builder, pending)[1:]
+        return _stacked(node, builder, pending, Window(kernel=size))
+    value = builder.real(node, 0)
+    source, rank = _image(node, builder, value)
+    window = _window(node, builder, source, None, False)
+    return _average(node, builder, source, window, rank, False, inside=False)
+
+
+def reduce_mean(node: Node, builder: Builder) -> Pending:
+    """ReduceMean over spatial axes: a window of the whole height, width or both."""
+    value = builder.symbol(node, 0)
+    if not isinstance(value, Pending):
+        value = builder.real(node, 0)
+    rank = len(value.shape)
+    axes = sorted({axis % rank for axis in _axes(node, builder, rank)})
+    perm = _channels_first(builder, value, axes)
+    if perm is None or not axes:
+        raise ModelError(
+            f"{node}: mean over axes {axes} of {list(value.shape)}; the spatial axes "
+            "(from 2 on) are supported"
+        )
+    shape = tuple(value.shape[axis] for axis in perm)
+    spatial = tuple(perm.index(axis) for axis in axes)
+    height, width = shape[-2] if rank == 4 else 1, shape[-1]
+    rows, columns = rank == 4 and 2 in spatial, rank - 1 in spatial
+    window = Window(kernel=(height if rows else 1, width if columns else 1))
+    if isinstance(value, Pending):
+        pending = _stacked(node, builder, value, window)
+    else:
+        order = transposed(value.order, value.shape, perm)
+        source = builder.image(node, replace(value, shape=shape, order=order))
+        pending = _average(node, builder, source, window, rank, False, inside=False)
+    reduced = tuple(1 if axis in spatial else size for axis, size in enumerate(shape))
+    back = tuple(int(axis) for axis in np.argsort(perm))
+    kept: Shape = tuple(reduced[axis] for axis in back)
+    if not node.integer("keepdims", 1):
+        kept = tuple(size for axis, size in enumerate(kept) if axis not in axes)
+    return replace(pending, shape=kept, order=transposed(None, reduced, back))
+
+
+def _channels_first(
+    builder: Builder, value: Real | Pending, axes: list[int]
+) -> tuple[int, ...] | None:
+    """A permutation of the view with its channels, which no mean may take in, on the second place.
+
+    First choice is the one that brings the tensor's own order back.
+    """
+    rank = len(value.shape)
+    if rank not in (3, 4):
+        return None
+    choices: list[tuple[int, ...]] = [tuple(range(rank))]
+    if isinstance(value, Real):
+        own = (1, *builder.tensors[value.tensor].shape)
+        found = [perm for perm in arrangements(value.order, value.shape, own) if 1 in perm]
+        choices[:0] = [tuple(int(axis) for axis in np.argsort(perm)) for perm in found]
+        if value.order is not None or value.tensor in builder.hosts:  # the host may turn it
+            others = [axis for axis in range(2, rank) if axis not in axes]
+            choices += [(0, c, *(a for a in range(1, rank) if a != c)) for c in others]
+    elif value.order is not None:
+        return None
+    return next((perm for perm in choices if perm[1] not in axes and 0 not in axes), None)
+
+
+def _axes(node: Node, builder: Builder, rank: int) -> tuple[int, ...]:
+    axes = node.integers("axes")
+    if axes is None and node.input(1):
+        value = builder.symbol(node, 1)
+        if not isinstance(value, Constant) or value.array.dtype.kind != "i":
+            raise ModelError(f"{node}: axes {node.input(1)!r} must be constant integers")
+        axes = tuple(int(axis) for axis in value.array.reshape(-1))
+    if not axes:
+        return tuple(range(rank))
+    if not all(-rank <= axis < rank for axis in axes):
+        raise ModelError(f"{node}: axes {list(axes)} do not exist in {rank} dimensions")
+    return axes
+
+
+def _average(
+    node: Node,
+    builder: Builder,
+    source: str,
+    window: Window,
+    rank: int,
+    include_pad: bool,
+    inside: bool,
+) -> PendingAverage:
+    channels, height, width = builder.tensors[source].shape
+    shape = _shape(channels, window.output_size(height, width), rank)
+    return PendingAverage(
+        node=node.name,
+        op=node.op,
+        own_shape=(1, channels, *window.output_size(height, width)),
+        shape=shape,
+        source=source,
+        window=window,
+        include_pad=include_pad,
+        inside=inside,
+    )
+
+
+def _stacked(node: Node, builder: Builder, value: Pending, window: Window) -> Pending:
+    """A mean of values that are not quantised."""
+    channels, height, width = image_of(node, builder, value)
+    if any(window.pads):
+        raise ModelError(
+            f"{node}: a mean with padding of values that are not quantised; put QuantizeLinear and "
+            f"DequantizeLinear between node {value.node!r} and this one"
+        )
+    shape = _shape(channels, window.output_size(height, width), len(value.shape))
+    return PendingStackedMean(
+        node=node.name, op=node.op, own_shape=shape, shape=shape, source=value, window=window
+    )
+
+
+def image_of(node: Node, builder: Builder, value: Pending) -> tuple[int, int, int]:
+    """[C, H, W] of a value that is not quantised yet. Raises ModelError for a view of one."""
+    image = chw(value.own_shape)
+    if value.order is not None or value.shape != value.own_shape or image is None:
+        raise ModelError(
+            f"{node}: input {node.input(0)!r} is reshaped or transposed without being quantised: "
+            f"put QuantizeLinear and DequantizeLinear between node {value.node!r} and this one"
+        )
+    return image
+
+
+def _kernel(node: Node) -> tuple[int, ...]:
+    kernel = node.integers("kernel_shape")
+    if kernel is None:
+        raise ModelError(f"{node}: attribute 'kernel_shape' is missing")
+    return kernel
+
+
+def _image(node: Node, builder: Builder, value: Real | Codes) -> tuple[str, int]:
+    rank = len(value.shape)
+    if rank not in (3, 4):
+        raise ModelError(
+            f"{node}: input of shape {list(value.shape)}; one or two spatial dimensions "
+            "are supported"
+        )
+    return builder.image(node, value), rank
+
+
+def _window(
+    node: Node, builder: Builder, source: str, kernel: tuple[int, ...] | None, ceil: bool
+) -> Window:
+    height, width = builder.tensors[source].shape[1:]
+    if kernel is None:
+        return Window(kernel=(height, width))
+    return window_of(node, kernel, (height, width), ceil)
+
+
+def _shape(channels: int, out: tuple[int, int], rank: int) -> Shape:
+    return (1, channels, *out) if rank == 4 else (1, channels, out[1])

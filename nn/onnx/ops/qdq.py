@@ -1,0 +1,294 @@
+"""QuantizeLinear and DequantizeLinear: where real values become tensors of the graph."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from weft.errors import ModelError
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.ops.rescale import Rescale
+from weft.nn.ir.tensor import Tensor
+from weft.nn.onnx.builder import Builder, dequantize_step, quantize_step
+from weft.nn.onnx.model import TYPE_NAMES, Node
+from weft.nn.onnx.ops.clamp import code_bounds
+from weft.nn.onnx.pending.conv import identity_conv
+from weft.nn.onnx.pending.factors import rescale_scaling
+from weft.nn.onnx.symbols import (
+    NO_CLIP,
+    Clip,
+    Codes,
+    Constant,
+    HostInput,
+    HostResult,
+    Pending,
+    Quantisation,
+    QuantisedConstant,
+    Real,
+    Rounding,
+    Symbol,
+)
+
+ACTIVATION_TYPES = ("int8", "uint8")
+CONSTANT_TYPES = (
+    "int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16", "int32",
+)  # fmt: skip
+MAX_SCALE = 2.0**60  # and 2**-60 for activations: no factor overflows float32 by accident
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingRescale(Pending):
+    """A tensor's own values, perhaps clamped, on their way to another quantisation."""
+
+    source: str
+
+    def span(self, builder: Builder) -> tuple[float, float]:
+        return builder.span(self.source)
+
+    def plus(self, builder: Builder, by: float) -> Pending:
+        value = Real(tensor=self.source, shape=self.shape, node=self.node, order=self.order)
+        return identity_conv(self.node, self.op, builder, value).plus(builder, by)
+
+    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
+        clamp = self.codes_range(result)
+        scaling, wrong = rescale_scaling(builder.quantisations[self.source], result, **clamp)
+        if wrong:
+            builder.notes.append(
+                f"{self.node}: {wrong} of 256 codes are rescaled differently from ONNX Runtime"
+            )
+        return Rescale(
+            name=self.node, output=output.name, input=self.source, scaling=scaling, **clamp
+        )
+
+
+def quantize_linear(node: Node, builder: Builder) -> Symbol:
+    """QuantizeLinear of whatever its input is."""
+    value = builder.symbol(node, 0)
+    if isinstance(value, Constant):
+        return _quantize_constant(node, builder, value)
+    quantisation = _quantisation(node, builder)
+    output = node.outputs[0]
+    match value:
+        case HostInput(dtype="float"):
+            return Codes(tensor=builder.add_input(value, quantisation, output), shape=value.shape)
+        case HostInput():
+            raise ModelError(
+                f"{node}: input {value.name!r} has type {value.dtype}; "
+                "float (quantised here) or int8 and uint8 (into DequantizeLinear) are supported"
+            )
+        case Real() | Pending():
+            clip = _code_clip(node, builder, value.clip, quantisation)
+            return quantised(node, builder, replace(value, clip=clip), quantisation)
+        case HostResult(integer=False):
+            steps = (*value.steps, quantize_step(quantisation))
+            return HostResult(tensor=value.tensor, shape=value.shape, steps=steps, integer=True)
+        case _:
+            raise ModelError(f"{node}: input {node.inputs[0]!r} is quantised already")
+
+
+def quantised(
+    node: Node, builder: Builder, value: Real | Pending, quantisation: Quantisation
+) -> Codes:
+    """The codes of a real value, written to the node's output where they are new."""
+    if isinstance(value, Real):
+        if value.clip == NO_CLIP and builder.quantisations[value.tensor] == quantisation:
+            return Codes(tensor=value.tensor, shape=value.shape, order=value.order)
+        name = node.name if value.clip == NO_CLIP else value.node
+        value = rescaled(builder, value, name, node.op)
+    return finish(builder, value, quantisation, node.outputs[0])
+
+
+def rescaled(builder: Builder, value: Real, node: str, op: str) -> PendingRescale:
+    """A tensor's values, on their way to another quantisation."""
+    return PendingRescale(
+        node=node,
+        op=op,
+        own_shape=(1, *builder.tensors[value.tensor].shape),
+        shape=value.shape,
+        clip=value.clip,
+        order=value.order,
+        source=value.tensor,
+    )
+
+
+def _code_clip(node: Node, builder: Builder, clip: Clip, quantisation: Quantisation) -> Clip:
+    """The clamp together with that of the codes, where all readers are one Clip (QCDQ)."""
+    readers = builder.readers.get(node.outputs[0], [])
+    known = all(name in builder.symbols for item in readers for name in item.inputs[1:] if name)
+    if not known or any(reader.op != "Clip" for reader in readers):
+        return clip
+    bounds = {code_bounds(reader, builder) for reader in readers}
+    if len(bounds) != 1:
+        return clip
+    low, high = ((bound - quantisation.zero_point) * quantisation.scale for bound in bounds.pop())
+    return clip.then(low, high)
+
+
+def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
+    """Make the operator of a pending result, now that its output's quantisation is known.
+
+    output: the tensor's name, which nothing else may have.
+    """
+    if pending.rounding is not Rounding.EVEN and not pending.rounds:
+        raise ModelError(
+            f"node {pending.node!r} ({pending.op}): rounding mode {pending.rounding.value} behind "
+            "it is not supported; ROUND is"
+        )
+    tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.node)
+    builder.add(pending.operator(builder, tensor, quantisation), tensor, quantisation)
+    return Codes(tensor=output, shape=pending.shape, order=pending.order)
+
+
+def dequantize_linear(node: Node, builder: Builder) -> Symbol:
+    """DequantizeLinear of whatever its input is."""
+    value = builder.symbol(node, 0)
+    match value:
+        case Constant():
+            return _dequantize_constant(node, builder, value)
+        case HostInput(dtype="int8" | "uint8"):
+            quantisation = _quantisation(node, builder, value.dtype)
+            name = builder.add_input(value, quantisation, builder.names.new(f"{value.name}_codes"))
+            return Real(tensor=name, shape=value.shape, node=node.name)
+        case Codes():
+            own = builder.quantisations[value.tensor]
+            quantisation = _quantisation(node, builder, own.dtype)
+            if quantisation != own:
+                raise ModelError(
+                    f"{node}: scale {quantisation.scale!r} and zero point "
+                    f"{quantisation.zero_point} differ from those that {value.tensor!r} was "
+                    f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
+                )
+            return Real(tensor=value.tensor, shape=value.shape, node=node.name, order=value.order)
+        case HostResult(integer=True) if value.dtype in ACTIVATION_TYPES:
+            quantisation = _quantisation(node, builder)
+            steps = (*value.steps, dequantize_step(quantisation))
+            return HostResult(tensor=value.tensor, shape=value.shape, steps=steps)
+        case HostInput():
+            raise ModelError(
+                f"{node}: input {value.name!r} has type {value.dtype}; int8 and uint8 are supported"
+            )
+        case _:
+            raise ModelError(f"{node}: input {node.inputs[0]!r} is not quantised")
+
+
+def _parameters(node: Node, builder: Builder) -> tuple[np.ndarray, np.ndarray | None]:
+    """Scale and zero point arrays, checked one by one."""
+    if node.attributes.get("block_size"):
+        raise ModelError(
+            f"{node}: attribute 'block_size' is not supported; quantise per tensor or per channel"
+        )
+    precision = node.integer("precision", 0)
+    if precision not in (0, onnx.TensorProto.FLOAT):
+        raise ModelError(
+            f"{node}: attribute 'precision' is {TYPE_NAMES.get(precision, precision)}; float is "
+            "supported"
+        )
+    scale = _constant(node, builder, 1, "scale")
+    if scale.dtype != np.float32:
+        raise ModelError(f"{node}: scale has type {scale.dtype}; float32 is supported")
+    if not np.all((scale > 0) & (scale <= MAX_SCALE)):
+        raise ModelError(f"{node}: every scale must be greater than 0 and at most 2**60")
+    if not node.input(2):
+        return scale, None
+    zero_point = _constant(node, builder, 2, "zero point")
+    if zero_point.size != scale.size:
+        raise ModelError(
+            f"{node}: {zero_point.size} zero points but {scale.size} scales; one each is needed"
+        )
+    return scale, zero_point
+
+
+def _constant(node: Node, builder: Builder, index: int, what: str) -> np.ndarray:
+    value = builder.symbol(node, index)
+    if not isinstance(value, Constant):
+        raise ModelError(
+            f"{node}: {what} {node.input(index)!r} is computed at run time; only constants are "
+            "supported: quantise statically, e.g. with onnxruntime.quantization.quantize_static"
+        )
+    return value.array
+
+
+def _quantisation(node: Node, builder: Builder, dtype: str | None = None) -> Quantisation:
+    """The one scale and zero point of an activation. dtype: that of the codes, where known."""
+    scale, zero_point = _parameters(node, builder)
+    if scale.size != 1:
+        raise ModelError(
+            f"{node}: an activation with {scale.size} scales; only per-tensor quantisation of "
+            "activations is supported (weights may be per channel)"
+        )
+    if scale.reshape(()) < 1 / MAX_SCALE:
+        raise ModelError(f"{node}: the scale of an activation must be at least 2**-60")
+    named = str(zero_point.dtype) if zero_point is not None else None
+    kind = named or dtype or _output_dtype(node)
+    if dtype is not None and kind != dtype:
+        raise ModelError(f"{node}: zero point has type {kind}, the codes have {dtype}")
+    if kind not in ACTIVATION_TYPES:
+        raise ModelError(
+            f"{node}: activations of type {kind} are not supported; int8 and uint8 are"
+        )
+    return Quantisation(
+        scale=float(scale.reshape(())),
+        zero_point=int(zero_point.reshape(())) if zero_point is not None else 0,
+        dtype=kind,
+    )
+
+
+def _output_dtype(node: Node) -> str:
+    """Type of QuantizeLinear's result where it has no zero point."""
+    kind = node.integer("output_dtype", 0) if node.op == "QuantizeLinear" else 0
+    return TYPE_NAMES.get(kind, f"type {kind}") if kind else "uint8"
+
+
+def _along(node: Node, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A per-channel vector shaped to broadcast along the node's axis; a single value as it is."""
+    if array.size == 1:
+        return array.reshape(())
+    axis = node.integer("axis", 1)
+    if not -len(shape) <= axis < len(shape) or array.shape != (shape[axis],):
+        raise ModelError(
+            f"{node}: {array.size} scales do not fit axis {axis} of a constant of shape "
+            f"{list(shape)}"
+        )
+    return array.reshape([-1 if i == axis % len(shape) else 1 for i in range(len(shape))])
+
+
+def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constant:
+    """Weights stored as floats in front of their QuantizeLinear."""
+    scale, zero_point = _parameters(node, builder)
+    kind = str(zero_point.dtype) if zero_point is not None else _output_dtype(node)
+    if kind not in CONSTANT_TYPES:
+        raise ModelError(
+            f"{node}: constants of type {kind} are not supported; {', '.join(CONSTANT_TYPES)} are"
+        )
+    if value.array.dtype.kind != "f" or not np.all(np.isfinite(value.array)):
+        raise ModelError(f"{node}: constant {node.inputs[0]!r} must hold finite floats")
+    shape = value.array.shape
+    offset: Any = 0
+    if zero_point is not None:
+        offset = _along(node, zero_point.astype(np.int64), shape)
+    bits, signed = int(kind.lstrip("uint")), not kind.startswith("u")
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    with np.errstate(over="ignore"):
+        ratio = np.rint(value.array.astype(np.float32) / _along(node, scale, shape))
+    codes = np.clip(ratio.astype(np.float64) + offset, low, high)
+    return Constant(array=codes.astype(np.int64).astype(kind if bits >= 8 else "int8"))
+
+
+def _dequantize_constant(node: Node, builder: Builder, value: Constant) -> QuantisedConstant:
+    """Weights and biases."""
+    scale, zero_point = _parameters(node, builder)
+    kind = str(value.array.dtype)
+    if kind not in CONSTANT_TYPES:
+        raise ModelError(
+            f"{node}: constant {node.inputs[0]!r} has type {kind}; "
+            f"{', '.join(CONSTANT_TYPES)} are supported"
+        )
+    shape = value.array.shape
+    offset = np.zeros((), np.int64) if zero_point is None else zero_point.astype(np.int64)
+    return QuantisedConstant(
+        codes=value.array.astype(np.int64),
+        scale=_along(node, scale, shape),
+        zero_point=_along(node, offset, shape),
+        dtype=kind,
+    )

@@ -1,0 +1,241 @@
+"""Operators that only move or rename values, constant folding, and the host's Softmax."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+from weft.errors import ModelError
+from weft.nn.ir.host_steps import AnyHostStep, ReshapeStep, SoftmaxStep, TransposeStep
+from weft.nn.ir.host_steps import softmax as host_softmax
+from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.model import TYPE_NAMES, Node, to_array
+from weft.nn.onnx.ops.argmax import cast_index
+from weft.nn.onnx.output import accumulators
+from weft.nn.onnx.pending.conv import PendingConv
+from weft.nn.onnx.symbols import (
+    NO_CLIP,
+    Codes,
+    Constant,
+    HostInput,
+    HostResult,
+    Pending,
+    QuantisedConstant,
+    Real,
+    Shape,
+    Symbol,
+)
+from weft.nn.onnx.views import transposed
+
+CAST_TYPES = ("float", "int8", "uint8", "int16", "int32", "int64", "bool")
+
+
+def constant(node: Node, builder: Builder) -> Constant:
+    """Constant with any of its value attributes."""
+    for name, value in node.attributes.items():
+        match value:
+            case onnx.TensorProto() if name == "value":
+                return Constant(array=to_array(node.outputs[0], value))
+            case float() | [float(), *_]:
+                return Constant(array=np.array(value, np.float32))
+            case int() | [int(), *_]:
+                return Constant(array=np.array(value, np.int64))
+    raise ModelError(f"{node}: only constants of numbers are supported")
+
+
+def cast(node: Node, builder: Builder) -> Symbol:
+    """Cast of a constant, or of an accumulator (ConvInteger's) to float."""
+    value = builder.symbol(node, 0)
+    if isinstance(value, PendingConv) and node.integer("to", 0) == onnx.TensorProto.FLOAT:
+        return value
+    if isinstance(value, HostResult):
+        return cast_index(node, value)
+    if not isinstance(value, Constant):
+        raise ModelError(f"{node}: a Cast of an activation is not supported; of a constant it is")
+    kind = TYPE_NAMES.get(node.integer("to", 0), "unknown")
+    if kind not in CAST_TYPES:
+        raise ModelError(f"{node}: attribute 'to' is {kind}; supported are {', '.join(CAST_TYPES)}")
+    with np.errstate(invalid="ignore", over="ignore"):
+        return Constant(array=value.array.astype("float32" if kind == "float" else kind))
+
+
+def identity(node: Node, builder: Builder) -> Symbol:
+    """Identity, and Dropout, which does nothing at inference."""
+    return builder.symbol(node, 0)
+
+
+def dropout(node: Node, builder: Builder) -> Symbol:
+    """Dropout outside training."""
+    if node.input(2):
+        mode = builder.symbol(node, 2)
+        if not isinstance(mode, Constant) or np.any(mode.array):
+            raise ModelError(f"{node}: Dropout in training mode is not supported")
+    return builder.symbol(node, 0)
+
+
+def reshape(node: Node, builder: Builder) -> Symbol:
+    """Reshape to a constant shape; the batch stays in front."""
+    value = builder.symbol(node, 0)
+    wanted = builder.symbol(node, 1)
+    if not isinstance(wanted, Constant) or wanted.array.dtype != np.int64:
+        raise ModelError(
+            f"{node}: shape {node.input(1)!r} must be a constant of int64; export with fixed shapes"
+        )
+    target = [int(size) for size in wanted.array.reshape(-1)]
+    shape = value.shape
+    if not node.integer("allowzero", 0):
+        target = [
+            shape[i] if size == 0 and i < len(shape) else size for i, size in enumerate(target)
+        ]
+    is_activation = not isinstance(value, Constant | QuantisedConstant)
+    if is_activation and target and target[0] == builder.batch:
+        target[0] = 1
+    known = math.prod(size for size in target if size != -1)
+    total = math.prod(shape)
+    if target.count(-1) == 1 and known > 0 and total % known == 0:
+        target = [total // known if size == -1 else size for size in target]
+    if min(target, default=1) < 0 or math.prod(target) != total:
+        raise ModelError(f"{node}: {list(shape)} cannot be reshaped to {wanted.array.tolist()}")
+    return _view(node, value, tuple(target))
+
+
+def flatten(node: Node, builder: Builder) -> Symbol:
+    """Flatten behind the batch."""
+    value = builder.symbol(node, 0)
+    rank = len(value.shape)
+    axis = node.integer("axis", 1)
+    if not -rank <= axis <= rank:
+        raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
+    axis = axis + rank if axis < 0 else axis
+    if axis < 1 and not isinstance(value, Constant | QuantisedConstant):
+        raise ModelError(f"{node}: attribute 'axis' = 0 takes in the batch; 1 is supported")
+    shape = (math.prod(value.shape[:axis]), math.prod(value.shape[axis:]))
+    return _view(node, value, shape)
+
+
+def squeeze(node: Node, builder: Builder) -> Symbol:
+    """Squeeze of dimensions of size 1 behind the batch."""
+    value = builder.symbol(node, 0)
+    axes = _axes(node, builder, len(value.shape))
+    if axes is None:
+        axes = [axis for axis, size in enumerate(value.shape) if size == 1]
+    if any(value.shape[axis] != 1 for axis in axes):
+        raise ModelError(f"{node}: axes {axes} of {list(value.shape)} are not all of size 1")
+    shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
+    if 0 in axes and not isinstance(value, Constant | QuantisedConstant):
+        raise ModelError(f"{node}: squeezes the batch away; name the axes to squeeze")
+    return _view(node, value, shape)
+
+
+def unsqueeze(node: Node, builder: Builder) -> Symbol:
+    """Unsqueeze behind the batch."""
+    value = builder.symbol(node, 0)
+    given = node.integers("axes")
+    count = len(given) if given is not None else math.prod(builder.symbol(node, 1).shape)
+    rank = len(value.shape) + count
+    axes = _axes(node, builder, rank)
+    if axes is None or len(set(axes)) != count:
+        raise ModelError(f"{node}: axes {axes} are not {count} different dimensions")
+    if 0 in axes and not isinstance(value, Constant | QuantisedConstant):
+        raise ModelError(f"{node}: puts a dimension before the batch; axes from 1 are supported")
+    sizes = iter(value.shape)
+    return _view(node, value, tuple(1 if i in axes else next(sizes) for i in range(rank)))
+
+
+def transpose(node: Node, builder: Builder) -> Symbol:
+    """Transpose: of an activation, another view of it, which whoever reads it has to follow."""
+    value = builder.symbol(node, 0)
+    rank = len(value.shape)
+    perm = node.integers("perm") or tuple(range(rank))[::-1]
+    if sorted(perm) != list(range(rank)):
+        raise ModelError(f"{node}: attribute 'perm' {list(perm)} does not fit {rank} dimensions")
+    match value:
+        case Constant():
+            return Constant(array=value.array.transpose(perm))
+        case QuantisedConstant():
+            return replace(
+                value,
+                codes=value.codes.transpose(perm),
+                scale=value.scale.transpose(perm) if value.scale.ndim else value.scale,
+                zero_point=(
+                    value.zero_point.transpose(perm) if value.zero_point.ndim else value.zero_point
+                ),
+            )
+    if perm[0] != 0:
+        raise ModelError(
+            f"{node}: attribute 'perm' {list(perm)} moves the batch; perms that leave it in front "
+            "are supported"
+        )
+    shape = tuple(value.shape[axis] for axis in perm)
+    if isinstance(value, HostResult):
+        step = TransposeStep(axes=perm)
+        return replace(value, shape=shape, steps=(*value.steps, step))
+    return replace(value, shape=shape, order=transposed(value.order, value.shape, perm))
+
+
+def softmax(node: Node, builder: Builder) -> Symbol:
+    """Softmax at the end of the network, computed by the host."""
+    value = builder.symbol(node, 0)
+    if isinstance(value, Constant) and value.array.dtype == np.float32 and builder.opset >= 13:
+        return Constant(array=host_softmax(value.array, node.integer("axis", -1)))
+    if isinstance(value, PendingConv) and value.clip == NO_CLIP:
+        result = accumulators(builder, value)
+    else:
+        value = builder.real(node, 0)
+        result = builder.host_result(value)
+    rank = len(value.shape)
+    axis = node.integer("axis", -1 if builder.opset >= 13 else 1)
+    if not -rank <= axis < rank or axis % rank == 0:
+        raise ModelError(
+            f"{node}: attribute 'axis' = {axis} of {rank} dimensions; 1 to {rank - 1} are supported"
+        )
+    axis %= rank
+    steps: tuple[AnyHostStep, ...] = (SoftmaxStep(axis=axis),)
+    if builder.opset < 13 and axis != rank - 1:  # it used to work on everything behind the axis
+        flat = (*value.shape[1:axis], math.prod(value.shape[axis:]))
+        steps = (
+            ReshapeStep(shape=flat),
+            SoftmaxStep(axis=-1),
+            ReshapeStep(shape=value.shape[1:]),
+        )
+    return replace(result, steps=result.steps + steps)
+
+
+def _axes(node: Node, builder: Builder, rank: int) -> list[int] | None:
+    axes = node.integers("axes")
+    if axes is None:
+        if not node.input(1):
+            return None
+        value = builder.symbol(node, 1)
+        if not isinstance(value, Constant) or value.array.dtype != np.int64:
+            raise ModelError(f"{node}: axes {node.input(1)!r} must be constant integers")
+        axes = tuple(int(axis) for axis in value.array.reshape(-1))
+    if not all(-rank <= axis < rank for axis in axes):
+        raise ModelError(f"{node}: axes {list(axes)} do not exist in {rank} dimensions")
+    return [axis % rank for axis in axes]
+
+
+def _view(node: Node, value: Symbol, shape: Shape) -> Symbol:
+    """The same elements in another shape."""
+    match value:
+        case Constant():
+            return Constant(array=value.array.reshape(shape))
+        case QuantisedConstant():
+            if value.scale.size != 1 or value.zero_point.size != 1:
+                raise ModelError(
+                    f"{node}: reshapes a constant that is quantised per channel; do it before "
+                    "quantisation"
+                )
+            return replace(value, codes=value.codes.reshape(shape))
+        case _ if not shape or shape[0] != 1:
+            raise ModelError(
+                f"{node}: result of shape {list(shape)} has no batch of 1 in front; keep the "
+                "batch as the first dimension"
+            )
+        case HostResult():
+            step = ReshapeStep(shape=shape[1:])
+            return replace(value, shape=shape, steps=(*value.steps, step))
+        case HostInput() | Codes() | Real() | Pending():
+            return replace(value, shape=shape)
+    raise AssertionError("unreachable")
