@@ -25,7 +25,7 @@ def config(root: Path) -> dict[str, Any]:
 
 def package_folders(root: Path) -> dict[str, str]:
     """Import name -> folder (relative, with slashes) of every package in the tree."""
-    found = {"weft": "weft"}
+    found = {"weft": "weft", "weft.cli": "weft/cli"}
     for top in TOP:
         for init in (root / top).rglob("__init__.py"):
             folder = init.parent.relative_to(root).as_posix()
@@ -122,5 +122,5 @@ def test_sdist_then_wheel_holds_every_file(root: Path, tmp_path: Path) -> None:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = [path for top in TOP for path in source_files(root, top) if path.suffix != ".md"]
     expected = {f"weft/{path.relative_to(root).as_posix()}" for path in files}
-    own = [path for path in (root / "weft").glob("[!.]*") if path.is_file()]
-    assert packed == expected | {f"weft/{path.name}" for path in own}
+    own = [*(root / "weft").glob("[!.]*.*"), *(root / "weft" / "cli").glob("*.py")]
+    assert packed == expected | {path.relative_to(root).as_posix() for path in own}

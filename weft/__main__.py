@@ -2,13 +2,13 @@
 
 import sys
 
-from weft.gen import interrupt
+from weft.cli import interrupt
 
 
 def main() -> int:
     """Run the command of ``sys.argv``; returns the exit code."""
     interrupt.with_nothing_begun()
-    from weft.gen.cli import main as command
+    from weft.cli.main import main as command
 
     interrupt.insist()
     try:

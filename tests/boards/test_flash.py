@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from weft.boards.flash import flash
+from weft.cli.main import main
 from weft.errors import ConfigError, ToolError
-from weft.gen.cli import main
 
 FakeBuild = Callable[[str], Path]
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.boards.fake_board import FakeBoard, port_that
 from weft.boards.device import Device
-from weft.gen import cli, hardware, soc
+from weft.cli import main as cli
+from weft.cli.main import main
+from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build
-from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import Command
 from weft.machine import timing

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 
-from weft.gen.cli import main
+from weft.cli.main import main
 
 DONE, REFUSED = "done", "refused"
 REFUSALS = (1, 2, 3)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.nn.qdq_builder import Net
 from weft.boards.board import BOARDS_FOLDER, list_boards
-from weft.gen.cli import main
+from weft.cli.main import main
 from weft.nn.onnx.table import BY_NAME
 
 CONFIG, FIT, TOOL = 1, 2, 3

@@ -11,8 +11,8 @@ from weft.boards.board import load_board
 from weft.boards.device import Device
 from weft.boards.families.lookup import design_hz
 from weft.boards.synth import synthesise
+from weft.cli.main import main
 from weft.gen.build_dir import write_build
-from weft.gen.cli import main
 from weft.machine import timing
 from weft.machine.target import Target
 from weft.mapper.search import plan

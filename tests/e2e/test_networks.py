@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.nn.quantise.test_static import made, upwards
-from weft.gen.cli import main
+from weft.cli.main import main
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 KEYS = {

@@ -17,8 +17,8 @@ from weft.boards.build_dir import open_build
 from weft.boards.device import Device
 from weft.boards.serial_link import LinkError, SerialLink
 from weft.boards.simulated import simulated_board
+from weft.cli.main import main
 from weft.gen.build_dir import Build, read_build
-from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import STATUS_BYTES, Command, request
 from weft.machine import timing

@@ -10,8 +10,8 @@ import pytest
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
+from weft.cli.main import main
 from weft.gen.build_dir import read_build
-from weft.gen.cli import main
 from weft.gen.data import load_inputs
 from weft.nn.ir.host import reference_model
 from weft.sim_tb.toolchain import find_toolchain, make_flags, tool_environment

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from weft.gen import interrupt
+from weft.cli import interrupt
 from weft.gen.process import call, libraries_tools, tool_group
 
 TREE = "sleep 600 & echo $! > child; sleep 600"

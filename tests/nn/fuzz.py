@@ -172,7 +172,7 @@ STRUCTURE = tuple(_whole(change) for change in STRUCTURE_ALL)
 
 def outcome(path: Path) -> str:
     """ "imported", "refused", or the traceback of anything that is not a WeftError."""
-    from weft.gen.check import check
+    from weft.cli.check import check
     from weft.nn.onnx.importer import import_model
 
     text = "imported"

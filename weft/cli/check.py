@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from weft.cli.calibrate import calibrated
+from weft.cli.saturation import saturation_notes
 from weft.errors import FitError, ModelError, WeftError
-from weft.gen.calibrate import calibrated
 from weft.gen.output import scratch_folder
 from weft.gen.report import step_cycles
-from weft.gen.saturation import saturation_notes
 from weft.machine.engine import Engine, Memories
 from weft.machine.plan import Step
 from weft.machine.target import Target

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.nn.qdq_builder import Net
-from weft.gen.check import MADE_UP
-from weft.gen.cli import main
+from weft.cli.check import MADE_UP
+from weft.cli.main import main
 
 Captured = pytest.CaptureFixture[str]
 SMALL = ("--lanes", "4", "--columns", "4", "--requant-lanes", "2")
@@ -16,8 +16,8 @@ SMALL = ("--lanes", "4", "--columns", "4", "--requant-lanes", "2")
 
 @pytest.fixture(autouse=True)
 def with_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this computer's CPU is; tests/gen/test_saturation.py has the others."""
-    monkeypatch.setattr("weft.gen.saturation.cpu_flags", lambda: {"avx2", "avx512_vnni"})
+    """Whatever this computer's CPU is; tests/cli/test_saturation.py has the others."""
+    monkeypatch.setattr("weft.cli.saturation.cpu_flags", lambda: {"avx2", "avx512_vnni"})
 
 
 @pytest.fixture(scope="module")

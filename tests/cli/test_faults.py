@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 import pytest
 
 import weft
+from weft.cli import faults
+from weft.cli import main as cli
+from weft.cli.main import main
 from weft.errors import FitError, InternalError
-from weft.gen import cli, faults
-from weft.gen.cli import main
 
 Captured = pytest.CaptureFixture[str]
 

@@ -10,9 +10,9 @@ import pytest
 
 import weft
 from weft.boards.board import list_boards
+from weft.cli import main as cli
+from weft.cli.main import main
 from weft.errors import REPORT
-from weft.gen import cli
-from weft.gen.cli import main
 from weft.nn.ir.graph import Graph
 from weft.nn.onnx.table import SUPPORTED
 from weft.nn.passes import simplify

@@ -16,16 +16,16 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 
+from weft.cli import interrupt
+from weft.cli.arguments import parser
+from weft.cli.faults import ending, settle_output
+from weft.cli.operators_page import operators_page
+from weft.cli.tables import tables
 from weft.errors import ModelError
-from weft.gen import interrupt
-from weft.gen.arguments import parser
 from weft.gen.build_dir import check_folder, read_build, write_build
-from weft.gen.check_tables import tables
 from weft.gen.data import different, load_inputs, save_outputs
 from weft.gen.drafts import tidy
-from weft.gen.faults import ending, settle_output
 from weft.gen.locks import using
-from weft.gen.operators_page import operators_page
 from weft.gen.output import check_file, output_file, scratch_folder
 from weft.gen.report import prediction
 from weft.mapper.search import plan
@@ -37,7 +37,7 @@ from weft.nn.passes.equivalence import sample_count
 from weft.nn.passes.simplify import compare, simplify
 
 if TYPE_CHECKING:
-    from weft.gen.calibrate import Calibration
+    from weft.cli.calibrate import Calibration
 
 # Names of nodes and files are printed as they are: no markup, no emoji.
 # A file or a pipe has no width: tables there are as wide as they need.
@@ -131,7 +131,7 @@ def _compile(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
-    from weft.gen.check import check
+    from weft.cli.check import check
 
     target = None if args.board is None else target_of(load_board(args.board))
     answer = check(
@@ -176,7 +176,7 @@ def _quantised(
 
     What is wrong with it is said of the model that the user gave.
     """
-    from weft.gen.calibrate import calibrated
+    from weft.cli.calibrate import calibrated
 
     with scratch_folder() as folder:
         path = folder / name

@@ -7,8 +7,8 @@ import pytest
 from onnx import numpy_helper
 
 from tests.nn.qdq_builder import Net
-from weft.gen import saturation
-from weft.gen.check import check
+from weft.cli import saturation
+from weft.cli.check import check
 
 BEGIN = (
     "this CPU has no VNNI: ONNX Runtime's sums of uint8 x int8 products may saturate on it, "

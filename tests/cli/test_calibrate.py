@@ -8,8 +8,8 @@ import pytest
 
 from tests.nn.golden import run_onnx
 from tests.nn.qdq_builder import Net
-from weft.gen.arguments import RANGES
-from weft.gen.cli import main
+from weft.cli.arguments import RANGES
+from weft.cli.main import main
 from weft.nn.ir.host import reference_model
 from weft.nn.onnx.importer import import_model
 from weft.nn.quantise.calibration import METHODS
