@@ -127,7 +127,7 @@ def test_inexact_accumulators(tmp_path: Path, capsys: Captured) -> None:
 
 
 def test_does_not_fit(digits: Path, capsys: Captured) -> None:
-    words = (str(digits / "digits.onnx"), "--board", "icebreaker", "--lanes", "16")
+    words = (str(digits / "digits.onnx"), "--board", "icebreaker", "--lanes", "8")
     found, log = answer(capsys, 2, *words, "--columns", "16")
     assert found["supported"] is True
     assert found["board"]["fits"] is False

@@ -395,7 +395,7 @@ DAMAGES += [
         *ROWS,
         value=1.5,
     ),
-    rule("plan", "lanes must be at least 1, not 0", "engines", 0, "lanes", value=0),
+    rule("plan", "engines[0]: lanes must be at least 1, not 0", "engines", 0, "lanes", value=0),
     rule("plan", "a plan has one engine, not 0", "engines", value=[]),
     rule("plan", "inputs: ports of 16 words in 15", "inputs", "words", value=15),
     rule("plan", "step 0 ('c') is chained to no step", "steps", 0, "gap", value=0),
