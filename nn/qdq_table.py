@@ -15,7 +15,7 @@ from weft.nn.onnx_model import Node
 from weft.nn.qdq_affine import CONSTANTS, multiply_constant
 from weft.nn.qdq_product import product
 from weft.nn.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
-from weft.nn.views import per_channel
+from weft.nn.views import per_channel, shape_in_words
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -104,7 +104,8 @@ def prelu(node: Node, builder: Builder) -> Symbol:
     if slopes is None:
         raise ModelError(
             f"{node}: slopes of shape {list(slope.shape)} and activation of shape "
-            f"{list(pending.shape)}; one value, or one per channel, is supported"
+            f"{shape_in_words(pending.shape, (1, *own))}; one value, or one per channel, is "
+            "supported"
         )
     x = pending.values
     with np.errstate(over="ignore", invalid="ignore"):

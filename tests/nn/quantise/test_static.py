@@ -282,7 +282,7 @@ def test_no_number_once_rounded(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         quantise(model, {"x": x}, tmp_path / "q.onnx", "minmax")
     assert str(error.value) == (
-        f"{model}: tensor {y!r} of node {net.nodes[0].name!r} reaches numbers that are not finite "
+        f"{model}: tensor {y!r} of node {net.nodes[-1].name!r} reaches numbers that are not finite "
         "once what it is computed from has 8 bits: quantise it with another tool and give weft the "
         "quantised file"
     )
