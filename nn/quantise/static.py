@@ -66,6 +66,11 @@ def float_inputs(model: Path) -> tuple[HostEdge, ...]:
         raise ConfigError(
             f"{model} is quantised already ({node}); only float models are calibrated"
         )
+    for item in network.nodes:
+        if item.op == "Split" and not all(item.outputs):
+            raise ModelError(
+                f"{item}: an output without a name, which ends ONNX Runtime; name all outputs"
+            )
     inputs = [host_input(port) for port in network.inputs]
     for item in inputs:
         if item.dtype != "float":

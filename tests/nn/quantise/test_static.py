@@ -230,6 +230,18 @@ def test_runtime_refuses(tmp_path: Path) -> None:
     assert "my.own:Odd" in str(error.value)
 
 
+def test_a_split_that_would_end_the_process(tmp_path: Path) -> None:
+    net = Net(opset=18)
+    net.input("x", ("n", 4), "float32")
+    net.output(net.node("Split", "x", axis=1, num_outputs=2), 2, "float32")
+    net.nodes[0].output.append("")
+    with pytest.raises(ModelError) as error:
+        float_inputs(net.save(tmp_path))
+    assert str(error.value) == (
+        "node 'split0' (Split): an output without a name, which ends ONNX Runtime; name all outputs"
+    )
+
+
 def test_every_convolution_is_within_127(tmp_path: Path) -> None:
     """Symmetric weights: two of them fit one multiplier."""
     model, inputs = made(residual, tmp_path)
