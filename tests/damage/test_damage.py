@@ -48,7 +48,7 @@ def test_builds(tmp_path: Path, count: int) -> None:
     check(build_files.act, build_files.write(tmp_path, builds, count, count), tmp_path)
 
 
-@counts(34, 2000)
+@counts(36, 2000)
 def test_replies(tmp_path: Path, count: int) -> None:
     """A reply of right form may lie about an output: only ``--check`` finds that."""
     builds = write_samples(tmp_path)
