@@ -25,8 +25,12 @@ MAX_ELEMENTS = 3000
 REFUSED = (
     "are, if all are transposed in one way",
     "which are not the same rows and columns of whole channels",
+    "(channels, height, width) in front of node",
 )
-"""What is said of images that are transposed in several ways, which are not supported."""
+"""What is said of images that are transposed in several ways, which are not supported.
+
+The last one where sizes of 1 leave a choice: of which axis a Concat's result has more.
+"""
 
 
 @dataclass(frozen=True)
