@@ -48,6 +48,7 @@ def insist() -> None:
     Python acts on signals between two of its own instructions: a solver's call may take minutes.
     Loading a library lets no other thread run either, so another process keeps the time.
     """
+    import atexit
     import subprocess
 
     reader, writer = os.pipe()
@@ -64,10 +65,17 @@ def insist() -> None:
 
     def wait() -> None:
         assert watch.stdout is not None
-        if watch.stdout.read(1):
-            end_at_once()
+        with watch.stdout as late:
+            if late.read(1):
+                end_at_once()
+
+    def dismiss() -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(writer)
+        watch.wait()
 
     threading.Thread(target=wait, daemon=True).start()
+    atexit.register(dismiss)
 
 
 def leave() -> None:
