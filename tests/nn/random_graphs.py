@@ -26,10 +26,11 @@ REFUSED = (
     "are, if all are transposed in one way",
     "which are not the same rows and columns of whole channels",
     "(channels, height, width) in front of node",
+    "its input is a Transpose that moves elements",
 )
 """What is said of images that are transposed in several ways, which are not supported.
 
-The last one where sizes of 1 leave a choice: of which axis a Concat's result has more.
+The last two where sizes of 1 leave a choice: which axis of the tensor a Concat makes longer.
 """
 
 
