@@ -30,8 +30,7 @@ def output_file(path: Path, inputs: Iterable[Path] = ()) -> Iterator[Path]:
         if path.exists() and not path.is_file():
             with scratch_folder() as folder:
                 yield folder / "draft"
-                with (folder / "draft").open("rb") as draft, path.open("wb") as target:
-                    shutil.copyfileobj(draft, target)
+                _write_through(folder / "draft", path)
             return
         place = Path(os.path.realpath(path))
         made = _make_parents(place)
@@ -47,6 +46,15 @@ def output_file(path: Path, inputs: Iterable[Path] = ()) -> Iterator[Path]:
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _write_through(draft: Path, path: Path) -> None:
+    """Copy a draft into a device or a pipe, whose errors are not those of the scratch folder."""
+    try:
+        with draft.open("rb") as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write_file(path: Path, content: str | bytes) -> None:

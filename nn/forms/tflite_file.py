@@ -110,6 +110,7 @@ class _Reader:
         import tflite  # here, since loading its two hundred modules takes half a second
 
         self.schema = tflite
+        self.data = data
         self.size = len(data)
         self.root: Any = tflite.Model.GetRootAs(data, 0)
         self.kinds = _names(tflite.BuiltinOperator)
@@ -149,6 +150,8 @@ class _Reader:
         return result
 
     def operator(self, table: Any, tensors: list[TfTensor]) -> TfOperator:
+        if not 0 <= table.OpcodeIndex() < self.root.OperatorCodesLength():
+            raise ValueError("an operator's code does not exist")
         number = _operator_code(self.root.OperatorCodes(table.OpcodeIndex()))
         inputs = self.indices(table.InputsAsNumpy(), len(tensors), -1)
         outputs = self.indices(table.OutputsAsNumpy(), len(tensors))
@@ -185,9 +188,11 @@ class _Reader:
         if any(n < 1 for n in shape) or np.prod(shape, dtype=float) > MAX_ELEMENTS:
             raise ValueError(f"a tensor of the impossible shape {list(shape)}")
         scale, zero_point, axis = self.quantisation(table.Quantization())
-        name = table.Name()
+        name = table.Name().decode("utf-8", "replace") if table.Name() else ""
+        if table.Sparsity() is not None:
+            raise ModelError(f"tensor {name!r} is stored as a sparse one; export dense weights")
         return TfTensor(
-            name=name.decode("utf-8", "replace") if name else "",
+            name=name,
             dtype=TYPES.get(dtype, dtype.lower()),
             shape=shape,
             array=self.array(table, dtype, shape),
@@ -212,14 +217,25 @@ class _Reader:
         if dtype not in TYPES or table.Buffer() >= self.root.BuffersLength():
             return None
         buffer = self.root.Buffers(table.Buffer())
-        if buffer.DataLength() == 0:
+        raw = self.contents(buffer)
+        if not raw:
             return None
-        raw = np.asarray(buffer.DataAsNumpy(), np.uint8).tobytes()
         if dtype == "INT4":  # two per byte, the first one in the lower half
             pairs = np.frombuffer(raw, np.int8)
             both = np.stack([(pairs << 4).astype(np.int8) >> 4, pairs >> 4], axis=1)
             return both.reshape(-1)[: int(np.prod(shape))].reshape(shape)
         return np.frombuffer(raw, TYPES[dtype]).reshape(shape)
+
+    def contents(self, buffer: Any) -> bytes:
+        """Of a buffer: in its table, or behind all tables in files that may be large."""
+        if buffer.DataLength():
+            return np.asarray(buffer.DataAsNumpy(), np.uint8).tobytes()
+        begin, size = buffer.Offset(), buffer.Size()
+        if begin <= 1:  # 1 stands for a file that is being written
+            return b""
+        if begin + size > self.size:
+            raise ValueError(f"{size} bytes from {begin} on in a file of {self.size}")
+        return self.data[begin : begin + size]
 
 
 def _operator_code(table: Any) -> int:

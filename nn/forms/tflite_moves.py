@@ -139,6 +139,8 @@ def _strided_slice(converter: "Converter", operator: TfOperator) -> None:
     single = (int(get("ShrinkAxisMask", 0)) & bits) > 0
     forward = steps > 0
     begins = np.where(int(get("BeginMask", 0)) & bits, np.where(forward, 0, LAST), begins)
+    if get("Offset", False):
+        ends = ends + _places(begins, np.array(converter.needed(operator, 0).shape))
     ends = np.where(int(get("EndMask", 0)) & bits, np.where(forward, LAST, -LAST), ends)
     ends = np.where(single, np.where(begins == -1, LAST, begins + 1), ends)
     steps = np.where(single, 1, steps)
@@ -149,6 +151,11 @@ def _strided_slice(converter: "Converter", operator: TfOperator) -> None:
             operator, "Reshape", y, converter.stored(f"{operator.name}/shape", shape)
         )
     converter.write(operator, y)
+
+
+def _places(begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Where slices begin, counted from the front and inside."""
+    return np.clip(np.where(begins < 0, begins + sizes, begins), 0, sizes - 1)
 
 
 def _sliced(converter: "Converter", operator: TfOperator, x: str, *parts: np.ndarray) -> str:

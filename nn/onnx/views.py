@@ -139,3 +139,10 @@ def per_channel(values: np.ndarray, shape: Shape, own_shape: Shape, order: Order
     result = np.zeros(own_shape[1], values.dtype)
     result[channel] = full
     return result if np.array_equal(result[channel], full) else None
+
+
+def shape_in_words(shape: Shape, own_shape: Shape) -> str:
+    """A view's shape, and where the channels do not show in it, how many its tensor has."""
+    if shape[1:2] == own_shape[1:2]:
+        return str(list(shape))
+    return f"{list(shape)}, an image of {own_shape[1]} channels"

@@ -47,20 +47,33 @@ class _Chunk(CalibrationDataReader):
         return next(self._feeds, {})
 
 
-def tensor_ranges(model: Path, inputs: Mapping[str, np.ndarray], batch: int, method: str) -> Ranges:
-    """Lowest and highest value to represent of each float tensor.
+def whole_ranges(model: Path, inputs: Mapping[str, np.ndarray], batch: int) -> Ranges:
+    """Lowest and highest value of each float tensor; not finite where the samples lead there.
 
     model: a float network with known shapes; inputs: float32 [n, ...] by input name.
     """
+    with _quiet():
+        return _minmax(model, Feeds(inputs, batch))
+
+
+def chosen_ranges(
+    model: Path, inputs: Mapping[str, np.ndarray], batch: int, ranges: Ranges, method: str
+) -> Ranges:
+    """What to represent of some ``whole_ranges``, all finite; the rest as in ``whole_ranges``."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    # The collector reports on stdout.
+    if method == "minmax":
+        return ranges
+    with _quiet():
+        return _from_histograms(model, Feeds(inputs, batch), ranges, method)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """ONNX Runtime's collector reports on stdout; NaNs are seen in the result."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NaNs are seen in the result
-        ranges = _minmax(model, Feeds(inputs, batch))
-        if method != "minmax":
-            ranges = _from_histograms(model, Feeds(inputs, batch), ranges, method)
-    return ranges
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _minmax(model: Path, feeds: Feeds) -> Ranges:
@@ -72,7 +85,7 @@ def _minmax(model: Path, feeds: Feeds) -> Ranges:
 
 
 def _from_histograms(model: Path, feeds: Feeds, ranges: Ranges, method: str) -> Ranges:
-    """Ranges inside ``ranges``.
+    """Ranges inside ``ranges``, of the same tensors.
 
     The histograms are laid out beforehand: left to itself the collector adds bins whenever a later
     value is larger, which is without bounds where the first ones are tiny.
@@ -87,6 +100,7 @@ def _from_histograms(model: Path, feeds: Feeds, ranges: Ranges, method: str) -> 
         histograms.histogram_dict[name] = (counts, edges, *ends, reach)
     assert isinstance(collector, calibrate.HistogramCalibrater)
     collector.collector = histograms
+    collector.tensors_to_calibrate = set(ranges)
     for chunk in _chunks(feeds):
         collector.collect_data(chunk)
     if method == "percentile":

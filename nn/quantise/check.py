@@ -59,6 +59,11 @@ def check(
             name = names.tensors.get(off.tensor, off.tensor)
             maker = names.makers.get(off.tensor, "")
             where = f" of node {maker!r}" if maker else ""
+            if not math.isfinite(off.error) or math.isnan(off.allowed):
+                raise ModelError(
+                    f"{model}: tensor {name!r}{where} reaches numbers that are not finite once "
+                    f"what it is computed from has 8 bits: {ADVICE}"
+                )
             raise ModelError(
                 f"{model}: tensor {name!r}{where} would be off by {off.error:.3g} after "
                 f"quantisation, where 8 bits explain {off.allowed:.3g}: {ADVICE}"

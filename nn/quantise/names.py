@@ -44,6 +44,14 @@ class Fresh:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
 
+    @classmethod
+    def beside(cls, graph: onnx.GraphProto) -> "Fresh":
+        """For new tensors of a graph: all that it has are in use."""
+        fresh = cls(name for node in graph.node for name in (*node.input, *node.output))
+        for items in (graph.input, graph.output, graph.initializer):
+            fresh._taken.update(item.name for item in items)
+        return fresh
+
     def name(self, wanted: str) -> str:
         """``wanted``, with a number behind it where it is in use."""
         found, number = wanted, 1
@@ -88,8 +96,8 @@ def _private(name: str, known: dict[str, str]) -> str:
 def restore(proto: onnx.ModelProto, names: Names, made: Made) -> None:
     """Give a model its own names back. Changes the model that it is given.
 
-    A node that the model did not have is called after the tensor that it quantises, or after the
-    node that it is a part of.
+    A node that the model did not have is called after the tensor that it quantises, after the node
+    whose result it writes, or after the one that it is a part of.
     """
     graph = proto.graph
     owners = _owners(graph, names, made)
@@ -127,6 +135,7 @@ def _owners(graph: onnx.GraphProto, names: Names, made: Made) -> dict[str, str]:
 
 def _name_nodes(graph: onnx.GraphProto, names: Names, made: Made, owners: dict[str, str]) -> None:
     fresh, used = Fresh(names.nodes.values()), set[str]()
+    kept = {names.nodes[node.name] for node in graph.node if node.name in names.nodes}
     for node in graph.node:
         if node.op_type in QUANTISING:
             node.name = fresh.name(f"{_base(node, names, made)}_{node.op_type}")
@@ -135,8 +144,12 @@ def _name_nodes(graph: onnx.GraphProto, names: Names, made: Made, owners: dict[s
             node.name = own if not own or own not in used else fresh.name(own)
             used.add(own)
         else:
-            own = names.makers.get(owners.get(node.output[0], ""), "")
-            node.name = fresh.name(own) if own else ""
+            tensor = owners.get(node.output[0], "")
+            own = names.makers.get(tensor, "")
+            if own and (node.output[0] != tensor or own in kept):
+                own = fresh.name(f"part of {own}")
+            node.name = own
+            kept.add(own)
 
 
 def _base(node: onnx.NodeProto, names: Names, made: Made) -> str:

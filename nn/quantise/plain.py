@@ -28,7 +28,7 @@ def sums_as_additions(proto: onnx.ModelProto) -> onnx.ModelProto:
     A Sum of one is an Identity. Changes the model that it is given.
     """
     nodes: list[onnx.NodeProto] = []
-    fresh = Fresh(name for node in proto.graph.node for name in (*node.input, *node.output))
+    fresh = Fresh.beside(proto.graph)
     for node in proto.graph.node:
         own = node.op_type == "Sum" and node.domain in ("", "ai.onnx")
         nodes.extend(_chain(node, fresh) if own and node.input and node.output else [node])
@@ -58,7 +58,7 @@ def gemms_folded(proto: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph = proto.graph
     arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    fresh = Fresh((*arrays, *(name for node in graph.node for name in node.output)))
+    fresh = Fresh.beside(graph)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         nodes.append(node)

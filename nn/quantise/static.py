@@ -23,18 +23,21 @@ from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.edges import HostEdge
 from weft.nn.onnx.importer import host_input, quantising
 from weft.nn.onnx.model import load, to_array
-from weft.nn.quantise.calibration import Ranges, tensor_ranges
+from weft.nn.quantise.calibration import Ranges, chosen_ranges, whole_ranges
 from weft.nn.quantise.check import Samples, check
 from weft.nn.quantise.insert import WEIGHTED, Insertion, OutOfReach, free_scales
 from weft.nn.quantise.names import Made, Names, hidden, restore
 from weft.nn.quantise.places import Network, places
 from weft.nn.quantise.plain import constants_apart, gemms_folded, sums_as_additions
-from weft.nn.quantise.scales import Scale, activation_scale
+from weft.nn.quantise.scales import activation_scale
 from weft.nn.quantise.verify import Quantised
 
 MAX_BATCH = 1 << 12
 MIN_OPSET = 13  # the first whose DequantizeLinear has one scale per channel
 MAX_BYTES = (1 << 31) - 1  # of one file in this format
+SMALLEST_REACH, LARGEST_REACH = 2e-15, 1e20
+"""Largest size of an activation's numbers: the importer supports scales from 2**-60 to 2**60."""
+
 NOT_WANTED = ("CommonSubexpressionElimination",)
 """Steps of ONNX Runtime after which a tensor of the model has no counterpart to compare with."""
 
@@ -63,6 +66,11 @@ def float_inputs(model: Path) -> tuple[HostEdge, ...]:
         raise ConfigError(
             f"{model} is quantised already ({node}); only float models are calibrated"
         )
+    for item in network.nodes:
+        if item.op == "Split" and not all(item.outputs):
+            raise ModelError(
+                f"{item}: an output without a name, which ends ONNX Runtime; name all outputs"
+            )
     inputs = [host_input(port) for port in network.inputs]
     for item in inputs:
         if item.dtype != "float":
@@ -99,8 +107,10 @@ def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, metho
         plain, batch = _prepared(model, original, Path(folder))
         network = _network(plain)
         ranges_of = places(network)
-        found = tensor_ranges(Path(folder, "plain.onnx"), given, batch or 1, method)
-    scales = _scales(model, ranges_of, found, names)
+        file = Path(folder, "plain.onnx")
+        whole = _checked(model, ranges_of, whole_ranges(file, given, batch or 1), names)
+        found = chosen_ranges(file, given, batch or 1, whole, method)
+    scales = {name: activation_scale(*found[source]) for name, source in ranges_of.items()}
     scales |= free_scales(network, scales)
     proto = onnx.ModelProto()
     proto.CopyFrom(plain)
@@ -171,11 +181,8 @@ def _network(proto: onnx.ModelProto) -> Network:
     return Network(graph=graph, constants=constants, floats=floats - set(constants))
 
 
-def _scales(
-    model: Path, ranges_of: Mapping[str, str], found: Ranges, names: Names
-) -> dict[str, Scale]:
-    """Of each tensor to quantise. Raises ModelError where there is no range."""
-    scales = {}
+def _checked(model: Path, ranges_of: Mapping[str, str], found: Ranges, names: Names) -> Ranges:
+    """The ranges of the tensors to quantise. Raises ModelError where no codes can hold one."""
     for name, source in ranges_of.items():
         if source not in found:
             raise ModelError(f"{model}: {_own(name, names)!r} has no known type")
@@ -185,8 +192,13 @@ def _scales(
                 f"{model}: {_own(source, names)!r} reaches numbers that are not finite with these "
                 "samples"
             )
-        scales[name] = activation_scale(low, high)
-    return scales
+        reach = max(abs(low), abs(high))
+        if reach and not SMALLEST_REACH <= reach <= LARGEST_REACH:
+            raise ModelError(
+                f"{model}: {_own(source, names)!r} reaches {low:.3g} to {high:.3g} with these "
+                f"samples; supported are sizes from {SMALLEST_REACH:.0e} to {LARGEST_REACH:.0e}"
+            )
+    return {source: found[source] for source in ranges_of.values()}
 
 
 def _own(private: str, names: Names) -> str:

@@ -104,6 +104,14 @@ def test_devices_and_pipes_are_written_through(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_a_device_that_takes_nothing() -> None:
+    """It is named, not the folder of the draft."""
+    with pytest.raises(ConfigError) as error:
+        write_file(Path("/dev/full"), "a")
+    assert str(error.value) == f"/dev/full cannot be written: {os.strerror(errno.ENOSPC)}"
+
+
 def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "input"
     path.write_text("mine")

@@ -120,6 +120,15 @@ def test_signals_that_nobody_takes(root: Path, number: signal.Signals) -> None:
     assert ended(root, number, body) == (interrupt.INTERRUPTED, "weft: interrupted\n")
 
 
+def test_signals_while_no_thread_runs(root: Path) -> None:
+    """As while a large library is loaded; so does a long call of Python itself."""
+    body = (
+        "interrupt.while_running(); interrupt.insist()\n"
+        "print('ready', flush=True); sum(range(10**12))"
+    )
+    assert ended(root, signal.SIGTERM, body) == (-signal.SIGKILL, "")
+
+
 def test_ignored_signals_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """As under nohup."""
     before = {number: signal.getsignal(number) for number in interrupt.ENDINGS}

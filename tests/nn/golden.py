@@ -1,5 +1,6 @@
 """ONNX Runtime as the tests compare with it: the integers that it means, on every CPU."""
 
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def run_unoptimised(model: onnx.ModelProto | Path, inputs: Inputs) -> list[np.nd
     """What the operators say one by one: between DequantizeLinear and QuantizeLinear in float."""
     proto = loaded(model)
     return run_session(exact_products(proto) or proto, inputs, optimised=False)
+
+
+def kernels(model: onnx.ModelProto) -> set[str]:
+    """The operators that ONNX Runtime makes of a model: in float where they are not quantised."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = f"{folder}/model.onnx"
+        data, providers = model.SerializeToString(), ["CPUExecutionProvider"]
+        onnxruntime.InferenceSession(data, options, providers=providers)
+        return {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
 
 
 @cache

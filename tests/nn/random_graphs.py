@@ -25,8 +25,13 @@ MAX_ELEMENTS = 3000
 REFUSED = (
     "are, if all are transposed in one way",
     "which are not the same rows and columns of whole channels",
+    "(channels, height, width) in front of node",
+    "its input is a Transpose that moves elements",
 )
-"""What is said of images that are transposed in several ways, which are not supported."""
+"""What is said of images that are transposed in several ways, which are not supported.
+
+The last two where sizes of 1 leave a choice: which axis of the tensor a Concat makes longer.
+"""
 
 
 @dataclass(frozen=True)

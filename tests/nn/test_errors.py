@@ -117,6 +117,13 @@ CASES: dict[str, tuple[Callable[[Net, str], str], str]] = {
         "node 'add1' (Add): constant of shape [6] and activation of shape [1, 4, 6, 6]; one value, "
         "or one per channel, is supported",
     ),
+    "add of a constant to an image in a row": (
+        lambda net, x: net.node(
+            "Add", net.node("Flatten", x), net.constant(np.arange(144), "float32")
+        ),
+        "node 'add2' (Add): constant of shape [144] and activation of shape [1, 144], an image of "
+        "4 channels; one value, or one per channel, is supported",
+    ),
     "broadcast": (
         lambda net, x: net.node(
             "Add", x, net.dq(net.q(net.node("GlobalMaxPool", x), 0.1, 3), 0.1, 3)

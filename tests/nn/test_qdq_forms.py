@@ -187,6 +187,20 @@ def test_prelu_of_slopes_per_pixel_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_prelu_of_slopes_per_place_of_a_row_is_refused(tmp_path: Path) -> None:
+    net = Net()
+    x = net.dq(net.input("x", ("n", 2, 3, 1)), 0.05, 10)
+    slope = net.constant(np.arange(6), "float32")
+    y = net.node("PRelu", net.node("Flatten", x), slope)
+    net.output(net.q(y, 0.06, 0), 2)
+    with pytest.raises(ModelError) as error:
+        import_model(net.save(tmp_path))
+    assert str(error.value) == (
+        "node 'prelu2' (PRelu): slopes of shape [6] and activation of shape [1, 6], an image of 2 "
+        "channels; one value, or one per channel, is supported"
+    )
+
+
 def test_silu_from_sigmoid_and_mul(tmp_path: Path) -> None:
     net = Net()
     x = net.dq(net.input("x", ("n", 1, 16, 16)), 0.06, -20)

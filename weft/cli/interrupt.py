@@ -7,14 +7,20 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 
 INTERRUPTED = 130
-GRACE_SECONDS = 1.0
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# Its stdin is written to when a signal comes, and ends when process $1 does.
+WATCH = """
+head -c 1 > /dev/null
+timeout 1 cat > /dev/null; [ $? = 124 ] || exit
+echo
+timeout 0.5 cat > /dev/null; [ $? = 124 ] && kill -KILL $1
+"""
 
 
 def end_at_once(number: int = 0, frame: FrameType | None = None) -> None:
@@ -37,20 +43,39 @@ def while_running() -> None:
 
 
 def insist() -> None:
-    """End the process if it goes on for long after a signal.
+    """End the process if it goes on for long after a signal: 1 s, 1.5 s if it must be killed.
 
     Python acts on signals between two of its own instructions: a solver's call may take minutes.
+    Loading a library lets no other thread run either, so another process keeps the time.
     """
+    import atexit
+    import subprocess
+
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
+    watch = subprocess.Popen(
+        ("/bin/sh", "-c", WATCH, "sh", str(os.getpid())),
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,  # out of the reach of the terminal's Ctrl-C
+    )
+    os.close(reader)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
     def wait() -> None:
-        os.read(reader, 1)
-        time.sleep(GRACE_SECONDS)
-        end_at_once()
+        assert watch.stdout is not None
+        with watch.stdout as late:
+            if late.read(1):
+                end_at_once()
+
+    def dismiss() -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(writer)
+        watch.wait()
 
     threading.Thread(target=wait, daemon=True).start()
+    atexit.register(dismiss)
 
 
 def leave() -> None:

@@ -14,7 +14,7 @@ from weft.nn.onnx.pending.code_values import CodeValues, Kernel
 from weft.nn.onnx.pending.conv import PendingConv, identity_conv
 from weft.nn.onnx.pending.factors import add_float, product_float
 from weft.nn.onnx.symbols import NO_CLIP, Constant, Quantisation, QuantisedConstant
-from weft.nn.onnx.views import per_channel
+from weft.nn.onnx.views import per_channel, shape_in_words
 
 CONSTANTS = (Constant, QuantisedConstant)
 PairKernel = Callable[[Quantisation, Quantisation, Quantisation], np.ndarray]
@@ -155,7 +155,8 @@ def _affine(
     if parts[0] is None or parts[1] is None:
         raise ModelError(
             f"{node}: constant of shape {list(gain.shape)} and activation of shape "
-            f"{list(value.shape)}; one value, or one per channel, is supported"
+            f"{shape_in_words(value.shape, value.own_shape)}; one value, or one per channel, is "
+            "supported"
         )
     known = CodeValues.of(builder.quantisations[value.source]) if first else value.known
     if known is not None and not builder.float_runtime:

@@ -16,7 +16,7 @@ from weft.nn.onnx.ops.product import product
 from weft.nn.onnx.pending.code_table import code_table
 from weft.nn.onnx.pending.code_values import CodeValues
 from weft.nn.onnx.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
-from weft.nn.onnx.views import per_channel
+from weft.nn.onnx.views import per_channel, shape_in_words
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -105,7 +105,8 @@ def prelu(node: Node, builder: Builder) -> Symbol:
     if slopes is None:
         raise ModelError(
             f"{node}: slopes of shape {list(slope.shape)} and activation of shape "
-            f"{list(pending.shape)}; one value, or one per channel, is supported"
+            f"{shape_in_words(pending.shape, (1, *own))}; one value, or one per channel, is "
+            "supported"
         )
     x = pending.values
     with np.errstate(over="ignore", invalid="ignore"):

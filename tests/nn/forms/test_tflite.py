@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tflite as tflite_schema
 
 from tests.nn.forms.tflite_writer import file
 from weft.errors import ModelError
@@ -18,6 +19,8 @@ from weft.nn.ir.host_steps import QuantizeStep
 from weft.nn.onnx.importer import import_model
 
 ModelFile = Callable[[str], Path]
+
+OPERATOR_CODES = 6  # where a table of kind Model says where they are
 
 
 def nameless(graph: Graph) -> list[Any]:
@@ -100,6 +103,39 @@ def test_operator_codes_of_both_fields(tmp_path: Path, encoding: str) -> None:
     (got,) = reference_model(import_model(path), {"t0": codes}).values()
     wanted = np.rint((codes.astype(float) - 3) ** 2 * np.float32(0.1)) + 3
     np.testing.assert_array_equal(got, np.clip(wanted, -128, 127))
+
+
+def test_an_operator_code_that_no_table_has(tmp_path: Path) -> None:
+    path = tmp_path / "net.tflite"
+    data = bytearray(file((1, 4), [("MUL", (0, 0)), ("ADD", (1, 0))], "both"))
+    table = tflite_schema.Model.GetRootAs(data, 0)._tab
+    data[table.Vector(table.Offset(OPERATOR_CODES)) - 4] = 1  # how many there are
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"an operator's code does not exist$"):
+        read(path)
+
+
+def test_sparse_tensors_are_refused(tmp_path: Path) -> None:
+    """The order of their values is another one, even where none is left out."""
+    path = tmp_path / "net.tflite"
+    path.write_bytes(file((1, 4), [("ADD", (0, 0))], "both", sparse=True))
+    with pytest.raises(ModelError) as error:
+        read(path)
+    assert str(error.value) == "tensor 't0' is stored as a sparse one; export dense weights"
+
+
+def test_contents_behind_all_tables(tmp_path: Path) -> None:
+    """As files have them that may be larger than 2 GB."""
+    path, values = tmp_path / "net.tflite", np.arange(4, dtype=np.int8)
+    begin = len(file((1, 4), [("ADD", (0, 0))], "both", outside=(2, 4)))
+    data = file((1, 4), [("ADD", (0, 0))], "both", outside=(begin, 4))
+    path.write_bytes(data + values.tobytes())
+    array = read(path).tensors[0].array
+    assert array is not None
+    np.testing.assert_array_equal(array, [values])
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=f"4 bytes from {begin} on in a file of {begin}$"):
+        read(path)
 
 
 def test_an_operator_code_that_the_old_field_cannot_hold(tmp_path: Path) -> None:

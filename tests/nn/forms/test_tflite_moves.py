@@ -137,6 +137,9 @@ def test_parts_of_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     masks = {"BeginMask": 1, "EndMask": 1, "ShrinkAxisMask": 2}
     moved(monkeypatch, "STRIDED_SLICE", [integers(0, -1, 1, 0), integers(0, 0, 6, 3),
           integers(1, 1, 2, 1)], CODES[:, -1, 1:6:2], masks)  # fmt: skip
+    masks = {"BeginMask": 1, "EndMask": 1, "Offset": True}  # ends count from the begins
+    moved(monkeypatch, "STRIDED_SLICE", [integers(0, 1, -4, 0), integers(0, 2, 3, 2),
+          integers(1, 1, 1, 1)], CODES[:, 1:3, -4:-1, :2], masks)  # fmt: skip
 
 
 @pytest.mark.parametrize("op", ["SPLIT", "SPLIT_V"])

@@ -11,16 +11,21 @@ LAST_OLD = 127  # what the old field says where a code is too large for it
 
 
 def file(
-    shape: tuple[int, ...], operators: Sequence[tuple[str, tuple[int, ...]]], encoding: str
+    shape: tuple[int, ...],
+    operators: Sequence[tuple[str, tuple[int, ...]]],
+    encoding: str,
+    sparse: bool = False,
+    outside: tuple[int, int] | None = None,
 ) -> bytes:
     """A chain of operators, each writing the tensor after those before it; tensor 0 is the input.
 
     operators: name and the tensors that are read. encoding: which fields hold an operator's code:
-    'old' (deprecated_builtin_code), 'new' (builtin_code) or 'both'.
+    'old' (deprecated_builtin_code), 'new' (builtin_code) or 'both'. sparse: tensors say that they
+    are. outside: where in the file the contents of all tensors begin, and their size.
     """
     builder = flatbuffers.Builder()
     codes = _vector(builder, [_code(builder, CODES[name], encoding) for name, _ in operators])
-    tensors = [_tensor(builder, shape, f"t{i}") for i in range(len(operators) + 1)]
+    tensors = [_tensor(builder, shape, f"t{i}", sparse) for i in range(len(operators) + 1)]
     made = [
         _operator(builder, index, inputs, index + 1) for index, (_, inputs) in enumerate(operators)
     ]
@@ -33,6 +38,9 @@ def file(
     tflite.SubGraphAddOperators(builder, tables[1])
     graphs = _vector(builder, [tflite.SubGraphEnd(builder)])
     tflite.BufferStart(builder)
+    if outside:
+        tflite.BufferAddOffset(builder, outside[0])
+        tflite.BufferAddSize(builder, outside[1])
     buffers = _vector(builder, [tflite.BufferEnd(builder)])
     tflite.ModelStart(builder)
     tflite.ModelAddVersion(builder, 3)
@@ -53,7 +61,7 @@ def _code(builder: Any, number: int, encoding: str) -> int:
     return tflite.OperatorCodeEnd(builder)
 
 
-def _tensor(builder: Any, shape: tuple[int, ...], name: str) -> int:
+def _tensor(builder: Any, shape: tuple[int, ...], name: str, sparse: bool) -> int:
     sizes, text = _numbers(builder, shape), builder.CreateString(name)
     scale = _numbers(builder, [0.1], builder.PrependFloat32)
     zero = _numbers(builder, [3], builder.PrependInt64, 8)
@@ -61,12 +69,16 @@ def _tensor(builder: Any, shape: tuple[int, ...], name: str) -> int:
     tflite.QuantizationParametersAddScale(builder, scale)
     tflite.QuantizationParametersAddZeroPoint(builder, zero)
     quantisation = tflite.QuantizationParametersEnd(builder)
+    tflite.SparsityParametersStart(builder)
+    sparsity = tflite.SparsityParametersEnd(builder)
     tflite.TensorStart(builder)
     tflite.TensorAddShape(builder, sizes)
     tflite.TensorAddType(builder, tflite.TensorType.INT8)
     tflite.TensorAddBuffer(builder, 0)
     tflite.TensorAddName(builder, text)
     tflite.TensorAddQuantization(builder, quantisation)
+    if sparse:
+        tflite.TensorAddSparsity(builder, sparsity)
     return tflite.TensorEnd(builder)
 
 

@@ -233,6 +233,18 @@ def test_runtime_refuses(tmp_path: Path) -> None:
     assert "my.own:Odd" in str(error.value)
 
 
+def test_a_split_that_would_end_the_process(tmp_path: Path) -> None:
+    net = Net(opset=18)
+    net.input("x", ("n", 4), "float32")
+    net.output(net.node("Split", "x", axis=1, num_outputs=2), 2, "float32")
+    net.nodes[0].output.append("")
+    with pytest.raises(ModelError) as error:
+        float_inputs(net.save(tmp_path))
+    assert str(error.value) == (
+        "node 'split0' (Split): an output without a name, which ends ONNX Runtime; name all outputs"
+    )
+
+
 def test_every_convolution_is_within_127(tmp_path: Path) -> None:
     """Symmetric weights: two of them fit one multiplier."""
     model, inputs = made(residual, tmp_path)
@@ -241,9 +253,10 @@ def test_every_convolution_is_within_127(tmp_path: Path) -> None:
     assert max(abs(int(op.weight.min())) for op in convs) == 127
 
 
-def test_numbers_that_are_not_finite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_that_are_not_finite(method: str, tmp_path: Path) -> None:
     model, inputs = made(residual, tmp_path)
-    large = {"x": inputs["x"] * np.float32(1e30)}
+    large = {"x": inputs["x"] * np.float32(1e18)}
     for value, texts in (
         (1e30, [f"{model}: '", "' reaches numbers that are not finite with these samples"]),
         (np.nan, [f"{model}: constant 'c1' holds numbers that are not finite"]),
@@ -254,9 +267,72 @@ def test_numbers_that_are_not_finite(tmp_path: Path) -> None:
         proto.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(weight, "c1"))
         onnx.save(proto, model)
         with pytest.raises(ModelError) as error:
-            quantise(model, large, tmp_path / "q.onnx", "minmax")
+            quantise(model, large, tmp_path / "q.onnx", method)
         assert all(text in str(error.value) for text in texts)
     assert not (tmp_path / "q.onnx").exists()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [1e-18, 1e30])
+def test_numbers_that_no_scale_holds(size: float, method: str, tmp_path: Path) -> None:
+    model, inputs = made(residual, tmp_path)
+    scaled = {"x": inputs["x"] * np.float32(size)}
+    low, high = scaled["x"].min(), scaled["x"].max()
+    with pytest.raises(ModelError) as error:
+        quantise(model, scaled, tmp_path / "q.onnx", method)
+    assert str(error.value) == (
+        f"{model}: 'x' reaches {low:.3g} to {high:.3g} with these samples; supported are sizes "
+        "from 2e-15 to 1e+20"
+    )
+
+
+def test_no_number_once_rounded(tmp_path: Path) -> None:
+    """What no range tells: one of many numbers, or a quotient of codes that are 0."""
+    net = Net()
+    net.input("x", ("n", 4), "float32")
+    y = net.node("Div", "x", net.node("Relu", "x"))
+    net.output(y, 2, "float32")
+    model = net.save(tmp_path)
+    x = np.array([[1e-4, 3, 1, 2]], np.float32)
+    with pytest.raises(ModelError) as error:
+        quantise(model, {"x": x}, tmp_path / "q.onnx", "minmax")
+    assert str(error.value) == (
+        f"{model}: tensor {y!r} of node {net.nodes[-1].name!r} reaches numbers that are not finite "
+        "once what it is computed from has 8 bits: quantise it with another tool and give weft the "
+        "quantised file"
+    )
+
+
+def test_what_a_gemm_adds_may_be_an_input(tmp_path: Path) -> None:
+    """Scaled by beta it is another tensor, with another name."""
+    rng, net = np.random.default_rng(0), Net()
+    net.input("x", ("n", 4), "float32")
+    net.input("c", ("n", 4), "float32")
+    matrix = net.constant(rng.normal(0, 1, (4, 4)), "float32")
+    net.output(net.node("Gemm", "x", matrix, "c", beta=-0.5), 2, "float32")
+    model, target = net.save(tmp_path), tmp_path / "q.onnx"
+    inputs = {name: rng.normal(0, 1, (9, 4)).astype(np.float32) for name in "xc"}
+    quantise(model, inputs, target, "minmax")
+    (real,) = run_onnx(model, inputs)
+    (found,) = reference_model(import_model(target), inputs).values()
+    assert np.abs(found - real).max() < 3 * np.ptp(real) / 255
+
+
+def test_names_of_what_nodes_become(tmp_path: Path) -> None:
+    """One node instead of two has the name of the second; of several, the last has the name."""
+    rng, net = np.random.default_rng(0), Net()
+    net.input("x", ("n", 4), "float32")
+    matrix = net.constant(rng.normal(0, 1, (4, 4)), "float32")
+    y = net.node("MatMul", "x", matrix)
+    y = net.node("Add", y, net.constant(rng.normal(0, 1, 4), "float32"))
+    net.output(net.node("Sum", y, "x", "x"), 2, "float32")
+    for node, name in zip(net.nodes, ("product", "bias", "sum"), strict=True):
+        node.name = name
+    inputs = {"x": rng.normal(0, 1, (9, 4)).astype(np.float32)}
+    quantise(net.save(tmp_path), inputs, tmp_path / "q.onnx", "minmax")
+    nodes = onnx.load(tmp_path / "q.onnx").graph.node
+    names = [(node.op_type, node.name) for node in nodes if node.op_type in ("Gemm", "Add")]
+    assert names == [("Gemm", "bias"), ("Add", "part of sum"), ("Add", "sum")]
 
 
 def test_no_other_exception_for_damaged_files(tmp_path: Path) -> None:
