@@ -6,15 +6,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+# Without simulations and tools: what a change of nn, machine or mapper breaks first.
+QUICK := tests/test_arrows.py tests/machine tests/mapper/test_nest.py tests/mapper/test_pack.py \
+  tests/mapper/test_fold.py tests/mapper/test_allocate.py tests/nn/test_reference.py tests/nn/test_importer.py \
+  tests/nn/test_passes.py tests/nn/test_simplify.py tests/nn/test_host.py tests/nn/test_errors.py tests/nn/test_names.py
 
 # Simulations run make themselves; they must not see this one's flags and job server.
 unexport MAKEFLAGS MFLAGS MAKELEVEL
 
-.PHONY: help demo test test-full lint clean tools
+.PHONY: help demo quick test test-full lint clean tools
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo       compile the digits network for a ULX3S-85F and simulate it against the reference'
+	@echo 'make quick      the quickest tests, for the inner loop'
 	@echo 'make test       the tests, without the slow ones'
 	@echo 'make test-full  all tests'
 	@echo 'make lint       ruff (rules and format) and pyright'
@@ -22,6 +27,9 @@ help:
 
 demo: $(STAMP)
 	@$(BIN)/python examples/digits/demo.py
+
+quick: $(STAMP)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow' $(QUICK)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m 'not slow'
@@ -34,6 +42,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check . || status=1; \
 	$(BIN)/ruff format --check . || status=1; \
 	$(BIN)/pyright --pythonpath $(BIN)/python || status=1; \
+	$(BIN)/python bench/floors.py || status=1; \
 	exit $$status
 
 clean:

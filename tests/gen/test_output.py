@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -267,5 +268,10 @@ def test_a_killed_process_frees_its_lock(tmp_path: Path) -> None:
     finally:
         os.killpg(holder.pid, 9)
         holder.wait()
+    for _ in range(100):  # its child is killed as well, but nobody waits for that one
+        if (descriptor := try_lock(tmp_path)) is not None:
+            os.close(descriptor)
+            break
+        time.sleep(0.05)
     with using(tmp_path, alone=True):
         pass
