@@ -15,7 +15,8 @@ from weft.nn.onnx.ops.clamp import clamp_codes
 from weft.nn.onnx.ops.pool import PendingAverage
 from weft.nn.onnx.ops.qdq import dequantize_linear
 from weft.nn.onnx.pending.conv import PendingConv, identity_conv
-from weft.nn.onnx.symbols import Codes, Constant, Pending, QuantisedConstant, Real, Rounding, Symbol
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Real, Rounding, Symbol
 
 MAX_WEIGHT_BITS = 32
 

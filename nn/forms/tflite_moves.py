@@ -1,24 +1,20 @@
 """TFLite operators that move or stretch images, as ONNX operators between Q and DQ."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from weft.errors import ModelError
+from weft.nn.forms.tflite_converter import SAME, TO_NCHW, Converter
 from weft.nn.forms.tflite_file import TfOperator
 
-if TYPE_CHECKING:
-    from weft.nn.forms.tflite import Converter
-
-SAME = 0
 REFLECT = 0
-TO_NCHW = [0, 3, 1, 2]
 LAST = (1 << 62) - 1
-Handler = Callable[[Any, TfOperator], None]  # of a Converter
+Handler = Callable[[Converter, TfOperator], None]
 
 
-def _transpose_conv(converter: "Converter", operator: TfOperator) -> None:
+def _transpose_conv(converter: Converter, operator: TfOperator) -> None:
     """What is cut at the ends follows from the output's size, which the file gives."""
     get = operator.options.get
     weights = converter.weights(operator, [3, 0, 1, 2], 1)
@@ -48,7 +44,7 @@ def _transpose_conv(converter: "Converter", operator: TfOperator) -> None:
 
 
 def _resize(linear: bool) -> Handler:
-    def handler(converter: "Converter", operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         get = operator.options.get
         corners, half = bool(get("AlignCorners")), bool(get("HalfPixelCenters"))
         if corners and half:
@@ -73,7 +69,7 @@ def _resize(linear: bool) -> Handler:
     return handler
 
 
-def _pad(converter: "Converter", operator: TfOperator) -> None:
+def _pad(converter: Converter, operator: TfOperator) -> None:
     """PAD by 0, PADV2 by a constant."""
     value = [converter.read(operator, 2)] if operator.op == "PADV2" else []
     y = converter.node(
@@ -82,13 +78,13 @@ def _pad(converter: "Converter", operator: TfOperator) -> None:
     converter.write(operator, y)
 
 
-def _mirror_pad(converter: "Converter", operator: TfOperator) -> None:
+def _mirror_pad(converter: Converter, operator: TfOperator) -> None:
     mode = b"reflect" if int(operator.options.get("Mode", REFLECT)) == REFLECT else b"symmetric"
     x, sides = converter.read(operator, 0), _sides(converter, operator)
     converter.write(operator, converter.node(operator, "Pad", x, sides, mode=mode))
 
 
-def _sides(converter: "Converter", operator: TfOperator) -> str:
+def _sides(converter: Converter, operator: TfOperator) -> str:
     """Pads of all dimensions, first the begins."""
     sides = _integers(converter, operator, 1)
     if sides.ndim != 2 or sides.shape[1] != 2:
@@ -96,7 +92,7 @@ def _sides(converter: "Converter", operator: TfOperator) -> str:
     return converter.stored(f"{operator.name}/pads", sides.T.reshape(-1))
 
 
-def _reverse(converter: "Converter", operator: TfOperator) -> None:
+def _reverse(converter: Converter, operator: TfOperator) -> None:
     axes = _integers(converter, operator, 1).reshape(-1)
     ends = [
         converter.stored(f"{operator.name}/{name}", np.full(len(axes), value, np.int64))
@@ -108,7 +104,7 @@ def _reverse(converter: "Converter", operator: TfOperator) -> None:
     converter.write(operator, converter.node(operator, "Slice", x, *ends, along, steps))
 
 
-def _gather(converter: "Converter", operator: TfOperator) -> None:
+def _gather(converter: Converter, operator: TfOperator) -> None:
     if operator.options.get("BatchDims", 0):
         raise ModelError(f"{operator}: batch_dims is not supported; 0 is")
     indices = converter.stored(f"{operator.name}/indices", _integers(converter, operator, 1))
@@ -116,20 +112,20 @@ def _gather(converter: "Converter", operator: TfOperator) -> None:
     converter.write(operator, converter.node(operator, "Gather", x, indices, axis=axis))
 
 
-def _tile(converter: "Converter", operator: TfOperator) -> None:
+def _tile(converter: Converter, operator: TfOperator) -> None:
     repeats = converter.stored(f"{operator.name}/repeats", _integers(converter, operator, 1))
     x = converter.read(operator, 0)
     converter.write(operator, converter.node(operator, "Tile", x, repeats))
 
 
-def _slice(converter: "Converter", operator: TfOperator) -> None:
+def _slice(converter: Converter, operator: TfOperator) -> None:
     begins, sizes = _lists(converter, operator, (1, 2))
     ends = np.where(sizes < 0, LAST, begins + sizes)
     x = converter.read(operator, 0)
     converter.write(operator, _sliced(converter, operator, x, begins, ends, np.ones_like(begins)))
 
 
-def _strided_slice(converter: "Converter", operator: TfOperator) -> None:
+def _strided_slice(converter: Converter, operator: TfOperator) -> None:
     get = operator.options.get
     for name in ("EllipsisMask", "NewAxisMask"):
         if get(name, 0):
@@ -158,7 +154,7 @@ def _places(begins: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.clip(np.where(begins < 0, begins + sizes, begins), 0, sizes - 1)
 
 
-def _sliced(converter: "Converter", operator: TfOperator, x: str, *parts: np.ndarray) -> str:
+def _sliced(converter: Converter, operator: TfOperator, x: str, *parts: np.ndarray) -> str:
     begins, ends, steps = parts
     lists = (begins, ends, np.arange(len(begins)), steps)
     names = ("begins", "ends", "axes", "steps")
@@ -170,7 +166,7 @@ def _sliced(converter: "Converter", operator: TfOperator, x: str, *parts: np.nda
 
 
 def _split(axis_place: int, x_place: int, sizes_place: int | None) -> Handler:
-    def handler(converter: "Converter", operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         (axes,) = _lists(converter, operator, (axis_place,), 1)
         axis = int(axes[0])
         sizes: Any = np.array(
@@ -194,7 +190,7 @@ def _split(axis_place: int, x_place: int, sizes_place: int | None) -> Handler:
     return handler
 
 
-def _length(converter: "Converter", operator: TfOperator, index: int, axis: int) -> int:
+def _length(converter: Converter, operator: TfOperator, index: int, axis: int) -> int:
     shape = converter.model.tensors[index].shape
     if not -len(shape) <= axis < len(shape):
         raise ModelError(f"{operator}: axis {axis} does not exist in {len(shape)} dimensions")
@@ -202,7 +198,7 @@ def _length(converter: "Converter", operator: TfOperator, index: int, axis: int)
 
 
 def _blocks(op: str) -> Handler:
-    def handler(converter: "Converter", operator: TfOperator) -> None:
+    def handler(converter: Converter, operator: TfOperator) -> None:
         x = converter.node(operator, "Transpose", converter.read(operator, 0), perm=TO_NCHW)
         y = converter.node(operator, op, x, blocksize=int(operator.options.get("BlockSize", 0)))
         converter.write(operator, converter.image(operator, y))
@@ -210,14 +206,14 @@ def _blocks(op: str) -> Handler:
     return handler
 
 
-def _prelu(converter: "Converter", operator: TfOperator) -> None:
+def _prelu(converter: Converter, operator: TfOperator) -> None:
     converter.constant(operator, 1)
     x, slope = converter.read(operator, 0), converter.read(operator, 1)
     converter.write(operator, converter.node(operator, "PRelu", x, slope))
 
 
 def _lists(
-    converter: "Converter", operator: TfOperator, places: tuple[int, ...], count: int | None = None
+    converter: Converter, operator: TfOperator, places: tuple[int, ...], count: int | None = None
 ) -> list[np.ndarray]:
     """Constant inputs of one length, ``count`` or the input's number of dimensions."""
     if count is None:
@@ -229,7 +225,7 @@ def _lists(
     return lists
 
 
-def _integers(converter: "Converter", operator: TfOperator, place: int) -> np.ndarray:
+def _integers(converter: Converter, operator: TfOperator, place: int) -> np.ndarray:
     return converter.constant(operator, place).astype(np.int64)
 
 

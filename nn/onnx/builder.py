@@ -32,11 +32,11 @@ from weft.nn.onnx.symbols import (
     Codes,
     HostInput,
     HostResult,
-    Pending,
     Quantisation,
     Real,
     Shape,
     Symbol,
+    Unquantised,
     chw,
 )
 from weft.nn.onnx.views import Picks, axes_of, channels_of, picks_of
@@ -67,7 +67,7 @@ class Builder:
     names: Names = field(default_factory=Names)  # of the model's values and all tensors
     operator_names: Names = field(default_factory=Names)  # of the model's nodes, too
     derived: dict[Hashable, str] = field(default_factory=dict)  # tensors by what they are
-    results: dict[int, tuple[Pending, HostResult]] = field(
+    results: dict[int, tuple[Unquantised, HostResult]] = field(
         default_factory=dict
     )  # by the value's id
     macs: int = 0
@@ -85,7 +85,7 @@ class Builder:
         match value:
             case Real() if value.clip == NO_CLIP:
                 return value
-            case Real() | Pending():
+            case Real() | Unquantised():
                 raise ModelError(
                     f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
                     f"DequantizeLinear between node {value.node!r} and this one"
@@ -363,7 +363,7 @@ class Builder:
         )
 
 
-def view_steps(value: Real | Codes | Pending, own_shape: Shape) -> tuple[AnyHostStep, ...]:
+def view_steps(value: Real | Codes | Unquantised, own_shape: Shape) -> tuple[AnyHostStep, ...]:
     """What the host does to see a view of an array [n, *own_shape[1:]]."""
     axes = axes_of(value.order, own_shape)
     if axes is None:

@@ -7,19 +7,16 @@ view's order, None where that is the tensor's own (see ``weft.nn.onnx.views``).
 
 import enum
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft.errors import ModelError
 from weft.nn.ir.host_steps import AnyHostStep, quantize
-from weft.nn.ir.operator import Operator
-from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Tensor
+from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 
 if TYPE_CHECKING:
-    from weft.nn.onnx.builder import Builder
+    pass
 
 Shape = tuple[int, ...]
 Order = np.ndarray | None
@@ -177,8 +174,8 @@ class HostResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pending(ABC):
-    """A real-valued result whose operator is made once its QuantizeLinear is met.
+class Unquantised:
+    """A real-valued result that its QuantizeLinear has still to make an operator of.
 
     own_shape: what the operator gives; shape: the same elements after Flatten and the like.
     rounding: how its quantisation rounds; only QONNX knows others than half to even.
@@ -192,39 +189,12 @@ class Pending(ABC):
     order: Order = None
     rounding: Rounding = Rounding.EVEN
 
-    rounds: ClassVar[bool] = False  # in ways other than half to even, too
-
-    @abstractmethod
-    def operator(self, builder: "Builder", output: Tensor, result: Quantisation) -> Operator:
-        """The operator that writes ``output``, clamped as ``codes_range`` says.
-
-        Others that it needs are added to the builder before it.
-        """
-
-    def span(self, builder: "Builder") -> tuple[float, float] | None:
-        """Bounds of the real values before ``clip``; None where they are not known."""
-        return None
-
-    def plus(self, builder: "Builder", by: float) -> "Pending":
-        """The real values before ``clip`` plus a constant."""
-        raise ModelError(
-            f"node {self.node!r} ({self.op}): a mean of its result, which is not quantised, is not "
-            "supported: put QuantizeLinear and DequantizeLinear behind it"
-        )
-
-    def shifted(self, builder: "Builder", by: float) -> "Pending":
-        """The real values plus a constant, their clamp with them."""
-        if by == 0.0:
-            return self
-        clip = Clip(low=self.clip.low + by, high=self.clip.high + by)
-        return replace(self.plus(builder, by), clip=clip)
-
     def codes_range(self, result: Quantisation) -> dict[str, Any]:
         """The clamp in codes, as keyword arguments of an Operator."""
         return {"low": result.code_of(self.clip.low), "high": result.code_of(self.clip.high)}
 
 
-Symbol = Constant | QuantisedConstant | HostInput | Codes | Real | HostResult | Pending
+Symbol = Constant | QuantisedConstant | HostInput | Codes | Real | HostResult | Unquantised
 
 
 def chw(shape: Shape) -> tuple[int, int, int] | None:
@@ -240,12 +210,3 @@ def chw(shape: Shape) -> tuple[int, int, int] | None:
             return (c, h, w)
         case _:
             return None
-
-
-def clipped_span(builder: "Builder", value: Pending) -> tuple[float, float] | None:
-    """Bounds of a value's real numbers, its clamp included."""
-    span = value.span(builder)
-    if span is None:
-        return None
-    low, high = (min(max(bound, value.clip.low), value.clip.high) for bound in span)
-    return low, high

@@ -10,7 +10,8 @@ from weft.nn.ir.ops.rescale import Rescale
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.symbols import Codes, Constant, Pending, QuantisedConstant, Real, Symbol
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Real, Symbol
 
 
 def relu(node: Node, builder: Builder) -> Symbol:

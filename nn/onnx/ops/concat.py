@@ -13,16 +13,8 @@ from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops.qdq import finish, rescaled
 from weft.nn.onnx.pending.conv import identity_conv
 from weft.nn.onnx.pending.factors import rescale_scaling
-from weft.nn.onnx.symbols import (
-    NO_CLIP,
-    Constant,
-    Pending,
-    Quantisation,
-    QuantisedConstant,
-    Real,
-    Symbol,
-    clipped_span,
-)
+from weft.nn.onnx.pending.pending import Pending, clipped_span
+from weft.nn.onnx.symbols import NO_CLIP, Constant, Quantisation, QuantisedConstant, Real, Symbol
 from weft.nn.onnx.views import arrangements, transposed
 
 

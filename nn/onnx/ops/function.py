@@ -15,7 +15,8 @@ from weft.nn.onnx.ops.affine import CONSTANTS, multiply_constant
 from weft.nn.onnx.ops.product import product
 from weft.nn.onnx.pending.code_table import code_table
 from weft.nn.onnx.pending.code_values import CodeValues
-from weft.nn.onnx.symbols import Constant, Pending, Quantisation, QuantisedConstant, Real, Symbol
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.symbols import Constant, Quantisation, QuantisedConstant, Real, Symbol
 from weft.nn.onnx.views import per_channel, shape_in_words
 
 Function = Callable[[np.ndarray], np.ndarray]

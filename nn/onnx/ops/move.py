@@ -19,18 +19,8 @@ from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Tensor
 from weft.nn.onnx.builder import MAX_CODES, Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops.qdq import finish, rescaled
-from weft.nn.onnx.symbols import (
-    Codes,
-    Constant,
-    Order,
-    Pending,
-    Quantisation,
-    Real,
-    Shape,
-    Symbol,
-    chw,
-    clipped_span,
-)
+from weft.nn.onnx.pending.pending import Pending, clipped_span
+from weft.nn.onnx.symbols import Codes, Constant, Order, Quantisation, Real, Shape, Symbol, chw
 from weft.nn.onnx.views import Picks, arrangements, picks_of, transposed
 
 Places = Sequence[Sequence[int]]

@@ -13,7 +13,8 @@ from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops.sums import together
 from weft.nn.onnx.pending.factors import product_scaling
-from weft.nn.onnx.symbols import Pending, Quantisation, Real, Shape
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.symbols import Quantisation, Real, Shape
 from weft.nn.onnx.views import per_channel
 
 

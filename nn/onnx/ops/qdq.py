@@ -15,6 +15,7 @@ from weft.nn.onnx.model import TYPE_NAMES, Node
 from weft.nn.onnx.ops.clamp import code_bounds
 from weft.nn.onnx.pending.conv import identity_conv
 from weft.nn.onnx.pending.factors import rescale_scaling
+from weft.nn.onnx.pending.pending import Pending
 from weft.nn.onnx.symbols import (
     NO_CLIP,
     Clip,
@@ -22,7 +23,6 @@ from weft.nn.onnx.symbols import (
     Constant,
     HostInput,
     HostResult,
-    Pending,
     Quantisation,
     QuantisedConstant,
     Real,

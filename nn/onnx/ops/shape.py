@@ -14,13 +14,13 @@ from weft.nn.onnx.model import TYPE_NAMES, Node, to_array
 from weft.nn.onnx.ops.argmax import cast_index
 from weft.nn.onnx.output import accumulators
 from weft.nn.onnx.pending.conv import PendingConv
+from weft.nn.onnx.pending.pending import Pending
 from weft.nn.onnx.symbols import (
     NO_CLIP,
     Codes,
     Constant,
     HostInput,
     HostResult,
-    Pending,
     QuantisedConstant,
     Real,
     Shape,

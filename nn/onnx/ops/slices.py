@@ -8,7 +8,8 @@ from weft.errors import ModelError
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops.move import moved
-from weft.nn.onnx.symbols import Codes, Constant, Pending, QuantisedConstant, Real, Symbol
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Real, Symbol
 from weft.nn.onnx.views import axes_of, channels_of
 
 Picks = tuple[slice, ...]

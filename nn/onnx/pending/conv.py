@@ -16,7 +16,8 @@ from weft.nn.onnx.pending.affine_fit import Affine, Fit, fit
 from weft.nn.onnx.pending.code_table import code_table
 from weft.nn.onnx.pending.code_values import CodeValues
 from weft.nn.onnx.pending.factors import conv_factors
-from weft.nn.onnx.symbols import Pending, Quantisation, Real, Rounding
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.symbols import Quantisation, Real, Rounding
 
 WEIGHT_LIMIT = 127  # weights are multiplied up to here: within 8 bits, and two share a multiplier
 MAX_WRONG = 0.01  # of the codes: up to here a note is worth more than another operator

@@ -20,7 +20,8 @@ from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.ops.qdq import finish
 from weft.nn.onnx.pending.conv import Gain, PendingConv
-from weft.nn.onnx.symbols import Pending, Quantisation, clipped_span
+from weft.nn.onnx.pending.pending import Pending, clipped_span
+from weft.nn.onnx.symbols import Quantisation
 
 SPAN = 255  # steps of one code
 FINER = 4  # steps of the value per step of the mean, if that takes no more than MAX_CODES codes
