@@ -12,8 +12,9 @@ from weft.errors import ModelError
 from weft.nn.quantise.calibration import PERCENTILE
 from weft.nn.quantise.mse import SHRINK
 from weft.nn.quantise.names import Names
+from weft.nn.quantise.runtime import Values
 from weft.nn.quantise.scales import Scale
-from weft.nn.quantise.verify import Off, Quantised, Values, first_off, outside
+from weft.nn.quantise.verify import Off, Quantised, first_off, outside
 
 ELEMENTS = 1 << 24  # of all tensors that are compared, over all samples together
 MOST, MOST_FEEDS = 32, 4  # samples, and runs where the network's batch is fixed

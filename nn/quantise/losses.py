@@ -13,7 +13,7 @@ from weft.nn.ir.graph import Graph
 from weft.nn.ir.host import reference_model
 from weft.nn.ir.host_steps import DequantizeStep, ReshapeStep, TransposeStep
 from weft.nn.quantise.check import ADVICE, Samples
-from weft.nn.quantise.verify import run
+from weft.nn.quantise.runtime import batch_of, run
 
 MACS = 5 * 10**9  # for the integer reference, all samples together
 MOST = 32  # samples
@@ -55,7 +55,7 @@ def losses(
         return ()
     original, names = onnx.load(model), [edge.name for edge in graph.outputs]
     read = {edge.name: inputs[edge.name] for edge in graph.inputs}
-    feeds = Samples(inputs=inputs, batch=_batch(original, read), method="").feeds(most)
+    feeds = Samples(inputs=inputs, batch=batch_of(original, read), method="").feeds(most)
     real = _together(run(original, names, feed) for feed in feeds)
     simulated = _together(run(onnx.load(quantised), names, feed) for feed in feeds)
     given = {name: np.concatenate([feed[name] for feed in feeds]) for name in read}
@@ -67,11 +67,6 @@ def losses(
             _agreed(model, edge, wanted, file, found[edge.name])
             results.append(_loss(edge, wanted, error))
     return tuple(results)
-
-
-def _batch(model: onnx.ModelProto, read: Iterable[str]) -> int | None:
-    dims = [item.type.tensor_type.shape.dim for item in model.graph.input if item.name in read]
-    return next((sizes[0].dim_value for sizes in dims if sizes[0].dim_value), None)
 
 
 def _together(runs: Iterable[list[np.ndarray]]) -> list[np.ndarray]:

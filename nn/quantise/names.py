@@ -17,12 +17,14 @@ QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 class Names:
     """The model's own names by the private ones.
 
-    makers: the node that writes a tensor, by the tensor; "" for a node without a name.
+    makers: the node that writes a tensor, by the tensor; "" for a node without a name. called:
+    what to call a node or a tensor; a node without a name after its result.
     """
 
     tensors: Mapping[str, str]
     nodes: Mapping[str, str]
     makers: Mapping[str, str]
+    called: Mapping[str, str]
 
 
 @dataclass(kw_only=True)
@@ -72,7 +74,9 @@ def hidden(proto: onnx.ModelProto) -> Names:
         makers |= dict.fromkeys(node.output, node.name)
         node.name = f"n{index}"
     own = {private: name for name, private in tensors.items()}
-    return Names(tensors=own, nodes=nodes, makers=makers)
+    results = {node.name: own.get(next(iter(node.output), ""), "") for node in proto.graph.node}
+    called = own | {private: name or results[private] for private, name in nodes.items()}
+    return Names(tensors=own, nodes=nodes, makers=makers, called=called)
 
 
 def _rename(graph: onnx.GraphProto, known: dict[str, str]) -> None:

@@ -14,9 +14,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
-from onnxruntime.capi import (
-    onnxruntime_pybind11_state as runtime,  # pyright: ignore[reportAttributeAccessIssue]
-)
 
 from weft.errors import ConfigError, ModelError
 from weft.nn.forms.tflite_file import is_tflite
@@ -29,6 +26,7 @@ from weft.nn.quantise.insert import WEIGHTED, Insertion, OutOfReach, free_scales
 from weft.nn.quantise.names import Made, Names, hidden, restore
 from weft.nn.quantise.places import Network, places
 from weft.nn.quantise.plain import constants_apart, gemms_folded, sums_as_additions
+from weft.nn.quantise.runtime import REFUSALS, batch_of, reason
 from weft.nn.quantise.scales import activation_scale
 from weft.nn.quantise.verify import Quantised
 
@@ -40,17 +38,6 @@ SMALLEST_REACH, LARGEST_REACH = 2e-15, 1e20
 
 NOT_WANTED = ("CommonSubexpressionElimination",)
 """Steps of ONNX Runtime after which a tensor of the model has no counterpart to compare with."""
-
-REFUSALS = (
-    runtime.EPFail,
-    runtime.Fail,
-    runtime.InvalidArgument,
-    runtime.InvalidGraph,
-    runtime.InvalidProtobuf,
-    runtime.NotImplemented,
-    runtime.RuntimeException,
-)
-"""What ONNX Runtime raises for networks that it cannot run. They have no common base."""
 
 
 def float_inputs(model: Path) -> tuple[HostEdge, ...]:
@@ -91,20 +78,36 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
     bits make of it.
     """
     try:
-        _quantise(model, inputs, target, method)
+        onnx.save(_quantise(model, inputs, method), target)
     except UnicodeDecodeError as error:
         raise ModelError(f"{model}: a name in the file is not text: {error}") from error
-    except REFUSALS as error:
-        raise ModelError(f"{model}: ONNX Runtime cannot run it: {_first_line(error)}") from error
 
 
-def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method: str) -> None:
+def _quantise(model: Path, inputs: Mapping[str, np.ndarray], method: str) -> onnx.ModelProto:
     original = constants_apart(onnx.load(model))
     _check_weights(model, original)
     names = hidden(original)
+    try:
+        return _quantised(model, original, names, inputs, method)
+    except REFUSALS as error:
+        why = reason(error, names.called)
+        raise ModelError(f"{model}: ONNX Runtime cannot run it: {why}") from error
+
+
+def _quantised(
+    model: Path,
+    original: onnx.ModelProto,
+    names: Names,
+    inputs: Mapping[str, np.ndarray],
+    method: str,
+) -> onnx.ModelProto:
+    """The int8 form, in the model's own names. original: in private ``names``."""
     given = {private: inputs[names.tensors[private]] for private in _inputs(original)}
     with tempfile.TemporaryDirectory(prefix="weft") as folder:
-        plain, batch = _prepared(model, original, Path(folder))
+        plain = _prepared(model, original, names, Path(folder))
+        batch = batch_of(plain, given)
+        if batch is not None and not 1 <= batch <= MAX_BATCH:
+            raise ModelError(f"{model}: a batch of {batch}; 1 to {MAX_BATCH} is supported")
         network = _network(plain)
         ranges_of = places(network)
         file = Path(folder, "plain.onnx")
@@ -125,7 +128,7 @@ def _quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, metho
     done = Quantised(proto=proto, plain=plain, scales=scales, values=insertion.read_as)
     check(model, original, done, names, Samples(inputs=given, batch=batch, method=method))
     restore(_tidy(proto), names, insertion.made)
-    onnx.save(proto, target)
+    return proto
 
 
 def _inputs(proto: onnx.ModelProto) -> list[str]:
@@ -133,12 +136,9 @@ def _inputs(proto: onnx.ModelProto) -> list[str]:
 
 
 def _prepared(
-    model: Path, original: onnx.ModelProto, folder: Path
-) -> tuple[onnx.ModelProto, int | None]:
-    """The network with constants folded and types known; the batch that it has, None if any.
-
-    It is in ``folder`` as plain.onnx, too.
-    """
+    model: Path, original: onnx.ModelProto, names: Names, folder: Path
+) -> onnx.ModelProto:
+    """The network with constants folded and types known; in ``folder`` as plain.onnx, too."""
     proto = onnx.ModelProto()
     proto.CopyFrom(original)
     proto = sums_as_additions(proto)
@@ -147,7 +147,7 @@ def _prepared(
             proto = onnx.version_converter.convert_version(proto, MIN_OPSET)
         except (RuntimeError, onnx.checker.ValidationError) as error:
             raise ModelError(
-                f"{model}: cannot be converted to opset {MIN_OPSET}: {_first_line(error)}"
+                f"{model}: cannot be converted to opset {MIN_OPSET}: {reason(error, names.called)}"
             ) from error
     if proto.ByteSize() > MAX_BYTES:
         raise ModelError(f"{model}: larger than 2 GB; smaller networks are supported")
@@ -156,19 +156,15 @@ def _prepared(
     options.log_severity_level = 4  # what goes wrong is raised
     options.optimized_model_filepath = str(target)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    session = onnxruntime.InferenceSession(
+    onnxruntime.InferenceSession(  # writes the file
         proto.SerializeToString(),
         options,
         providers=["CPUExecutionProvider"],
         disabled_optimizers=list(NOT_WANTED),
     )
-    sizes = [item.shape[0] for item in session.get_inputs()]
-    batch = next((size for size in sizes if isinstance(size, int)), None)
-    if batch is not None and not 1 <= batch <= MAX_BATCH:
-        raise ModelError(f"{model}: a batch of {batch}; 1 to {MAX_BATCH} is supported")
     plain = onnx.shape_inference.infer_shapes(gemms_folded(onnx.load(target)))
     onnx.save(plain, target)
-    return plain, batch
+    return plain
 
 
 def _network(proto: onnx.ModelProto) -> Network:
@@ -221,7 +217,3 @@ def _tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
     del proto.opset_import[:]
     proto.opset_import.extend(kept)
     return proto
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["unknown reason"])[0]

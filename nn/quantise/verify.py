@@ -12,17 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from weft.nn.quantise.insert import WEIGHTED
+from weft.nn.quantise.runtime import Values, run
 from weft.nn.quantise.scales import Scale
 
 STEPS = 1.0  # of the tensor's scale; rounding alone takes 0.5
 ROUNDING = 2.0  # times what rounded weights and biases add
 NOISE = 1e-4  # of the largest value: float32 sums in another order
-
-Values = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,22 +195,3 @@ def _constants(proto: onnx.ModelProto) -> Values:
 
 def _weighted(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [node for node in proto.graph.node if node.op_type in WEIGHTED]
-
-
-def run(proto: onnx.ModelProto, wanted: Sequence[str], feed: Values) -> list[np.ndarray]:
-    """Tensors of a model, computed as it stands: in float32, nothing fused."""
-    if not wanted:
-        return []
-    kept = list(proto.graph.output)
-    del proto.graph.output[:]
-    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(wanted))
-    data = proto.SerializeToString()
-    del proto.graph.output[:]
-    proto.graph.output.extend(kept)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    read = {item.name for item in session.get_inputs()}
-    found = session.run(list(wanted), {name: feed[name] for name in read})
-    return [np.asarray(array) for array in found]

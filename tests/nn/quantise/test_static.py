@@ -22,6 +22,7 @@ from tests.nn.quantise.float_networks import (
     softmax,
     upwards,
     vector,
+    weights,
 )
 from weft.errors import ConfigError, ModelError
 from weft.nn.ir.host import reference_model
@@ -29,6 +30,9 @@ from weft.nn.ir.host_steps import QuantizeStep
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.onnx.importer import import_model
 from weft.nn.quantise.calibration import METHODS
+from weft.nn.quantise.losses import losses
+from weft.nn.quantise.names import hidden
+from weft.nn.quantise.runtime import batch_of, reason
 from weft.nn.quantise.static import float_inputs, quantise
 
 
@@ -243,6 +247,62 @@ def test_a_split_that_would_end_the_process(tmp_path: Path) -> None:
     assert str(error.value) == (
         "node 'split0' (Split): an output without a name, which ends ONNX Runtime; name all outputs"
     )
+
+
+def view(net: Net, rng: np.random.Generator, x: str, shape: list[int]) -> str:
+    y = net.node("Reshape", conv(net, rng, x, 4, 3, 3, 3, strides=[3, 3]), net.constant(shape))
+    return net.node("Gemm", y, weights(net, rng, 10, 36), transB=1)
+
+
+@pytest.mark.parametrize("shape", [[1, 36], [1, -1]])
+def test_a_free_batch_with_a_shape_of_one_sample(shape: list[int], tmp_path: Path) -> None:
+    """As view(1, -1) is exported."""
+    model, inputs = made(lambda net, rng, x: view(net, rng, x, shape), tmp_path)
+    target = tmp_path / "int8.onnx"
+    quantise(model, inputs, target, "minmax")
+    (loss,) = losses(model, target, import_model(target), inputs)
+    assert loss.snr_db is not None
+    assert loss.snr_db > 25
+
+
+def test_batches() -> None:
+    def batch(size: int | str, shape: list[int]) -> int | None:
+        net = Net()
+        x = net.input("x", (size, 2, 3), "float32")
+        net.output(net.node("Reshape", x, net.constant(shape)), 2, "float32")
+        return batch_of(net.model(), {"x": np.zeros((3, 2, 3), np.float32)})
+
+    assert batch("n", [-1, 6]) is None
+    assert batch("n", [1, 6]) == 1
+    assert batch("n", [1, -1]) == 1  # it runs, but the samples are mixed
+    assert batch(4, [4, 6]) == 4
+
+
+def test_the_runtime_names_the_model_s_own_nodes(tmp_path: Path) -> None:
+    model, inputs = made(lambda net, rng, x: view(net, rng, x, [1, 35]), tmp_path)
+    with pytest.raises(ModelError) as error:
+        quantise(model, inputs, tmp_path / "q.onnx", "minmax")
+    assert str(error.value).startswith(f"{model}: ONNX Runtime cannot run it: Node (gemm2) Op")
+    proto = onnx.load(model)
+    for name in ("my\nnode", ""):
+        proto.graph.node[1].name = name
+        text = f"[ONNXRuntimeError] : 1 : FAIL : {RUNNING} node. Name:'n1' {STATUS}, 't3'\n"
+        copy = onnx.ModelProto.FromString(proto.SerializeToString())
+        called = hidden(copy).called
+        shown = name.replace("\n", "\\n") or "reshape1"
+        assert reason(RuntimeError(text + "at this line"), called) == (
+            f"node '{shown}' (Reshape): It cannot be reshaped. Input shape:{{2,16}}, "
+            f"'{called['t3']}'"
+        )
+    assert len(reason(RuntimeError("long " * 1000), {})) == 300
+
+
+RUNNING = "Non-zero status code returned while running Reshape"
+STATUS = (
+    "Status Message: /src/core/tensor/reshape_helper.h:91 "
+    "runtime::ReshapeHelper(const Shape&, bool) size == wanted was false. "
+    "It cannot be reshaped. Input shape:{2,16}"
+)
 
 
 def test_every_convolution_is_within_127(tmp_path: Path) -> None:
