@@ -5,8 +5,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ortools.sat.python import cp_model
-
 from weft.machine.plan import Buffer
 
 SOLVE_SECONDS = 2.0
@@ -94,6 +92,8 @@ def _first_fit(lifetimes: Sequence[Lifetime]) -> list[int]:
 
 
 def _solve(lifetimes: Sequence[Lifetime], hint: list[int], limit: int) -> list[int]:
+    from ortools.sat.python import cp_model  # takes seconds, and few networks come here
+
     model = cp_model.CpModel()
     peak = model.new_int_var(peak_live(lifetimes), limit, "peak")
     starts, spans, times = [], [], []

@@ -8,13 +8,13 @@ import pytest
 
 from tests.boards.fake_board import FakeBoard, port_that
 from weft.boards.device import Device
-from weft.cli import main as cli
 from weft.cli.main import main
 from weft.gen import hardware, soc
 from weft.gen.build_dir import Build, read_build
 from weft.gen.data import load_inputs
 from weft.hw.link.protocol import Command
 from weft.machine import timing
+from weft.nn.ir import host
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.host import encode_inputs, reference_model
 
@@ -110,7 +110,7 @@ def test_check(
             (item,) = reference_model(graph, inputs).items()
             return {item[0]: item[1] + np.eye(*item[1].shape, dtype=item[1].dtype)}
 
-        monkeypatch.setattr(cli, "reference_model", other)
+        monkeypatch.setattr(host, "reference_model", other)
         assert main(words(build, port, data, "--check", "--json")) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["bit_exact"] is False

@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,20 @@ def figures(capsys: Captured, *words: str) -> dict:
     lines = shown.out.splitlines()
     assert len(lines) == 1
     return json.loads(lines[0])
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("weft.cli.main", "numpy onnx onnxruntime amaranth ortools pandas"),
+        ("weft.mapper.search", "onnxruntime amaranth ortools pandas"),
+        ("weft.boards.board", "onnx onnxruntime amaranth ortools pandas"),
+    ],
+)
+def test_nothing_slow_is_imported_before_it_is_needed(module: str, heavy: str) -> None:
+    code = f"import sys, {module}; print(*sorted(set({heavy.split()}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_boards(capsys: Captured) -> None:

@@ -11,7 +11,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Column, Table
@@ -19,26 +18,17 @@ from rich.table import Column, Table
 from weft.cli import interrupt
 from weft.cli.arguments import parser
 from weft.cli.faults import ending, settle_output
-from weft.cli.operators_page import operators_page
-from weft.cli.tables import tables
 from weft.errors import ModelError
-from weft.gen.build_dir import check_folder, read_build, write_build
-from weft.gen.data import different, load_inputs, save_outputs
 from weft.gen.drafts import tidy
 from weft.gen.locks import using
 from weft.gen.output import check_file, output_file, scratch_folder
-from weft.gen.report import prediction
-from weft.mapper.search import plan
-from weft.nn.ir.graph import Graph
-from weft.nn.ir.host import reference_model
-from weft.nn.onnx.importer import import_model
-from weft.nn.onnx.table import SUPPORTED
-from weft.nn.passes.equivalence import sample_count
-from weft.nn.passes.simplify import compare, simplify
 
 if TYPE_CHECKING:
     from weft.cli.calibrate import Calibration
+    from weft.nn.ir.graph import Graph
 
+# Commands import what they need themselves: NumPy, onnx and Amaranth take seconds together, which
+# ``weft boards`` and a misspelt word need not wait for.
 # Names of nodes and files are printed as they are: no markup, no emoji.
 # A file or a pipe has no width: tables there are as wide as they need.
 PIPE_WIDTH = 200
@@ -87,6 +77,11 @@ def main(words: Sequence[str] | None = None) -> int:
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
+    from weft.gen.build_dir import check_folder, write_build
+    from weft.gen.report import prediction
+    from weft.mapper.search import plan
+    from weft.nn.passes.equivalence import sample_count
+    from weft.nn.passes.simplify import compare, simplify
 
     begin = time.perf_counter()
     check_folder(args.output)
@@ -132,6 +127,7 @@ def _check(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
     from weft.cli.check import check
+    from weft.cli.tables import tables
 
     target = None if args.board is None else target_of(load_board(args.board))
     answer = check(
@@ -155,8 +151,10 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _import(args: argparse.Namespace) -> Graph:
+def _import(args: argparse.Namespace) -> "Graph":
     """The model's graph as it is, quantised first where calibration data are given."""
+    from weft.nn.onnx.importer import import_model
+
     if args.calibrate is None:
         return import_model(args.model, simplify=False)
     from weft.nn.quantise.losses import losses
@@ -187,6 +185,7 @@ def _quantised(
 
 
 def _quantise(args: argparse.Namespace) -> int:
+    from weft.nn.onnx.importer import import_model
     from weft.nn.quantise.losses import losses
 
     inputs = (args.model, args.calibrate)
@@ -212,6 +211,7 @@ def _quantise(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
+    from weft.gen.build_dir import read_build
     from weft.sim_tb.network import simulate
 
     build = read_build(args.build)
@@ -225,6 +225,10 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _reference(args: argparse.Namespace) -> int:
+    from weft.gen.build_dir import read_build
+    from weft.gen.data import load_inputs, save_outputs
+    from weft.nn.ir.host import reference_model
+
     build = read_build(args.build)
     read = (args.inputs, *build.files)
     check_file(args.output, read)
@@ -265,7 +269,13 @@ def _flash(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from weft.boards.device import Device
+    from weft.gen.build_dir import read_build
+    from weft.gen.data import different, load_inputs, save_outputs
+    from weft.gen.report import prediction
+    from weft.nn.ir.host import reference_model
 
     build = read_build(args.build)
     read = (args.inputs, *build.files)
@@ -319,6 +329,9 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _explain(args: argparse.Namespace) -> int:
+    from weft.gen.build_dir import read_build
+    from weft.gen.report import prediction
+
     build = read_build(args.build)
     figures = prediction(build.plan)
     if args.json:
@@ -360,6 +373,9 @@ def _boards(args: argparse.Namespace) -> int:
 
 
 def _ops(args: argparse.Namespace) -> int:
+    from weft.cli.operators_page import operators_page
+    from weft.nn.onnx.table import SUPPORTED
+
     if args.markdown:
         sys.stdout.write(operators_page())
         return 0
