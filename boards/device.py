@@ -34,6 +34,7 @@ from weft.machine.encode import image_writes
 from weft.machine.images import Image
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.ir.host import decode, encode_inputs
+from weft.sim_tb.verilator import BUILDING
 from weft.value import Value
 
 SIMULATED, NETLIST = "sim", "netlist"
@@ -89,7 +90,7 @@ class Device:
         with self._stack:
             self._stack.enter_context(using(self.build.folder))
             if port in SIMULATIONS:
-                progress("building the simulated board", 0, 1)
+                progress(BUILDING, 0, 1)
                 port = self._stack.enter_context(SIMULATIONS[port](self._opened))
                 timeout = timeout or SIMULATED_TIMEOUT_SECONDS
             self._timeout = timeout or TIMEOUT_SECONDS

@@ -22,6 +22,7 @@ from weft.nn.ir.reference import run
 from weft.sim_tb.compare import compare
 from weft.sim_tb.job import Job
 from weft.sim_tb.simulate import Simulator, trace_format
+from weft.sim_tb.verilator import BUILDING
 from weft.value import Value
 
 DEFAULT_SAMPLES = 4
@@ -109,7 +110,7 @@ def _simulate(
         image_dir=build.folder / IMAGE_DIR,
         trace=trace,
     )
-    progress("building the simulation")
+    progress(BUILDING)
     simulator.build()
     words = pack_inputs(plan.inputs, codes, plan.engine.lanes)
     predicted = timing.cycles(plan)

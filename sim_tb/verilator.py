@@ -37,6 +37,8 @@ _ERROR = re.compile(r"%Error|\berror:|\bCRITICAL\b|Error\b.*:")
 _ERROR_LINES, _LAST_LINES = 5, 10
 MAKEABLE = re.compile(r"[A-Za-z0-9_.+/-]+", re.ASCII)
 """Paths that Verilator's makefile can hold."""
+BUILDING = "building the simulation (takes a few minutes the first time)"
+"""What to say beforehand."""
 LOG = "build.log"
 
 

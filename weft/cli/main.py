@@ -271,17 +271,20 @@ def _flash(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from weft.boards.device import Device
+    from weft.boards.device import SIMULATIONS, Device
     from weft.gen.build_dir import read_build
     from weft.gen.data import different, load_inputs, save_outputs
     from weft.gen.report import prediction
     from weft.nn.ir.host import reference_model
+    from weft.sim_tb.verilator import BUILDING
 
     build = read_build(args.build)
     read = (args.inputs, *build.files)
     if args.output is not None:
         check_file(args.output, read)
     inputs = load_inputs(args.inputs, build.graph, args.samples)
+    if args.port in SIMULATIONS:
+        log.print(BUILDING)
     with _bar() as progress:
         upload = True if args.upload else None
         with Device(build, args.port, baud=args.baud, upload=upload, progress=progress) as device:
