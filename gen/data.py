@@ -12,6 +12,7 @@ from weft.gen.npz import Member, members
 from weft.gen.output import output_file
 from weft.nn.ir.edges import HostEdge
 from weft.nn.ir.graph import Graph
+from weft.nn.ir.host import layout_hint
 
 
 def load_inputs(path: Path, graph: Graph, samples: int | None = None) -> dict[str, np.ndarray]:
@@ -62,7 +63,7 @@ def _find(path: Path, arrays: dict[str, Member], edge: HostEdge, alone: bool) ->
                 shape = ", ".join(["n", *map(str, edge.shape)])
                 raise ConfigError(
                     f"{path}: array {name!r} has shape {list(array.shape)}, "
-                    f"input {edge.name!r} needs [{shape}]"
+                    f"input {edge.name!r} needs [{shape}]{layout_hint(array.shape, edge)}"
                 )
             return array
     raise ConfigError(
@@ -73,11 +74,17 @@ def _find(path: Path, arrays: dict[str, Member], edge: HostEdge, alone: bool) ->
 def _cast(member: Member, wanted: str, samples: int | None) -> np.ndarray:
     """The numbers as another type. Raises ConfigError with the first that it does not have."""
     array = member.read(samples)
+    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+        place = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ConfigError(
+            f"{member.path}: array {member.name!r} has the value {array[place]} at {list(place)}; "
+            "finite numbers are needed"
+        )
     if array.dtype == wanted or array.dtype.kind not in "fiub":
         return array  # other kinds of things are refused where inputs are encoded
     with np.errstate(invalid="ignore", over="ignore"):
         cast = array.astype(wanted)
-        changed = (cast.astype(array.dtype) != array) & (array == array)  # NaN is refused there too
+        changed = cast.astype(array.dtype) != array
     if changed.any():
         place = tuple(int(i) for i in np.argwhere(changed)[0])
         raise ConfigError(

@@ -110,8 +110,22 @@ def members(path: Path) -> dict[str, Member]:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             return {_name(info.filename): _member(path, archive, info) for info in infos}
+    except zipfile.BadZipFile as error:
+        if _is_npy(path):
+            raise ConfigError(
+                f"{path} holds one array without a name (.npy); write an .npz file, in which the "
+                "array has the input's name: np.savez(file, NAME=array)"
+            ) from error
+        raise unreadable(path, error) from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UNREADABLE as error:
         raise unreadable(path, error) from error
+
+
+def _is_npy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
 
 
 def unreadable(path: Path, reason: object) -> ConfigError:

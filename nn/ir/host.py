@@ -70,6 +70,18 @@ def _expected(edge: HostEdge) -> str:
     return f"expected {edge.dtype} of shape [{shape}]"
 
 
+def layout_hint(shape: tuple[int, ...], edge: HostEdge) -> str:
+    """What brings an array [n, ...] to the input's shape, where its channels are at the other end.
+
+    "" where that is not what is wrong with it.
+    """
+    inner = tuple(range(1, len(shape)))
+    for order in ((0, *inner[-1:], *inner[:-1]), (0, *inner[1:], *inner[:1])):
+        if len(inner) > 1 and tuple(shape[i] for i in order[1:]) == edge.shape:
+            return f"; its channels are at the other end: array.transpose{order}"
+    return ""
+
+
 def _check_array(edge: HostEdge, array: np.ndarray) -> None:
     if not isinstance(array, np.ndarray):
         raise ConfigError(
@@ -79,7 +91,10 @@ def _check_array(edge: HostEdge, array: np.ndarray) -> None:
     if array.dtype != np.dtype(edge.dtype):
         raise ConfigError(f"input {edge.name!r} is {array.dtype}; {_expected(edge)}")
     if array.shape[1:] != edge.shape or array.ndim != len(edge.shape) + 1:
-        raise ConfigError(f"input {edge.name!r} has shape {list(array.shape)}; {_expected(edge)}")
+        raise ConfigError(
+            f"input {edge.name!r} has shape {list(array.shape)}; {_expected(edge)}"
+            f"{layout_hint(array.shape, edge)}"
+        )
     if array.dtype.kind == "f":
         finite = np.isfinite(array)
         if not finite.all():

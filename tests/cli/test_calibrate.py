@@ -95,7 +95,6 @@ def test_calibration_data_are_checked(refusal, digits: Path) -> None:
         "DATA: array 'image' has shape [3, 1, 7, 8], input 'image' needs [n, 1, 8, 8]"
     )
     assert refusal({"image": good[:0]}) == "DATA: array 'image' holds no samples"
-    expected = "expected float32 of shape [n, 1, 8, 8]"
     plain = "DATA is not a readable .npz file: array 'image' holds no plain numbers"
     assert refusal({"image": good.astype(complex)}) == plain
     assert refusal({"image": good * np.float64(0.1)}) == (
@@ -105,7 +104,7 @@ def test_calibration_data_are_checked(refusal, digits: Path) -> None:
     bad = good.copy()
     bad[1, 0, 2, 3] = np.nan
     assert refusal({"image": bad}) == (
-        f"input 'image' has the value nan at [1, 0, 2, 3]; {expected}, finite"
+        "DATA: array 'image' has the value nan at [1, 0, 2, 3]; finite numbers are needed"
     )
     assert refusal({"image": good}, None, "--samples", "4") == (
         "DATA has 3 samples, fewer than --samples 4"

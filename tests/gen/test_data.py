@@ -119,20 +119,54 @@ def test_refusals(npz: Callable[..., Path]) -> None:
     assert refused(npz(a=A, b=A[:2]), TWO) == counts
 
 
+@pytest.mark.parametrize(
+    ("shape", "wanted", "order"),
+    [
+        ((2, 5, 6, 3), (3, 5, 6), (0, 3, 1, 2)),
+        ((2, 3, 5, 6), (5, 6, 3), (0, 2, 3, 1)),
+        ((2, 7, 4), (4, 7), (0, 2, 1)),
+        ((2, 6, 5, 3), (3, 5, 6), ()),  # height and width are exchanged, too
+        ((2, 4), (5,), ()),
+        ((), (5,), ()),
+    ],
+)
+def test_the_other_layout(
+    shape: tuple[int, ...],
+    wanted: tuple[int, ...],
+    order: tuple[int, ...],
+    npz: Callable[..., Path],
+) -> None:
+    array, network = np.zeros(shape, np.float32), graph(wanted)
+    needed = f"input 'a' needs [{', '.join(['n', *map(str, wanted)])}]"
+    hint = f"; its channels are at the other end: array.transpose{order}" if order else ""
+    assert refused(npz(a=array), network) == f": array 'a' has shape {list(shape)}, {needed}{hint}"
+    if order:
+        found = load_inputs(npz(a=array.transpose(order)), network)
+        assert found["a"].shape[1:] == wanted
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_numbers_that_are_not_finite(value: float, dtype: type, npz: Callable[..., Path]) -> None:
+    array = A.astype(dtype)
+    array[1, 0] = value
+    where = f": array 'a' has the value {value} at [1, 0]; finite numbers are needed"
+    assert refused(npz(a=array), ONE) == where
+
+
 def test_not_a_readable_file(tmp_path: Path, npz: Callable[..., Path]) -> None:
     missing = tmp_path / "no.npz"
-    assert refused(missing, ONE) == (
-        f" is not a readable .npz file: [Errno 2] No such file or directory: '{missing}'"
-    )
-    assert refused(tmp_path, ONE) == (
-        f" is not a readable .npz file: [Errno 21] Is a directory: '{tmp_path}'"
-    )
+    assert refused(missing, ONE) == ": cannot be read: No such file or directory"
+    assert refused(tmp_path, ONE) == ": cannot be read: Is a directory"
     empty = tmp_path / "empty.npz"
     empty.touch()
     assert refused(empty, ONE) == " is not a readable .npz file: File is not a zip file"
     alone = tmp_path / "alone.npy"
     np.save(alone, A)
-    assert refused(alone, ONE) == " is not a readable .npz file: File is not a zip file"
+    assert refused(alone, ONE) == (
+        " holds one array without a name (.npy); write an .npz file, in which the array has the "
+        "input's name: np.savez(file, NAME=array)"
+    )
     objects = npz(a=np.array([{}], dtype=object))
     assert refused(objects, ONE) == (
         " is not a readable .npz file: array 'a' holds no plain numbers"

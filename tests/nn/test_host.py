@@ -122,7 +122,8 @@ def test_edges_are_functions_of_values_alone(kind: str) -> None:
     [
         (
             np.zeros((1, 3, 2), np.float32),
-            "input 'image' has shape [1, 3, 2]; expected float32 of shape [n, 2, 3]",
+            "input 'image' has shape [1, 3, 2]; expected float32 of shape [n, 2, 3]; its channels "
+            "are at the other end: array.transpose(0, 2, 1)",
         ),
         (
             np.zeros((1, 2, 3), np.float64),
