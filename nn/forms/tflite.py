@@ -17,6 +17,7 @@ from weft.files import network_name
 from weft.nn.forms.tflite_converter import SAME, TO_NCHW, VALID, Converter
 from weft.nn.forms.tflite_file import TfOperator, read
 from weft.nn.forms.tflite_moves import MOVES
+from weft.nn.onnx.advice import GENERAL
 from weft.nn.onnx.model import OnnxModel
 
 OPSET = 21
@@ -32,8 +33,7 @@ def load(path: Path) -> OnnxModel:
         handler = HANDLERS.get(operator.op)
         if handler is None:
             raise ModelError(
-                f"{operator}: operator {operator.op} is not supported in TFLite files; "
-                f"supported are {', '.join(HANDLERS)}"
+                f"{operator}: operator {operator.op} is not supported in TFLite files; {GENERAL}"
             )
         handler(converter, replace(operator, name=converter.name(operator.outputs[0])))
     return OnnxModel(

@@ -1,6 +1,9 @@
 """What would make a network work whose operator is not supported, as far as it can be said."""
 
-GENERAL = "replace it by supported operators (weft ops), or end the model in front of it"
+GENERAL = (
+    "replace it by supported operators (`weft ops` lists what is supported), or end the model in "
+    "front of it"
+)
 
 _SIZES = "export with fixed shapes and let onnxruntime or onnxsim fold what becomes constant"
 _RECURRENT = "recurrent networks are not supported; unroll it into Gemm, or use convolutions"
@@ -9,6 +12,7 @@ _NORM = "train with BatchNormalization instead, which folds into the convolution
 ADVICE: dict[str, str] = {
     "ArgMin": "leave it out: take the smallest of the scores on the host",
     "ConstantOfShape": _SIZES,
+    "Erf": "a Gelu node, which holds it, is supported: export with opset 20 or later",
     "Exp": "of one activation only HardSwish, Sigmoid, Tanh and the like are supported",
     "Expand": _SIZES,
     "GRU": _RECURRENT,
@@ -34,3 +38,8 @@ ADVICE: dict[str, str] = {
 def advice(operator: str) -> str:
     """What would work instead of an operator."""
     return ADVICE.get(operator, GENERAL)
+
+
+def not_supported(operator: str) -> str:
+    """That an operator is not supported, and what would work instead."""
+    return f"operator {operator} is not supported; {advice(operator)}"

@@ -14,6 +14,7 @@ from weft.nn.forms import qonnx, qoperator, tflite
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.names import Names
+from weft.nn.onnx.advice import not_supported
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import MAX_ELEMENTS, Node, OnnxModel, Port, load
 from weft.nn.onnx.output import accumulators
@@ -151,10 +152,7 @@ def import_node(node: Node, builder: Builder) -> None:
     """Add what a node is to the builder. Raises ModelError where it is not supported."""
     support = BY_NAME.get(node.op)
     if support is None:
-        raise ModelError(
-            f"{node}: operator {node.op} is not supported; supported are "
-            f"{', '.join(BY_NAME)} (limits: weft ops)"
-        )
+        raise ModelError(f"{node}: {not_supported(node.op)}")
     for name in node.outputs[1:] if node.op not in MANY_OUTPUTS else ():
         if name and name in builder.wanted:
             raise ModelError(f"{node}: output {name!r} is used; only the first output is supported")

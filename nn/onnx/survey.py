@@ -16,7 +16,7 @@ from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.conv import Conv
-from weft.nn.onnx.advice import GENERAL, advice
+from weft.nn.onnx.advice import GENERAL, not_supported
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.importer import (
     NOTHING,
@@ -250,7 +250,7 @@ def _unknown(node: Node) -> str:
             "scales computed at run time are not supported; quantise statically, e.g. with "
             "onnxruntime.quantization.quantize_static"
         )
-    return f"operator {node.op} is not supported; {advice(node.op)}"
+    return not_supported(node.op)
 
 
 def _at_the_edge(node: Node, builder: Builder) -> bool:

@@ -46,7 +46,10 @@ def float_inputs(model: Path) -> tuple[HostEdge, ...]:
     Raises ModelError for a file that is no usable ONNX model, ConfigError for a quantised one.
     """
     if is_tflite(model):
-        raise ConfigError(f"{model} is a TFLite file; only float ONNX models can be calibrated")
+        raise ConfigError(
+            f"{model} is a TFLite file; only float ONNX models can be calibrated. "
+            "An int8 .tflite is compiled directly, without --calibrate"
+        )
     network = load(model)
     node = quantising(network.nodes)
     if node is not None:

@@ -134,6 +134,9 @@ def test_the_network_as_a_whole(tmp_path: Path) -> None:
 def test_advice_is_for_what_is_not_supported() -> None:
     assert not set(ADVICE) & set(BY_NAME)
     assert advice("Upsample") == "export with opset 11 or later, which has Resize"
+    assert advice("Erf") == (
+        "a Gelu node, which holds it, is supported: export with opset 20 or later"
+    )
     assert list(ADVICE) == sorted(ADVICE)
 
 

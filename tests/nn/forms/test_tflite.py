@@ -281,8 +281,8 @@ REFUSED = {
     ),
     "operator": (
         [("UNPACK", (0,), 1, {})],
-        "node 'y' (UNPACK): operator UNPACK is not supported in TFLite files; supported are "
-        + ", ".join(tflite.HANDLERS),
+        "node 'y' (UNPACK): operator UNPACK is not supported in TFLite files; replace it by "
+        "supported operators (`weft ops` lists what is supported), or end the model in front of it",
     ),
     "activation": (
         [("ADD", (0, 0), 1, {"FusedActivationFunction": 4})],

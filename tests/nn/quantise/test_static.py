@@ -216,7 +216,8 @@ def test_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as config:
         float_inputs(tmp_path / "a.tflite")
     assert str(config.value) == (
-        f"{tmp_path / 'a.tflite'} is a TFLite file; only float ONNX models can be calibrated"
+        f"{tmp_path / 'a.tflite'} is a TFLite file; only float ONNX models can be calibrated. An "
+        "int8 .tflite is compiled directly, without --calibrate"
     )
     net = Net()
     net.output(net.node("Relu", net.input("x", ("n", 4), "uint8")), 2, "uint8")
