@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from weft.errors import ConfigError, FitError
+from weft.errors import ConfigError, FitError, counted
 from weft.machine.engine import MAX_COMPACT_LANES, Engine, Style, Styles
 from weft.machine.target import Target
 
@@ -12,6 +12,9 @@ DSP_SHARE = 0.86
 
 SIZES = (1, 2, 4, 8, 16, 32)
 """Lanes and columns that are tried; any others can be pinned."""
+
+LARGER = "try a larger board"
+"""In the messages about what does not fit; the command line, which knows the boards, says which."""
 
 COMPACT_LANES = (1, 2, 4)
 COMPACT_COLUMNS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
@@ -56,8 +59,9 @@ def candidates(
     if not sizes:
         k, n = lanes or SIZES[0], columns or SIZES[0]
         raise FitError(
-            f"no engine fits {target.name}: it needs {k * n} DSP multipliers with {k} lanes and "
-            f"{n} columns, the board has {target.dsp}; {advice(lanes, columns)}"
+            f"no engine fits {target.name}: it needs {counted(k * n, 'DSP multiplier')} with "
+            f"{counted(k, 'lane')} and {counted(n, 'column')}, the board has "
+            f"{target.dsp}; {advice(lanes, columns)}"
         )
     divided = False
     for k, n in sizes:
@@ -164,5 +168,5 @@ def _text(requant_lanes: tuple[int, int]) -> str:
 
 def advice(lanes: int | None, columns: int | None) -> str:
     """What to try where nothing fits."""
-    pinned = " or fewer --lanes and --columns" if lanes or columns else ""
-    return f"try a larger board{pinned}"
+    pinned = "; fewer --lanes and --columns may do" if lanes or columns else ""
+    return f"{LARGER}{pinned}"

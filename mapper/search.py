@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from weft import limits
-from weft.errors import FitError, ModelError
+from weft.errors import FitError, ModelError, counted
 from weft.machine import timing
 from weft.machine.engine import Engine
 from weft.machine.plan import Plan
@@ -218,11 +218,12 @@ def _taps(graph: Graph) -> tuple[int, ...]:
 
 def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, str]:
     """How far the scarcest resource is exceeded (1.0: just fits), and a sentence about it."""
-    sizes = f"{engine.lanes} lanes and {engine.columns} columns"
+    sizes = f"{counted(engine.lanes, 'lane')} and {counted(engine.columns, 'column')}"
     shares = budgets(target, engine, needs)
     name, needed, available = max(shares, key=lambda item: _ratio(item[1], item[2]))
     return _ratio(needed, available), (
-        f"it needs {needed} {name} with {sizes}, the board has {available} for it"
+        f"it needs {counted(needed, name.removesuffix('s'))} with {sizes}, the board has "
+        f"{available} for it"
     )
 
 

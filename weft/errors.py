@@ -1,6 +1,11 @@
 """The errors that a user can see. Each says what is wrong, where, and what would work."""
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 lane``, ``2 lanes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class WeftError(Exception):
     """Base of all of weft's user-facing errors; ``exit_code`` is the command line's."""
 

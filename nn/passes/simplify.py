@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.errors import counted
 from weft.nn.ir.checker import check
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.numerics import Scaling
@@ -83,7 +84,8 @@ class SimplifyReport:
         if not (self.operators_removed or self.channels_removed):
             return "simplified: nothing to remove"
         return (
-            f"simplified: {self.operators_removed} operators and {self.channels_removed} channels "
+            f"simplified: {counted(self.operators_removed, 'operator')} and "
+            f"{counted(self.channels_removed, 'channel')} "
             f"removed, weights {self.weights_before:,} -> {self.weights_after:,}, "
             f"MACs {self.macs_before:,} -> {self.macs_after:,}"
         )

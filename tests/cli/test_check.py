@@ -1,6 +1,7 @@
 """``weft check``: the answer, its figures and the exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,28 @@ def test_unusable_words(digits: Path, tmp_path: Path, capsys: Captured) -> None:
     assert "is quantised already" in capsys.readouterr().err
     assert main(["check", model, "--board", "no-such-board"]) == 1
     assert capsys.readouterr().err.startswith("weft check: ")
+
+
+def test_no_board_is_large_enough(tmp_path: Path, capsys: Captured) -> None:
+    net = Net()
+    x = net.dq(net.input("x", ("n", 4096)), 0.1, -128)
+    weight = net.dq(net.constant(np.ones((4096, 2000)), "int8"), 1e-5, 0)
+    net.output(net.q(net.node("Gemm", x, weight), 1.0, 0), 2000)
+    model, where = str(net.save(tmp_path)), r"it needs \d+ block RAMs with .*, the board has "
+    none = "no board that weft knows is large enough"
+    outside = "weft check --external-memory says what memory outside the chip would have to give"
+    found, _ = answer(capsys, 2, model, "--board", "ulx3s-85f")
+    assert re.search(f"{where}208 for it; {none}; {outside}$", found["board"]["short"])
+    assert main(["compile", model, "--board", "ulx3s-25f", "-o", str(tmp_path / "b"), *SMALL]) == 2
+    assert re.search(
+        rf"{where}56 for it; {none} \(on ecp5-evn, the largest, {where}208 for it\); {outside}"
+        "; fewer --lanes and --columns may do$",
+        capsys.readouterr().err.rstrip(),
+    )
+    found, _ = answer(
+        capsys, 2, model, "--board", "ulx3s-25f", "--cycles", "20", "--external-memory"
+    )
+    assert re.search(rf"; {none.replace('large', 'fast')} \(on ecp5-evn", found["board"]["short"])
 
 
 def test_external_memory(tmp_path: Path, capsys: Captured) -> None:

@@ -317,7 +317,7 @@ def test_report() -> None:
     graph = chain.graph("g", [output])
     report = compare(graph, simplify(graph))
     assert str(report) == (
-        "simplified: 1 operators and 5 channels removed, weights 20 -> 15, MACs 500 -> 375"
+        "simplified: 1 operator and 5 channels removed, weights 20 -> 15, MACs 500 -> 375"
     )
     assert str(compare(graph, graph)) == "simplified: nothing to remove"
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from weft.cli.calibrate import calibrated
+from weft.cli.fit import judged
 from weft.cli.saturation import saturation_notes
-from weft.errors import FitError, ModelError, WeftError
+from weft.errors import FitError, ModelError, WeftError, counted
 from weft.gen.output import scratch_folder
 from weft.gen.report import step_cycles
 from weft.machine.engine import Engine, Memories
@@ -68,7 +69,7 @@ def check(
     }
     if looked.graph is None or looked.simplified is None:
         count = looked.refusals
-        error = ModelError(f"{model} is not supported as it is: {_reasons(count)}")
+        error = ModelError(f"{model} is not supported as it is: {counted(count, 'reason')}")
         return Answer(figures=figures, error=error)
     figures["notes"] = notes + list(looked.graph.notes)
     if calibrate is not None:
@@ -80,10 +81,6 @@ def check(
     fit = _fit_outside if external_memory else _fit
     figures["board"], error = fit(looked, looked.simplified, target, sizes)
     return Answer(figures=figures, error=error)
-
-
-def _reasons(count: int) -> str:
-    return "1 reason" if count == 1 else f"{count} reasons"
 
 
 def _look(
@@ -155,7 +152,8 @@ def _fit(
 ) -> tuple[dict[str, Any], WeftError | None]:
     """How the network does on a board: the engine, cycles and resources, or what is short."""
     try:
-        chosen = plan(graph, target, **sizes)
+        with judged(graph, target, sizes):
+            chosen = plan(graph, target, **sizes)
     except (FitError, ModelError) as error:
         return {"name": target.name, "fits": False, "short": str(error)}, error
     figures = _fitting(target, chosen.engine, chosen.engine, cycles_of(chosen))
@@ -167,7 +165,8 @@ def _fit_outside(
 ) -> tuple[dict[str, Any], WeftError | None]:
     """The same for a board with memory outside the chip, and what that has to hold and to give."""
     try:
-        chosen = search(graph, target, external_memory=True, **sizes)
+        with judged(graph, target, sizes | {"external_memory": True}):
+            chosen = search(graph, target, external_memory=True, **sizes)
     except (FitError, ModelError) as error:
         return {"name": target.name, "fits": False, "short": str(error)}, error
     cycles = program_cycles(chosen.engine, chosen.steps)

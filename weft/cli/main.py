@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from weft.cli import interrupt
 from weft.cli.arguments import parser
 from weft.cli.faults import ending, settle_output
-from weft.errors import ModelError
+from weft.errors import ModelError, counted
 from weft.gen.drafts import tidy
 from weft.gen.locks import using
 from weft.gen.output import check_file, output_file, scratch_folder
@@ -77,6 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
+    from weft.cli.fit import judged
     from weft.gen.build_dir import check_folder, write_build
     from weft.gen.report import prediction
     from weft.mapper.search import plan
@@ -89,21 +90,17 @@ def _compile(args: argparse.Namespace) -> int:
     target = target_of(board)
     imported = _import(args)
     graph = imported if args.no_simplify else simplify(imported)
-    log.print(f"imported {args.model}: {len(imported.operators)} operators, {graph.macs:,} MACs")
+    operators = counted(len(imported.operators), "operator")
+    log.print(f"imported {args.model}: {operators}, {graph.macs:,} MACs")
     if graph != imported:
         tried = sample_count(imported)
         log.print(
             f"{compare(imported, graph)}; every output bit is unchanged (compared on {tried} "
             "random and extreme inputs)"
         )
-    chosen = plan(
-        graph,
-        target,
-        lanes=args.lanes,
-        columns=args.columns,
-        requant_lanes=args.requant_lanes,
-        cycles=args.cycles,
-    )
+    sizes = {name: vars(args)[name] for name in ("lanes", "columns", "requant_lanes", "cycles")}
+    with judged(graph, target, sizes):
+        chosen = plan(graph, target, **sizes)
     for line in write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed):
         log.print(line)
     figures = prediction(chosen) | {
