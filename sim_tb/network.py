@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import limits
-from weft.errors import ToolError
+from weft.errors import ToolError, counted
 from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
@@ -115,7 +115,7 @@ def _simulate(
     words = pack_inputs(plan.inputs, codes, plan.engine.lanes)
     predicted = timing.cycles(plan)
     budget = 2 * (predicted + 8 * (plan.inputs.words + plan.outputs.words)) + 1000
-    progress(f"simulating {len(words)} samples of {predicted:,} cycles")
+    progress(f"simulating {counted(len(words), 'sample')} of {predicted:,} cycles")
     job = Job(images=uploads(plan), inputs=words, n_out=plan.outputs.words, max_cycles=budget)
     (result,) = simulator.run([job])
     if result.fault:

@@ -159,7 +159,8 @@ def _import(args: argparse.Namespace) -> "Graph":
     with _quantised(args, args.model.name) as (model, used):
         graph = import_model(model, simplify=False)
         lost = losses(args.model, model, graph, used.inputs)
-    note = f"quantised from float: ranges by {args.ranges} over {used.samples} samples"
+    samples = counted(used.samples, "sample")
+    note = f"quantised from float: ranges by {args.ranges} over {samples}"
     return graph.replace(notes=(note, *map(str, lost), *graph.notes))
 
 
