@@ -2,21 +2,19 @@
 
 import argparse
 import io
-import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 
 from weft.cli import interrupt
 from weft.cli.arguments import parser
+from weft.cli.console import log, out, print_json, progress_bar, show, tell
 from weft.cli.faults import ending, settle_output
 from weft.errors import ModelError, counted
 from weft.gen.drafts import tidy
@@ -29,26 +27,6 @@ if TYPE_CHECKING:
 
 # Commands import what they need themselves: NumPy, onnx and Amaranth take seconds together, which
 # ``weft boards`` and a misspelt word need not wait for.
-# Names of nodes and files are printed as they are: no markup, no emoji.
-# A file or a pipe has no width: tables there are as wide as they need.
-PIPE_WIDTH = 200
-
-
-class Pipe(Console):
-    """A console whose reader may go away: an error like any other, not an exit in its midst."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-out = Pipe(
-    highlight=False,
-    soft_wrap=True,
-    markup=False,
-    emoji=False,
-    width=None if sys.stdout.isatty() else PIPE_WIDTH,
-)
-log = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -114,7 +92,7 @@ def _compile(args: argparse.Namespace) -> int:
         "seconds": round(time.perf_counter() - begin, 1),
     }
     hidden = ("steps", "notes")
-    _show(args, figures, f"{chosen.network} on {board.name}", hidden)
+    show(args, figures, f"{chosen.network} on {board.name}", hidden)
     for note in chosen.notes:
         log.print(f"note: {note}")
     return 0
@@ -139,7 +117,7 @@ def _check(args: argparse.Namespace) -> int:
         cycles=args.cycles,
     )
     if args.json:
-        _print_json(answer.figures)
+        print_json(answer.figures)
     else:
         for table in tables(answer.figures):
             out.print(table)
@@ -200,7 +178,7 @@ def _quantise(args: argparse.Namespace) -> int:
         "operators": len(graph.operators),
         "outputs": [vars(loss) for loss in lost],
     }
-    _show(args, figures, f"{args.model}: quantised", ("outputs",))
+    show(args, figures, f"{args.model}: quantised", ("outputs",))
     for loss in lost:
         log.print(str(loss))
     for note in graph.notes:
@@ -214,9 +192,9 @@ def _simulate(args: argparse.Namespace) -> int:
 
     build = read_build(args.build)
     result = simulate(
-        build, inputs=args.inputs, samples=args.samples, trace=args.trace, progress=_progress
+        build, inputs=args.inputs, samples=args.samples, trace=args.trace, progress=tell
     )
-    _show(args, result.figures(), f"{build.plan.network}: hardware against reference")
+    show(args, result.figures(), f"{build.plan.network}: hardware against reference")
     for line in result.differences:
         log.print(line)
     return 0 if result.ok else 1
@@ -234,7 +212,7 @@ def _reference(args: argparse.Namespace) -> int:
     outputs = reference_model(build.graph, inputs)
     save_outputs(args.output, outputs, read)
     shapes = {name: list(array.shape) for name, array in outputs.items()}
-    _show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
+    show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
     return 0
 
 
@@ -249,18 +227,18 @@ def _synth(args: argparse.Namespace) -> int:
         seed=args.seed,
         placements=args.placements,
         timeout=args.timeout,
-        progress=_progress,
+        progress=tell,
     )
-    _show(args, report.to_json(), f"{args.build}: synthesis")
+    show(args, report.to_json(), f"{args.build}: synthesis")
     return 0
 
 
 def _flash(args: argparse.Namespace) -> int:
     from weft.boards.flash import flash
 
-    made = flash(args.build, dry_run=args.dry_run, progress=_progress)
+    made = flash(args.build, dry_run=args.dry_run, progress=tell)
     if args.json:
-        _print_json(made.to_json())
+        print_json(made.to_json())
     elif args.dry_run:
         out.print(made.command)
     return 0
@@ -283,7 +261,7 @@ def _run(args: argparse.Namespace) -> int:
     inputs = load_inputs(args.inputs, build.graph, args.samples)
     if args.port in SIMULATIONS:
         log.print(BUILDING)
-    with _bar() as progress:
+    with progress_bar() as progress:
         upload = True if args.upload else None
         with Device(build, args.port, baud=args.baud, upload=upload, progress=progress) as device:
             clock_hz = device.clock_hz
@@ -306,27 +284,13 @@ def _run(args: argparse.Namespace) -> int:
         "seconds": round(seconds, 3),
         "labels": labels,
     }
-    _show(args, figures, f"{build.plan.network} on {args.port}")
+    show(args, figures, f"{build.plan.network} on {args.port}")
     if set(result.cycles.tolist()) != {predicted}:
         counted = np.unique(result.cycles).tolist()
         differences.append(f"cycles: predicted {predicted}, counted {counted}")
     for line in differences:
         log.print(line)
     return 1 if differences else 0
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr, if that is a terminal: to be called with what, done and total."""
-    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield show
 
 
 def _explain(args: argparse.Namespace) -> int:
@@ -336,7 +300,7 @@ def _explain(args: argparse.Namespace) -> int:
     build = read_build(args.build)
     figures = prediction(build.plan)
     if args.json:
-        _print_json(figures)
+        print_json(figures)
         return 0
     table = Table(
         "step", "operator", "unit", title=f"{build.plan.network}: {figures['cycles']:,} cycles"
@@ -358,7 +322,7 @@ def _boards(args: argparse.Namespace) -> int:
 
     boards = [load_board(name) for name in list_boards()]
     if args.json:
-        _print_json(
+        print_json(
             {board.name: board.to_json() | {"design_hz": design_hz(board)} for board in boards}
         )
         return 0
@@ -382,7 +346,7 @@ def _ops(args: argparse.Namespace) -> int:
         return 0
     if args.json:
         keys = ("form", "runs", "limits")
-        _print_json({row.name: {key: getattr(row, key) for key in keys} for row in SUPPORTED})
+        print_json({row.name: {key: getattr(row, key) for key in keys} for row in SUPPORTED})
         return 0
     table = Table(Column("ONNX operator", no_wrap=True), "form", "runs on", "limits")
     for row in SUPPORTED:
@@ -404,29 +368,6 @@ COMMANDS = {
     "boards": _boards,
     "ops": _ops,
 }
-
-
-def _progress(message: str) -> None:
-    log.print(message)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-
-
-def _show(
-    args: argparse.Namespace, figures: dict[str, Any], title: str, hidden: tuple[str, ...] = ()
-) -> None:
-    """One JSON object, or a table for people."""
-    if args.json:
-        _print_json(figures)
-        return
-    table = Table(title=title, show_header=False, title_justify="left")
-    for name, value in figures.items():
-        if name not in hidden:
-            text = f"{value:,}" if isinstance(value, int | float) else str(value)
-            table.add_row(name, text)
-    out.print(table)
 
 
 if __name__ == "__main__":
