@@ -15,7 +15,10 @@ def outcome(words: Sequence[str]) -> str:
     """DONE, REFUSED (with one message of some length), or what else happened, in full."""
     out, log = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(log):
-        code = main(words)
+        try:
+            code = main(words)
+        except SystemExit as error:  # words that the parser refuses
+            code = error.code
     text = log.getvalue()
     messages = [line for line in text.splitlines() if line.startswith(f"weft {words[0]}: ")]
     short = len(messages) == 1 and len(messages[0]) < MAX_MESSAGE and "Traceback" not in text

@@ -92,7 +92,7 @@ def ended(root: Path, number: signal.Signals, body: str) -> tuple[int, str]:
     """A program's exit code and stderr, if this signal comes while it sleeps."""
     code = (
         f"import sys, time, signal; sys.path.insert(0, {str(root)!r})\n"
-        f"from weft.gen import interrupt\n{body}\n"
+        f"from weft.cli import interrupt\n{body}\n"
         "print('ready', flush=True)\n"
         "while True: time.sleep(1)\n"
     )
