@@ -21,7 +21,7 @@ from weft.gen.locks import using
 from weft.gen.output import put_folder
 from weft.gen.rebuild import MANIFEST, take_over
 from weft.gen.report import prediction
-from weft.machine import encode as images
+from weft.machine import encode
 from weft.machine.plan import Plan
 from weft.nn.ir.graph import Graph
 
@@ -112,7 +112,7 @@ def _fill(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> N
         (folder / name).mkdir(parents=True)
     (folder / "graph.json").write_text(_json(graph.to_json()))
     (folder / "plan.json").write_text(_json(plan.to_json()))
-    for name, text in images.hex_files(plan):
+    for name, text in encode.hex_files(plan):
         (folder / hardware.IMAGE_DIR / name).write_text(text)
     (folder / "rtl" / f"{hardware.TOP}.v").write_text(hardware.verilog_text(plan))
     _write_soc(folder, graph, plan, manifest)
@@ -127,13 +127,13 @@ def _fill(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> N
 def _write_soc(folder: Path, graph: Graph, plan: Plan, manifest: dict[str, Any]) -> None:
     """What docs/integration.md describes: for those who put the core into a design of their own."""
     params = soc.bus_params(plan, manifest)
-    records = images.upload_records(plan)
+    records = encode.upload_records(plan)
     (folder / "rtl" / f"{soc.TOP}.v").write_text(soc.soc_verilog(params))
     (folder / "weft.h").write_text(header(graph, plan, params))
     hex_files = sorted(path.name for path in (folder / hardware.IMAGE_DIR).glob("*.hex"))
     names = [f"{hardware.IMAGE_DIR}/{name}" for name in hex_files]
     (folder / "weft.core").write_text(fusesoc.core_file(plan.network, manifest["sources"], names))
-    (folder / hardware.IMAGE_DIR / images.UPLOAD_FILE).write_bytes(records)
+    (folder / hardware.IMAGE_DIR / encode.UPLOAD_FILE).write_bytes(records)
 
 
 def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
         "lanes": plan.engine.lanes,
         "input_words": plan.inputs.words,
         "output_words": plan.outputs.words,
-        "image_limits": images.image_limits(plan),
+        "image_limits": encode.image_limits(plan),
         "upload": plan.engine.streamed,  # no bitstream holds the store: the host writes it
         "inputs": [_port(port) for port in plan.inputs.ports],
         "outputs": [_port(port) for port in plan.outputs.ports],
