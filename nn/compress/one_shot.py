@@ -152,7 +152,7 @@ def _with_room(weight: Rounded, problem: Moments, own: np.ndarray, source: Scale
         return weight
     before = Scale(scale=weight.scale, zero_point=np.zeros(weight.scale.shape, np.int8), axis=0)
     bias = (problem.bias(weight.weight) + own).astype(np.float32)
-    after = with_room(before, source, bias, ~weight.codes.any(axis=1)).scale
+    after = with_room(before, source, bias, np.asarray(~weight.codes.any(axis=1))).scale
     codes = np.rint(weight.codes * (weight.scale / after.astype(np.float64))[:, None])
     return Rounded(codes=codes.astype(np.int64), scale=after)
 

@@ -85,15 +85,19 @@ class _Quants:
             raise _refused(node, "a scale along several dimensions")
         own = scale.astype(np.float32).reshape(-1 if wide else ())
         inputs = [self._stored(node, codes), self._stored(node, own)]
-        axis = {"axis": wide[0]} if wide else {}
-        self._add(node, "DequantizeLinear", inputs, node.output[0], **axis)
+        self._add(node, "DequantizeLinear", inputs, node.output[0], wide[0] if wide else None)
 
     def _add(
-        self, node: onnx.NodeProto, op: str, inputs: list[str], output: str = "", **more: int
+        self,
+        node: onnx.NodeProto,
+        op: str,
+        inputs: list[str],
+        output: str = "",
+        axis: int | None = None,
     ) -> str:
         result = output or self.fresh.name(f"{node.output[0]}_{op}")
         name = self.fresh.name(f"{node.name}_{op}")
-        self.nodes.append(helper.make_node(op, inputs, [result], name=name, **more))
+        self.nodes.append(helper.make_node(op, inputs, [result], name=name, axis=axis))
         return result
 
     def _stored(self, node: onnx.NodeProto, array: np.ndarray | np.generic) -> str:

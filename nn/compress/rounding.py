@@ -47,7 +47,8 @@ def rounded(square: np.ndarray, weight: np.ndarray, mask: np.ndarray, bits: int)
     same: dict[bytes, list[int]] = {}
     for row, kept in enumerate(mask):
         same.setdefault(kept.tobytes(), []).append(row)
-    for rows in same.values():
+    for places in same.values():
+        rows = np.array(places)
         kept = np.flatnonzero(mask[rows[0]])
         kept = kept[np.argsort(-np.diag(square)[kept], kind="stable")]
         part = square[np.ix_(kept, kept)]
