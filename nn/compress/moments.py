@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DAMPING = 0.2  # of the mean square of an input: how far the original weights are held to
+DAMPING = 0.3  # of the mean square of an input: how far the original weights are held to
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

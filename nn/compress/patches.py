@@ -12,7 +12,8 @@ from weft.nn.ir.window import windows
 from weft.nn.onnx.model import node_of
 from weft.nn.onnx.window import window_of
 
-ROWS = 8000  # places of one layer, over all samples
+ROWS, LEAST_ROWS = 24_000, 8_000  # places of one layer, over all samples: at most; of wide layers
+MAX_NUMBERS = 1 << 24  # in the rows of one layer, as long as there are LEAST_ROWS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +47,9 @@ class Sampler:
         n, height, width = view.shape[0], *view.shape[2:4]
         total = self.samples * height * width
         generator = np.random.default_rng(0)
-        places = np.sort(generator.choice(total, min(ROWS, total), replace=False, shuffle=False))
+        places = np.sort(
+            generator.choice(total, min(_most(layer), total), replace=False, shuffle=False)
+        )
         places = places - first * height * width
         places = places[(places >= 0) & (places < n * height * width)]
         sample, place = np.divmod(places, height * width)
@@ -64,3 +67,9 @@ class Sampler:
         kernel = layer.weight.shape[2:] if array.ndim == 4 else layer.weight.shape[3:]
         window = window_of(node_of(node), kernel, (image.shape[2], image.shape[3]))
         return windows(image, window, 0)
+
+
+def _most(layer: Layer) -> int:
+    """How many places of a layer are looked at."""
+    fitting = MAX_NUMBERS // (layer.groups * layer.inputs)
+    return min(ROWS, max(LEAST_ROWS, fitting))
