@@ -12,6 +12,7 @@ from weft.hw.delay import delay
 from weft.hw.domain import DATA
 from weft.hw.host import IMAGE_WRITE, Host
 from weft.hw.own import own
+from weft.hw.rows.styles import ROW_PRODUCTS, RowProducts
 from weft.hw.vector import VectorUnit
 from weft.machine.engine import Engine
 from weft.machine.images import check_addresses
@@ -26,9 +27,11 @@ class EngineBase(wiring.Component):
         params: Engine,
         registers: tuple[int, int, int, int] = (0, 1, 0, 1),
         image_dir: str = "",
+        products: RowProducts | None = None,
     ):
         check_addresses(params)
         self.params, self.registers, self.image_dir = params, registers, image_dir
+        self.products = products or ROW_PRODUCTS[params.styles.array]
         word = 8 * params.lanes
         super().__init__(
             {
@@ -70,7 +73,7 @@ class EngineBase(wiring.Component):
 
     def add_units(self, m: Module) -> tuple[SystolicArray, VectorUnit]:
         """The two datapaths."""
-        array = SystolicArray(self.params, self.image_dir)
+        array = SystolicArray(self.params, self.products, self.image_dir)
         vector = VectorUnit(self.params, self.image_dir)
         m.submodules.array = DomainRenamer(DATA)(array)
         m.submodules.vector = DomainRenamer(DATA)(vector)

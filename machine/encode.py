@@ -8,7 +8,6 @@ from weft.machine.engine import Engine
 from weft.machine.fields import BACK, FRONT, LOAD, encode, part_chunks, values
 from weft.machine.images import (
     CHUNK_BITS,
-    PACKED_SHIFT,
     PARAM_CHUNKS,
     SELECT,
     SELECT_BITS,
@@ -65,11 +64,8 @@ def weight_chunks(weights: np.ndarray, word: Word) -> np.ndarray:
 
 
 def array_chunks(weights: np.ndarray, engine: Engine) -> np.ndarray:
-    """The array's weights [..., N] as image chunks; packed pairs as one number each."""
-    if engine.packed:
-        low, high = weights[..., 0::2].astype(np.int64), weights[..., 1::2].astype(np.int64)
-        weights = (high << PACKED_SHIFT) + low
-    return weight_chunks(weights, weight_word(engine))
+    """The array's weights [..., N] as image chunks."""
+    return weight_chunks(engine.rows.pack(weights), weight_word(engine))
 
 
 def contents(plan: Plan) -> dict[Content, np.ndarray]:

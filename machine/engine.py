@@ -4,6 +4,7 @@ import enum
 import math
 from dataclasses import dataclass
 
+from weft.machine.rows import DualRow, PackedRow, RowFormat
 from weft.value import Value
 
 SERIAL_CYCLES = 4
@@ -36,6 +37,15 @@ class Style(enum.Enum):
     LUT = "lut"
     PACKED = "packed"  # two columns of the array to a DSP block; weights in -127..127
     DUAL = "dual"  # two columns, or lanes, to a DSP block that splits into two multipliers
+
+
+ROWS = {
+    Style.DSP: RowFormat(latency=2),
+    Style.LUT: RowFormat(latency=3),
+    Style.PACKED: PackedRow(latency=4),
+    Style.DUAL: DualRow(latency=2),
+}
+"""The array's weights, by what its multipliers are built from."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,12 +151,8 @@ class Engine(Value):
             )
 
     def _check_styles(self) -> None:
-        if self.packed and (self.columns % 2 or self.weight_bits != 8):
-            raise ValueError(
-                "packed multipliers need an even number of columns and 8-bit weights, not "
-                f"{self.columns} columns and {self.weight_bits} bits"
-            )
-        if Style.DUAL in (self.styles.array, self.styles.vector) and self.weight_bits != 8:
+        self.rows.check(self.columns, self.weight_bits)
+        if self.styles.vector is Style.DUAL and self.weight_bits != 8:
             raise ValueError(f"dual multipliers need 8-bit weights, not {self.weight_bits} bits")
 
     @property
@@ -155,9 +161,9 @@ class Engine(Value):
         return self.lanes * self.columns
 
     @property
-    def packed(self) -> bool:
-        """Whether two columns share a multiplier, and their weights a field."""
-        return self.styles.array is Style.PACKED
+    def rows(self) -> RowFormat:
+        """How the array's rows keep and multiply their weights."""
+        return ROWS[self.styles.array]
 
     @property
     def requant_interval(self) -> int:

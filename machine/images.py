@@ -25,9 +25,6 @@ two words."""
 PARAM_CHUNKS = 2
 """Chunks of one channel's parameters: bias and shift, then the factor."""
 
-PACKED_BITS, PACKED_SHIFT = 18, 10
-"""A field with two packed weights, and how far the second is shifted before the first is added."""
-
 
 class Image(enum.Enum):
     """The memory that an image write goes to: the top bits of its address."""
@@ -96,9 +93,12 @@ class Word:
 
 def weight_word(engine: Engine) -> Word:
     """A tile of the array's weights: a bank for each lane."""
-    if engine.packed:
-        return Word(rows=engine.lanes, fields=engine.columns // 2, bits=PACKED_BITS)
-    return Word(rows=engine.lanes, fields=engine.columns, bits=engine.weight_bits)
+    rows = engine.rows
+    return Word(
+        rows=engine.lanes,
+        fields=rows.fields(engine.columns),
+        bits=rows.field_bits(engine.weight_bits),
+    )
 
 
 def vector_word(engine: Engine) -> Word:

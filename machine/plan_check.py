@@ -75,9 +75,12 @@ def _check_images(engine: Engine, images: Images) -> None:
     _check_words("weights", images.weights, (k, n), "int16")
     _check_words("vector", images.vector, (t * k,), "int16")
     largest = (1 << engine.weight_bits - 1) - 1
-    for name, words in (("weights", images.weights), ("vector", images.vector)):
-        fits = not words.size or (words.min() >= -largest - 1 and words.max() <= largest)
-        _need(fits, f"images: {name} beyond {engine.weight_bits} bits")
+    for name, words, (low, high) in (
+        ("weights", images.weights, engine.rows.limits(engine.weight_bits)),
+        ("vector", images.vector, (-largest - 1, largest)),
+    ):
+        fits = not words.size or (words.min() >= low and words.max() <= high)
+        _need(fits, f"images: {name} beyond {low}..{high}")
     for name, params, lanes in (
         ("array_params", images.array_params, engine.array_requant),
         ("vector_params", images.vector_params, engine.vector_requant),

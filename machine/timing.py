@@ -43,15 +43,13 @@ def multiplier_latency(style: Style, rows: int) -> int:
     """Cycles from operands to product; ``rows``: bits of the second operand, up to 16."""
     if style in (Style.DSP, Style.DUAL):
         return 2
-    if style is Style.PACKED:
-        return 4
     return 4 if rows > 8 else 3
 
 
 def unit_latency(engine: Engine, unit: Unit) -> int:
     """Cycles from the issue of a tile's last tap until its sums are complete."""
     if unit is Unit.ARRAY:
-        return ROW_LATENCY + multiplier_latency(engine.styles.array, 8) + engine.lanes + 1
+        return ROW_LATENCY + engine.rows.latency + engine.lanes + 1
     return ROW_LATENCY + multiplier_latency(engine.styles.vector, 8) + 1
 
 

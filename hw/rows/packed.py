@@ -3,18 +3,32 @@
 # Ref: docs/architecture.md, "Two products in one multiplier".
 
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.cells import CellLibrary
 from weft.hw.pair_add import PairAdd
-from weft.machine.images import PACKED_SHIFT
+from weft.machine.engine import ROWS, Engine, Style
+from weft.machine.rows import PackedRow
 
-LATENCY = 4
+SHIFT = PackedRow.SHIFT
+
+LATENCY = ROWS[Style.PACKED].latency
 """Cycles from operands to products."""
 
 LOW_BITS = 6
 """Bits of the upper product that LUTs compute anew: as many as the lower one may overlap."""
+
+
+def products(m: Module, params: Engine, name: str, act: Signal, weights: data.View) -> list[Signal]:
+    """Two products of ``act`` from each of the packed ``weights``."""
+    result = []
+    for field, weight in enumerate(weights):
+        pair = PackedMultiplier()
+        m.submodules[f"{name}_{field}"] = pair
+        m.d.comb += [pair.pair.eq(weight), pair.act.eq(act)]
+        result += [pair.low, pair.high]
+    return result
 
 
 class PackedMultiplier(wiring.Component):
@@ -50,9 +64,7 @@ class PackedMultiplier(wiring.Component):
         # The upper weight's low bits: its field is one less where the lower weight is negative.
         weight, act = Signal(LOW_BITS), Signal(LOW_BITS)
         m.d.sync += [
-            weight.eq(
-                self.pair[PACKED_SHIFT : PACKED_SHIFT + LOW_BITS] + self.pair[PACKED_SHIFT - 1]
-            ),
+            weight.eq(self.pair[SHIFT : SHIFT + LOW_BITS] + self.pair[SHIFT - 1]),
             act.eq(self.act),
         ]
         sums = []
@@ -72,12 +84,12 @@ class PackedMultiplier(wiring.Component):
         delayed = Signal.like(product)
         m.d.sync += [expected.eq(sums[0] + sums[1] + sums[2]), delayed.eq(product)]
 
-        upper = delayed[PACKED_SHIFT:].as_signed()
+        upper = delayed[SHIFT:].as_signed()
         carried = Signal(signed(LOW_BITS))  # what the lower product adds to the upper field
         m.d.comb += carried.eq(upper - expected)
         m.d.sync += [
             self.high.eq(upper - carried),
-            self.low.eq(Cat(delayed[:PACKED_SHIFT], carried).as_signed()),
+            self.low.eq(Cat(delayed[:SHIFT], carried).as_signed()),
         ]
         return m
 
