@@ -10,7 +10,7 @@ from weft.hw.ram import Ram
 from weft.hw.rows.styles import RowProducts
 from weft.machine.engine import Engine, Unit
 from weft.machine.images import weight_word
-from weft.machine.timing import unit_latency, weight_registers
+from weft.machine.timing import unit_latency
 
 LOAD_ROWS = 4
 """Rows whose weight banks share registers for writes."""
@@ -105,7 +105,7 @@ class SystolicArray(wiring.Component):
             ram.w_addr.eq(word),
             ram.r_addr.eq(address),
         ]
-        weights = delay(m, ram.r_data, weight_registers(p), f"weights_{k}")
+        weights = delay(m, ram.r_data, p.weight_registers, f"weights_{k}")
         return data.View(data.ArrayLayout(signed(weight.bits), weight.fields), weights)
 
     def _add(self, m: Module, k: int, n: int, product: Signal, above: Signal | None) -> Signal:

@@ -85,7 +85,7 @@ def image_writes(plan: Plan) -> np.ndarray:
         _addressed(Image.REGISTER, np.array(registers(plan)).reshape(-1, 1)),
         _addressed(Image.PROGRAM, np.array(program(plan), dtype=np.int64).reshape(-1, 1)),
     ]
-    if plan.engine.streamed:
+    if plan.engine.has_store:
         return np.concatenate([*first, uploads(plan)])
     chunks = contents(plan)
     return np.concatenate([*first, *(_addressed(SELECT[c], chunks[c]) for c in chunks)])
@@ -93,7 +93,7 @@ def image_writes(plan: Plan) -> np.ndarray:
 
 def uploads(plan: Plan) -> np.ndarray:
     """The writes that a host makes before the first run, because no bitstream holds them."""
-    if not plan.engine.streamed:
+    if not plan.engine.has_store:
         return np.zeros((0, 2), np.int64)
     return _addressed(Image.STORE, store(plan).reshape(-1, 1))
 
@@ -154,7 +154,7 @@ def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
     """(file name, text) of every memory's image, one word per line for $readmemh."""
     engine = plan.engine
     chunks = contents(plan)
-    if engine.streamed:  # the loader fills these memories
+    if engine.has_store:  # the loader fills these memories
         chunks = {content: part[:0] for content, part in chunks.items()}
     yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
     for content in (Content.ARRAY_PARAMS, Content.VECTOR_PARAMS):

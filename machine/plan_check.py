@@ -66,8 +66,7 @@ def _check_engine(engine: Engine) -> None:
     ):
         _need(1 <= words <= MAX_MEMORY_BITS // bits, f"engine: memory {name} of {words} words")
     store = 0 <= memories.store <= MAX_MEMORY_BITS // STORE_BITS
-    _need(store and (engine.streamed or not memories.store), "engine: store")
-    _need(engine.compact or not engine.streamed, "engine: only a compact one is streamed")
+    _need(store and (engine.has_store or not memories.store), "engine: store")
 
 
 def _check_images(engine: Engine, images: Images) -> None:
@@ -86,7 +85,7 @@ def _check_images(engine: Engine, images: Images) -> None:
         ("vector_params", images.vector_params, engine.vector_requant),
     ):
         _check_params(name, params, lanes)
-    if not engine.streamed:
+    if not engine.has_store:
         memories = engine.memories
         depths = (memories.weight, memories.vector, *memories.param)
         for content, depth in zip(Content, depths, strict=True):
@@ -156,16 +155,16 @@ def _check_step(what: str, engine: Engine, step: Step, before: Step | None) -> N
         tile, f"{what}: {write.groups_per_tile} groups of a tile, {write.groups_last} of the last"
     )
     if step.follow is not None:
-        _need(before is not None and not engine.compact, f"{what} follows no step")
+        _need(before is not None and engine.overlaps, f"{what} follows no step")
         enough = loops.row_cycles >= timing.MIN_FOLLOW_CYCLES
         _need(enough, f"{what}: rows of {loops.row_cycles} cycles cannot follow")
     if step.gap is not None:
-        _need(before is not None and not engine.compact, f"{what} is chained to no step")
+        _need(before is not None and engine.overlaps, f"{what} is chained to no step")
         _need(0 <= step.gap < 1 << GAP_BITS, f"{what}: gap {step.gap}")
 
 
 def _check_load(what: str, plan: Plan, load: Load) -> None:
-    _need(plan.engine.streamed, f"{what} loads, but the engine has no store")
+    _need(plan.engine.has_store, f"{what} loads, but the engine has no store")
     content = load.content
     there = _words(plan.images, content)
     inside = load.first >= 0 and load.words >= 1 and load.first + load.words <= there

@@ -23,10 +23,10 @@ LOW_BITS = 6
 def products(m: Module, params: Engine, name: str, act: Signal, weights: data.View) -> list[Signal]:
     """Two products of ``act`` from each of the packed ``weights``."""
     result = []
-    for field, weight in enumerate(weights):
+    for field in range(params.rows.fields(params.columns)):
         pair = PackedMultiplier()
         m.submodules[f"{name}_{field}"] = pair
-        m.d.comb += [pair.pair.eq(weight), pair.act.eq(act)]
+        m.d.comb += [pair.pair.eq(weights[field]), pair.act.eq(act)]
         result += [pair.low, pair.high]
     return result
 

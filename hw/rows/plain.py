@@ -10,9 +10,9 @@ from weft.machine.engine import Engine
 def products(m: Module, params: Engine, name: str, act: Signal, weights: data.View) -> list[Signal]:
     """``weights`` times ``act``, of DSP blocks or LUTs as the engine's style says."""
     result = []
-    for field, weight in enumerate(weights):
+    for field in range(params.rows.fields(params.columns)):
         multiplier = Multiplier(signed(params.weight_bits), signed(8), params.styles.array)
         m.submodules[f"{name}_{field}"] = multiplier
-        m.d.comb += [multiplier.a.eq(weight), multiplier.b.eq(act)]
+        m.d.comb += [multiplier.a.eq(weights[field]), multiplier.b.eq(act)]
         result.append(multiplier.p)
     return result

@@ -9,8 +9,9 @@ from tests.mapper.support import ENDLESS, compact
 from tests.nn.hostile_names import hostile
 from tests.nn.random_graphs import build as build_model
 from tests.nn.random_graphs import is_known, random_layers
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.errors import ModelError
-from weft.machine.engine import Engine, Style, Styles
+from weft.machine.engine import Style, Styles
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
 from weft.nn.ir.graph import Graph
 from weft.nn.onnx.importer import import_graph
@@ -18,15 +19,15 @@ from weft.nn.onnx.model import from_proto
 from weft.nn.passes.simplify import simplify
 
 ENGINES = {
-    "k8n8": Engine(lanes=8, columns=8, array_requant=4, vector_requant=2, vector_taps=3),
-    "k16n16-packed": Engine(
+    "k8n8": OverlappedSpec(lanes=8, columns=8, array_requant=4, vector_requant=2, vector_taps=3),
+    "k16n16-packed": OverlappedSpec(
         lanes=16,
         columns=16,
         array_requant=8,
         vector_requant=4,
         styles=Styles(array=Style.PACKED, vector=Style.LUT, requant=Style.LUT),
     ),
-    "k3n5": Engine(lanes=3, columns=5, array_requant=1, vector_requant=3),
+    "k3n5": OverlappedSpec(lanes=3, columns=5, array_requant=1, vector_requant=3),
     "k2n6-compact": compact(2, 6, single_port=True, streamed=True),
 }
 

@@ -13,9 +13,9 @@ from tests.mapper.support import ENDLESS, compact
 from tests.nn.hostile_names import ODD, hostile
 from tests.nn.random_graphs import build as build_model
 from tests.nn.random_graphs import random_layers
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.gen import hardware, soc
 from weft.gen.build_dir import read_build, write_build
-from weft.machine.engine import Engine
 from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.nn.ir.graph import Graph
@@ -24,7 +24,7 @@ from weft.nn.onnx.model import from_proto
 from weft.nn.passes.simplify import simplify
 
 ENGINES = (
-    Engine(lanes=4, columns=4, array_requant=2, vector_requant=2),
+    OverlappedSpec(lanes=4, columns=4, array_requant=2, vector_requant=2),
     compact(3, 3, single_port=True),
 )
 MAIN = """#include <stdio.h>

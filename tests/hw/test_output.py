@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.hw.support import mix, simulate, small_params
+from tests.hw.support import SMALL, SMALL_COMPACT, mix, simulate, small_params
+from weft.engines.common.pack import BIAS_OFFSET, param_groups
 from weft.hw.output import OutputPath
 from weft.hw.sequencer import FLAGS
 from weft.machine.encode import parameters
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.plan import Params
 from weft.machine.timing import requant_latency, unit_latency
-from weft.mapper.pack import BIAS_OFFSET, param_groups
 from weft.nn.ir.numerics import Scaling, requantise, round_scaled, scaling_of
 
 ROWS, COLS = 2, 3
@@ -48,6 +48,7 @@ class Case:
     def params(self) -> Engine:
         requant = [self.requant, 1] if self.unit is Unit.ARRAY else [1, self.requant]
         return small_params(
+            SMALL_COMPACT if self.interval > 1 else SMALL,
             lanes=self.lanes,
             columns=self.columns,
             array_requant=requant[0],
@@ -56,7 +57,6 @@ class Case:
             requant_multiplier=self.style,
             act_words=(128, 3),
             param_words=(32, 40),
-            compact=self.interval > 1,
             **self.extra,
         )
 

@@ -76,7 +76,7 @@ class Clock:
         """Rows come one after the other; a step runs beside another one only as it is planned."""
         step, rows, begin = self.plan.steps[index], self.rows[index], self.timings[index].begin
         assert begin < rows[0].first
-        if self.plan.engine.single_port:
+        if self.plan.engine.alternates:
             assert step.read.bank != step.write.bank, f"{step.name}: two accesses to one bank"
         hold = step.loops.hold
         for a, b in itertools.pairwise(rows):

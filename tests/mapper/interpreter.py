@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.mapper.clock import Clock
+from weft.engines.common.pack import BIAS_OFFSET, POINTS
 from weft.machine.engine import Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.machine.plan import Content, Images, Load, Params, Plan, Step, VectorOp
-from weft.mapper.pack import BIAS_OFFSET, POINTS
 from weft.nn.ir.numerics import round_scaled
 
 PARAM_FIELDS = ("bias", "factor", "shift")
@@ -39,7 +39,7 @@ def execute(plan: Plan, codes: dict[str, np.ndarray], seed: int = 0) -> dict[str
     for index, step in enumerate(plan.steps):
         if step.loads:  # what was there before counts as gone
             images = _loaded(plan.images, step.loads)
-        assert step.loads or index or not engine.streamed
+        assert step.loads or index or not engine.has_store
         _Run(plan, index, banks, clock, images).run()
     words = banks[wanted.bank][:, wanted.base : wanted.base + wanted.words]
     assert words.shape[1] == wanted.words
@@ -151,7 +151,7 @@ class _Run:
         count = step.write.groups_last if last else step.write.groups_per_tile
         assert count * lanes <= sums.shape[2]
         sums = sums[:, :, : count * lanes].reshape(*sums.shape[:2], count, lanes)
-        params = params_of(self.images, Unit.ARRAY if engine.compact else step.unit)
+        params = params_of(self.images, engine.path(step.unit))
         first = step.param_base + (0 if output.shared else tile * step.write.groups_per_tile)
         words = first + (np.zeros(count, int) if output.shared else np.arange(count))
         assert set(words) <= set(range(len(params.bias))), f"{step.name}: parameters"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weft.mapper.pack import (
+from weft.engines.common.pack import (
     BIAS_OFFSET,
     POINTS,
     accumulator_range,

@@ -5,9 +5,9 @@ import pytest
 
 from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, engine
+from weft.engines.common.phases import phases
 from weft.machine import timing
 from weft.mapper.build import build
-from weft.mapper.phases import phases
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.reference import run

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weft.mapper.runs import Run, runs
+from weft.engines.common.runs import Run, runs
 
 
 def places_of(found: tuple[Run, ...], count: int, size: int) -> list[int]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from weft.engines.common import pack
+from weft.engines.common.loads import Segment
 from weft.machine.engine import Engine, Unit
 from weft.machine.plan import Content, Images, Params, Step
-from weft.mapper import pack
-from weft.mapper.loads import Segment
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.numerics import Scaling
 from weft.nn.ir.tensor import Tensor
@@ -65,7 +65,7 @@ class Program:
 
     def append(self, steps: tuple[Step, ...], words: dict[Content, int]) -> None:
         """Append steps that were lowered elsewhere, and room for the words that they read."""
-        if self.engine.streamed:
+        if self.engine.has_store:
             self.open_segment()
         self.steps.extend(steps)
         for content, count in words.items():
@@ -94,7 +94,7 @@ class Program:
 
     def append_params(self, unit: Unit, count: int, words: Callable[[], Params]) -> int:
         """Append parameter words; returns the address of the first."""
-        content = PARAMS_OF[Unit.ARRAY if self.engine.compact else unit]
+        content = PARAMS_OF[self.engine.path(unit)]
         self.params[content].append(words)
         return self.segments[-1].add(content, count)
 

@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 
+from weft.engines.common import pack
+from weft.engines.common.program import Program, Span
 from weft.errors import ModelError
 from weft.machine.engine import Unit
 from weft.machine.plan import MAX_COUNT, Axis, Loops, Moves, Output, Read, Step, VectorOp, Write
-from weft.mapper import pack
-from weft.mapper.program import Program, Span
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.tensor import Tensor
 from weft.nn.ir.window import Window

@@ -1,10 +1,10 @@
 """A Move as copies of the vector unit, each of outputs with equal steps between them."""
 
+from weft.engines.common.nest import append, loops_of, write_of
+from weft.engines.common.program import Program, Span
+from weft.engines.common.runs import Run, runs
 from weft.machine.engine import Unit
 from weft.machine.plan import Axis, Moves, Output, Read, VectorOp
-from weft.mapper.nest import append, loops_of, write_of
-from weft.mapper.program import Program, Span
-from weft.mapper.runs import Run, runs
 from weft.nn.ir.ops.move import Move
 
 

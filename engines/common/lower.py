@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from weft.engines.common import pack, widths
+from weft.engines.common.move import lower_move
+from weft.engines.common.nest import append, append_window, loops_of, window_read, write_of
+from weft.engines.common.phases import phases
+from weft.engines.common.program import Program, Span
 from weft.errors import ModelError
 from weft.machine.engine import Unit
 from weft.machine.plan import Axis, Moves, Output, Params, Read, VectorOp
-from weft.mapper import pack, widths
-from weft.mapper.move import lower_move
-from weft.mapper.nest import append, append_window, loops_of, window_read, write_of
-from weft.mapper.phases import phases
-from weft.mapper.program import Program, Span
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.numerics import Scaling
 from weft.nn.ir.operator import Operator
@@ -28,6 +28,16 @@ from weft.nn.ir.window import Window
 
 PAIR_SHIFT = 16
 """Bit at which a pair's second operand sits in the accumulator."""
+
+
+OPERATORS = (Conv, MaxPool, AveragePool, Add, Mul, Rescale, Concat, Move)
+
+
+def supports(operator: Operator) -> str | None:
+    """None if ``lower`` takes the operator, else why not."""
+    if isinstance(operator, OPERATORS):
+        return None
+    return f"{operator.type} is not an operator of the engine"
 
 
 def lower(program: Program, operator: Operator) -> None:
@@ -56,9 +66,7 @@ def lower(program: Program, operator: Operator) -> None:
             zero_point = span.tensor.zero_point
             lower_move(program, operator, _shared_params(program, -zero_point, _one()))
         case _:
-            raise ModelError(
-                f"node {operator.name!r}: {operator.type} is not an operator of the engine"
-            )
+            raise ModelError(f"node {operator.name!r}: {supports(operator)}")
 
 
 def depthwise(graph: Graph, conv: Conv) -> bool:

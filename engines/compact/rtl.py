@@ -13,7 +13,9 @@ from weft.hw.host import IMAGE_WRITE
 from weft.hw.image_port import route_images
 from weft.hw.loader import Loader
 from weft.hw.output import OutputPath
+from weft.hw.ram import Ram
 from weft.hw.sequencer import Sequencer
+from weft.hw.spram import Spram
 from weft.hw.vector import VectorUnit
 from weft.machine.engine import Unit
 from weft.machine.images import Image
@@ -27,7 +29,7 @@ class CompactEngine(EngineBase):
     that the step names.
 
     With a store, steps of the loader copy the images that the steps after them need into the
-    memories (``params.streamed``). With single-ported activation memories, a step reads one bank
+    memories (``params.has_store``). With single-ported activation memories, a step reads one bank
     and writes the other; the program sees to it.
 
     Parameters and members: those of ``OverlappedEngine``.
@@ -39,7 +41,7 @@ class CompactEngine(EngineBase):
         m.submodules.control = control = CompactControl(p, folder)
         host = self.add_host(m, control)
         array, vector = self.add_units(m)
-        banks = self.add_banks(m, host, control.busy)
+        banks = self.add_banks(m, host, control.busy, Spram if p.alternates else Ram)
         m.submodules.sequencer = sequencer = Sequencer(p, Unit.ARRAY)
         images = f"{folder}/array_params" if folder else ""
         m.submodules.output = output = OutputPath(p, Unit.ARRAY, images)
@@ -55,7 +57,7 @@ class CompactEngine(EngineBase):
             m, p, valid, image, host, control, array, vector, {Image.ARRAY_PARAM: output}
         )
         m.d.comb += control.done.eq(output.done)
-        if p.streamed:
+        if p.has_store:
             self._loader(m, control, output, valid, image, chosen[Image.STORE])
         return m
 

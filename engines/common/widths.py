@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weft.engines.common import pack
+from weft.engines.common.phases import phases
 from weft.errors import ModelError
-from weft.mapper import pack
-from weft.mapper.phases import phases
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.add import Add
 from weft.nn.ir.ops.average_pool import AveragePool
