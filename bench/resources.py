@@ -7,7 +7,7 @@ Each row plans the digits network on a pinned engine and synthesises ``weft_top`
 ports, so that no memory becomes a constant. Counts are kept in ``bench/resources.json``: rows whose
 sources have not changed since are not synthesised again. A new family gets rows in ``ROWS``.
 
---fit writes a family's table, ``machine/costs/NAME.json``, from the kept counts, by least squares
+--fit also writes a family's table, ``machine/costs/NAME.json``, from the counts, by least squares
 without negative costs. A family has fewer rows than parts, so its costs are drawn to those of ECP5
 and iCE40: a row counts as known to 1 %, those costs as known to 30 %. For these two themselves the
 fit is only printed: their costs are by hand, each with its source.
@@ -188,32 +188,46 @@ def synthesised(row: Row, plan: Plan, folder: Path, kept: Counts) -> Counts:
     return {"sources": digest.hexdigest(), **{name: getattr(found, name) for name in NAMES}}
 
 
-def measure(rows: list[Row], builds: Path) -> tuple[list[str], dict[str, float]]:
-    """The page's rows, and the largest error of each resource; what yosys counts is kept."""
-    lines = ["| K x N, R, T | family | array, rest | LUT | FF | DSP | RAM |", "|---" * 7 + "|"]
-    worst = dict.fromkeys(NAMES, 0.0)
+def measure(rows: list[Row], builds: Path) -> None:
+    """Synthesise the rows whose counts are not kept yet, or whose sources have changed."""
     for row in rows:
-        plan = row.plan()
-        folder = builds / hashlib.sha256(key(row).encode()).hexdigest()[:8]
+        name = key(row)
+        folder = builds / hashlib.sha256(name.encode()).hexdigest()[:8]
         try:
-            counts = synthesised(row, plan, folder, kept_counts().get(key(row), {}))
+            counts = synthesised(row, row.plan(), folder, kept_counts().get(name, {}))
         except RunError as error:
             print(error)
-            lines.append("| " + " | ".join([*row.cells, *["yosys failed"] * len(NAMES)]) + " |")
+            counts = {"failed": str(error).splitlines()[0]}
+        print(name, *(f"{unit} {counts.get(unit)}" for unit in NAMES), flush=True)
+        kept = {**kept_counts(), name: counts}
+        KEPT.write_text(
+            json.dumps({k: kept[k] for k in map(key, ROWS) if k in kept}, indent=1) + "\n"
+        )
+
+
+def page(rows: list[Row]) -> str:
+    """Predicted and kept counts of rows, with the largest error of each resource by family."""
+    lines = ["| K x N, R, T | family | array, rest | LUT | FF | DSP | RAM |", "|---" * 7 + "|"]
+    worst: dict[str, dict[str, float]] = {}
+    for row in rows:
+        counts, cells = kept_counts()[key(row)], row.cells
+        if "failed" in counts:
+            lines.append("| " + " | ".join([*cells, *["yosys failed"] * len(NAMES)]) + " |")
             continue
-        kept = {**kept_counts(), key(row): counts}
-        ordered = {key(row): kept[key(row)] for row in ROWS if key(row) in kept}
-        KEPT.write_text(json.dumps(ordered, indent=1) + "\n")
-        needs = predict_for(row.target, plan.engine)
-        cells = row.cells
+        needs = predict_for(row.target, row.plan().engine)
+        family = worst.setdefault(row.family, dict.fromkeys(NAMES, 0.0))
         for name in NAMES:
-            real, predicted = int(counts[name]), getattr(needs, name)
+            real, predicted = counts[name], getattr(needs, name)
             error = (predicted - real) / max(1, real)
-            worst[name] = max(worst[name], abs(error))
+            family[name] = max(family[name], abs(error))
             cells.append(f"{predicted:,} / {real:,} ({100 * error:+.0f} %)")
         lines.append("| " + " | ".join(cells) + " |")
-        print(lines[-1], flush=True)
-    return lines, worst
+    sums = [
+        f"{family}: " + ", ".join(f"{name} {100 * error:.0f} %" for name, error in errors.items())
+        for family, errors in worst.items()
+    ]
+    title = "# Resources: predicted / yosys\n\nMade by `python bench/resources.py`. "
+    return title + f"Largest errors: {'; '.join(sums)}.\n\n" + "\n".join(lines) + "\n"
 
 
 def fit(name: str) -> None:
@@ -275,25 +289,22 @@ def table_text(made: str, costs: dict[str, Cost]) -> str:
 
 
 def main() -> None:
-    """Print the table; with -o write it into a page."""
+    """Measure, fit, print the table; with -o write it into a page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--builds", type=Path, default=ROOT / "build" / "resources")
     parser.add_argument("--family", choices=list(FAMILIES), help="its rows only")
     parser.add_argument("--fit", nargs="+", choices=list(FAMILIES), metavar="NAME", default=[])
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    if args.fit:
-        for name in args.fit:
-            fit(name)
-        return
-    rows = [row for row in ROWS if args.family in (None, row.family)]
-    lines, worst = measure(rows, args.builds)
-    summary = ", ".join(f"{name} {100 * error:.0f} %" for name, error in worst.items())
-    page = "# Resources: predicted / yosys\n\nMade by `python bench/resources.py`. "
-    page += f"Largest errors: {summary}.\n\n" + "\n".join(lines) + "\n"
-    print(page)
+    chosen = args.fit or ([args.family] if args.family else list(FAMILIES))
+    rows = [row for row in ROWS if row.family in chosen]
+    measure(rows, args.builds)
+    for name in args.fit:
+        fit(name)
+    text = page(rows)
+    print(text)
     if args.output:
-        args.output.write_text(page)
+        args.output.write_text(text)
 
 
 if __name__ == "__main__":
