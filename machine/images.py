@@ -19,7 +19,7 @@ WORD_BITS = IMAGE_ADDRESS_BITS - SELECT_BITS
 """Address bits below the memory's select."""
 
 STORE_BITS = 32
-"""Width of a store word: two single-ported RAMs of the iCE40 UP5K side by side. A wider write takes
+"""Width of a store word: two large single-ported RAMs of 16 bits side by side. A wider write takes
 two words."""
 
 PARAM_CHUNKS = 2

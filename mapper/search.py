@@ -10,12 +10,12 @@ from weft.engines.kind import Pins
 from weft.errors import FitError, ModelError, counted
 from weft.machine import timing
 from weft.machine.engine import Engine
+from weft.machine.parts import Resources
 from weft.machine.plan import Plan
 from weft.machine.target import Target
-from weft.mapper import compact_resources
 from weft.mapper.build import FOLD_LEVELS, Draft, Outline, Stored, complete, draft, outline, store
 from weft.mapper.candidates import candidates, demand_of, kinds_for
-from weft.mapper.resources import Resources, predict_for
+from weft.mapper.resources import predict_for
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
 
@@ -216,7 +216,7 @@ def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, 
 def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
     """(resource, how much an engine needs, how much of the device the core may take)."""
     facts = target.facts
-    lut = compact_resources.logic_cells(needs.lut, needs.ff) if engine.compact else needs.lut
+    lut = facts.logic_cells(needs) if engine.compact else needs.lut
     return (
         ("block RAMs", needs.bram, target.bram),
         ("DSP multipliers", needs.dsp, target.dsp),

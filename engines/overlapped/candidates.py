@@ -9,9 +9,6 @@ from weft.errors import ConfigError, FitError, counted
 from weft.machine.engine import Style, Styles
 from weft.machine.target import Target
 
-DSP_SHARE = 0.86
-"""Most of a device's multipliers that routing still copes with (see docs/architecture.md)."""
-
 SIZES = (1, 2, 4, 8, 16, 32)
 """Lanes and columns that are tried; any others can be pinned."""
 
@@ -69,7 +66,7 @@ def _styled(
     target: Target, k: int, n: int, array: int, vector: int, taps: int, packable: bool
 ) -> OverlappedSpec:
     """Multipliers go into DSPs in order of need until the usable share is spent."""
-    left = int(target.dsp * DSP_SHARE)
+    left = int(target.dsp * target.facts.dsp_share)
     share = target.facts.products_per_dsp
     packed = packable and share == 1 and k * n > left
     styles = [Style.PACKED if packed else Style.DSP]

@@ -9,7 +9,6 @@ from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.engines.common.widths import Widths
 from weft.engines.compact.spec import CompactSpec
 from weft.engines.kind import Demand, Pins
-from weft.engines.overlapped.candidates import DSP_SHARE
 from weft.engines.overlapped.spec import OverlappedSpec
 from weft.errors import ConfigError, FitError, ModelError
 from weft.machine import timing
@@ -19,8 +18,7 @@ from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build
 from weft.mapper.candidates import candidates, demand_of
-from weft.mapper.compact_resources import logic_cells
-from weft.mapper.resources import predict, predict_for
+from weft.mapper.resources import predict_for
 from weft.mapper.search import SLACK, plan, shortfall
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
@@ -68,7 +66,7 @@ def test_pins_are_kept(
 )
 def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int) -> None:
     target = ULX3S_85F.replace(lut=lut, ff=lut, dsp=dsp, bram=bram)
-    needs = predict(plan(graph, target).engine)
+    needs = predict_for(ULX3S_85F, plan(graph, target).engine)
     assert needs.lut <= lut * FAMILIES["ecp5"].lut_share
     assert needs.ff <= lut * FAMILIES["ecp5"].lut_share
     assert needs.dsp <= dsp
@@ -87,7 +85,7 @@ def by_trying_all(graph: Graph, target: Target) -> Plan:
     for made in candidates(target, Pins(), demand_of(graph)):
         for level in FOLD_LEVELS:
             tried = build(graph, target, made, level)
-            needs = predict(tried.engine)
+            needs = predict_for(ULX3S_85F, tried.engine)
             if shortfall(target, tried.engine, needs)[0] <= 1:
                 found.append((timing.cycles(tried), needs.lut, tried))
     limit = min(cycles for cycles, _, _ in found) * SLACK
@@ -160,9 +158,9 @@ def test_a_percent_of_the_cycles_is_given_up_for_fewer_luts() -> None:
     for made in candidates(ULX3S_85F, Pins(), demand()):
         if (made.lanes, made.columns) == (chosen.engine.lanes, chosen.engine.columns):
             tried = build(graph, ULX3S_85F, made, 0)
-            if shortfall(ULX3S_85F, tried.engine, predict(tried.engine))[0] <= 1:
-                others.append((timing.cycles(tried), predict(tried.engine).lut))
-    cycles, lut = timing.cycles(chosen), predict(chosen.engine).lut
+            if shortfall(ULX3S_85F, tried.engine, predict_for(ULX3S_85F, tried.engine))[0] <= 1:
+                others.append((timing.cycles(tried), predict_for(ULX3S_85F, tried.engine).lut))
+    cycles, lut = timing.cycles(chosen), predict_for(ULX3S_85F, chosen.engine).lut
     assert min(others)[0] < cycles <= min(others)[0] * SLACK
     assert lut < min(others)[1]
     assert all(size >= lut for slow, size in others if slow <= min(others)[0] * SLACK)
@@ -197,7 +195,7 @@ def test_packed_engines_are_candidates_with_even_columns_only() -> None:
             if made.styles.array is Style.PACKED:
                 assert packable
                 assert made.columns % 2 == 0
-                assert made.multipliers > int(ULX3S_85F.dsp * DSP_SHARE)
+                assert made.multipliers > int(ULX3S_85F.dsp * FAMILIES["ecp5"].dsp_share)
             else:
                 assert made.multipliers <= ULX3S_85F.dsp
     pinned = list(candidates(ULX3S_85F, Pins(lanes=256, columns=1), demand()))
@@ -206,7 +204,7 @@ def test_packed_engines_are_candidates_with_even_columns_only() -> None:
 
 def test_gowin_has_two_small_multipliers_in_one() -> None:
     target = ULX3S_85F.replace(family="gowin", dsp=20)
-    share = int(target.dsp * DSP_SHARE)
+    share = int(target.dsp * FAMILIES["ecp5"].dsp_share)
     sizes = set()
     tried = list(candidates(target, Pins(), demand()))
     assert any(isinstance(made, CompactSpec) for made in tried)
@@ -215,8 +213,8 @@ def test_gowin_has_two_small_multipliers_in_one() -> None:
         assert made.styles.array is Style.DSP  # packing would cost LUTs and save nothing
         needs = predict_for(target, made)
         assert needs.dsp <= max(made.multipliers / 2, share)
-        on_ecp5 = predict(made)
-        assert (needs.lut, needs.ff, needs.bram) == (on_ecp5.lut, on_ecp5.ff, on_ecp5.bram)
+        on_ecp5 = predict_for(ULX3S_85F, made)
+        assert needs.bram == on_ecp5.bram
         assert needs.dsp < on_ecp5.dsp
     assert max(sizes) == 32  # of at most 40
 
@@ -238,7 +236,7 @@ def test_ice40_gets_a_compact_engine(graph: Graph, lut: int, dsp: int, spram: in
     chosen = plan(graph, target)
     engine, needs = chosen.engine, predict_for(target, chosen.engine)
     assert isinstance(engine, CompactSpec)
-    assert logic_cells(needs.lut, needs.ff) <= lut * FAMILIES["ice40"].lut_share
+    assert FAMILIES["ice40"].logic_cells(needs) <= lut * FAMILIES["ice40"].lut_share
     assert (needs.dsp <= dsp, needs.bram <= 30, needs.spram <= spram) == (True, True, True)
     given = {"x": codes((3, 10, 10))}
     np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
@@ -285,11 +283,11 @@ def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:
 
 def test_dsps_go_where_they_are_needed_most() -> None:
     """Array first, then the output paths, then the vector unit, up to the usable share."""
-    share = int(ULX3S_85F.dsp * DSP_SHARE)
+    share = int(ULX3S_85F.dsp * FAMILIES["ecp5"].dsp_share)
     for made in candidates(ULX3S_85F, Pins(), demand(depthwise=True)):
         packed = made.styles.array is Style.PACKED
         array = made.multipliers // (2 if packed else 1)
-        assert predict(made).dsp <= max(array, share)
+        assert predict_for(ULX3S_85F, made).dsp <= max(array, share)
         requant = 4 * (made.array_requant + made.vector_requant)
         assert (made.styles.requant is Style.DSP) == (array + requant <= share)
         left = share - array - requant * (made.styles.requant is Style.DSP)
@@ -308,9 +306,9 @@ def test_the_smallest_that_is_fast_enough(graph: Graph) -> None:
     for limit in (best, 3 * best, 10 * best):
         made = plan(graph, ULX3S_85F, cycles=limit)
         assert timing.cycles(made) <= limit
-        luts.append(predict(made.engine).lut)
+        luts.append(predict_for(ULX3S_85F, made.engine).lut)
     assert luts == sorted(luts, reverse=True)
-    assert luts[-1] < predict(fastest.engine).lut
+    assert luts[-1] < predict_for(ULX3S_85F, fastest.engine).lut
     with pytest.raises(FitError) as caught:
         plan(graph, ULX3S_85F, cycles=20)
     assert str(caught.value) == (
