@@ -27,14 +27,18 @@ from weft.boards.board import Device
 from weft.boards.families.lookup import FAMILIES
 from weft.boards.synth_report import read_stat
 from weft.boards.toolchain import RunError, find_tool, run
+from weft.engines.compact.spec import CompactSpec
+from weft.engines.kinds import kind_of
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.gen.build_dir import CELLS
 from weft.gen.hardware import verilog_text
 from weft.machine import family as facts
 from weft.machine.engine import Engine, Memories, Style, Styles
+from weft.machine.parts import Parts
 from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import build
-from weft.mapper.resources import parts_of, predict_for
+from weft.mapper.resources import predict_for
 from weft.nn.ir.graph import Graph
 from weft.nn.onnx.importer import import_model
 
@@ -97,20 +101,24 @@ class Row:
     def engine(self) -> Engine:
         """As the mapper takes it."""
         dual = self.other is Style.DUAL
-        return Engine(
+        styles = Styles(
+            array=self.array, vector=self.other, requant=Style.DSP if dual else self.other
+        )
+        if self.compact:
+            return CompactSpec(
+                lanes=self.lanes,
+                columns=self.columns,
+                single_port=self.large,
+                streamed=self.large,
+                styles=styles,
+            )
+        return OverlappedSpec(
             lanes=self.lanes,
             columns=self.columns,
             array_requant=self.array_requant,
             vector_requant=self.vector_requant,
             vector_taps=self.taps,
-            compact=self.compact,
-            single_port=self.large,
-            streamed=self.large,
-            styles=Styles(
-                array=self.array,
-                vector=self.other,
-                requant=Style.DSP if dual else self.other,
-            ),
+            styles=styles,
         )
 
     def plan(self) -> Plan:
@@ -230,12 +238,18 @@ def page(rows: list[Row]) -> str:
     return title + f"Largest errors: {'; '.join(sums)}.\n\n" + "\n".join(lines) + "\n"
 
 
+def parts_of(row: Row) -> Parts:
+    """What the row's engine is made of."""
+    engine = row.plan().engine
+    return kind_of(engine).parts(engine)
+
+
 def fit(name: str) -> None:
     """Print how far a family's costs are off before and after the fit; write the fitted ones unless
     it is an anchor."""
     family, kept = facts.FAMILIES[name], kept_counts()
     rows = [row for row in ROWS if row.family == name]
-    counts = [family.counts(parts_of(row.plan().engine)) for row in rows]
+    counts = [family.counts(parts_of(row)) for row in rows]
     start = {part: cost for anchor in ANCHORS for part, cost in table(anchor).items()}
     if name in ANCHORS:
         start |= table(name)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from weft.engines.common.program import Program
 from weft.engines.common.widths import Widths
 from weft.machine.engine import Engine
+from weft.machine.parts import Parts
 from weft.machine.target import Target
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
@@ -60,6 +61,8 @@ class EngineKind(Protocol):
     """
 
     spec: type[Engine]
+    counts_cells: bool
+    """Whether the device is taken to be so full that flip-flops need logic cells of their own."""
 
     def supports(self, operator: Operator, graph: Graph) -> str | None:
         """None if engines of this kind run the operator, else why not and what would work."""
@@ -86,6 +89,10 @@ class EngineKind(Protocol):
 
     def busy(self, array: int, vector: int) -> int:
         """Fewest cycles of a program that issues so many cycles to either unit."""
+        ...
+
+    def parts(self, engine: Engine) -> Parts:
+        """What the engine is made of; the device's family knows what that costs."""
         ...
 
     def component(

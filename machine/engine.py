@@ -173,11 +173,6 @@ class Engine(Value, abc.ABC):
         ``unit`` uses: itself, or the one that it shares them with."""
 
     @property
-    def compact(self) -> bool:
-        """For the resource models, until they are the kinds' own."""
-        return not self.overlaps
-
-    @property
     def has_store(self) -> bool:
         """Whether weights and parameters wait in a store, from which steps load them."""
         return False

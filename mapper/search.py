@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 from weft import limits
 from weft.engines.kind import Pins
+from weft.engines.kinds import kind_of
 from weft.errors import FitError, ModelError, counted
 from weft.machine import timing
 from weft.machine.engine import Engine
@@ -216,12 +217,13 @@ def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, 
 def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
     """(resource, how much an engine needs, how much of the device the core may take)."""
     facts = target.facts
-    lut = facts.logic_cells(needs) if engine.compact else needs.lut
+    cells = kind_of(engine).counts_cells
+    lut = facts.logic_cells(needs) if cells else needs.lut
     return (
         ("block RAMs", needs.bram, target.bram),
         ("DSP multipliers", needs.dsp, target.dsp),
         ("single-ported RAMs", needs.spram, target.spram),
-        ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * facts.lut_share)),
+        ("logic cells" if cells else "LUTs", lut, int(target.lut * facts.lut_share)),
         ("flip-flops", needs.ff, int(target.ff * facts.ff_share)),
     )
 

@@ -10,9 +10,11 @@ from weft.engines.common.nest import extents
 from weft.engines.common.program import Program
 from weft.engines.common.widths import Widths
 from weft.engines.compact.candidates import candidates
+from weft.engines.compact.parts import parts
 from weft.engines.compact.spec import CompactSpec
 from weft.engines.kind import Demand, Pins
 from weft.machine.engine import Engine
+from weft.machine.parts import Parts
 from weft.machine.target import Target
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
@@ -22,6 +24,7 @@ class Compact:
     """See ``EngineKind``."""
 
     spec: type[Engine] = CompactSpec
+    counts_cells = True
 
     def supports(self, operator: Operator, graph: Graph) -> str | None:
         return lower.supports(operator)
@@ -43,6 +46,9 @@ class Compact:
 
     def busy(self, array: int, vector: int) -> int:
         return array + vector
+
+    def parts(self, engine: Engine) -> Parts:
+        return parts(engine)
 
     def component(
         self, engine: Engine, registers: tuple[int, int, int, int], image_dir: str

@@ -9,8 +9,10 @@ from weft.engines.common.program import Program
 from weft.engines.common.widths import Widths
 from weft.engines.kind import Demand, Pins
 from weft.engines.overlapped.candidates import candidates
+from weft.engines.overlapped.parts import parts
 from weft.engines.overlapped.spec import OverlappedSpec
 from weft.machine.engine import Engine
+from weft.machine.parts import Parts
 from weft.machine.target import Target
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
@@ -20,6 +22,7 @@ class Overlapped:
     """See ``EngineKind``."""
 
     spec: type[Engine] = OverlappedSpec
+    counts_cells = False
 
     def supports(self, operator: Operator, graph: Graph) -> str | None:
         return lower.supports(operator)
@@ -36,6 +39,9 @@ class Overlapped:
 
     def busy(self, array: int, vector: int) -> int:
         return max(array, vector)
+
+    def parts(self, engine: Engine) -> Parts:
+        return parts(engine)
 
     def component(
         self, engine: Engine, registers: tuple[int, int, int, int], image_dir: str

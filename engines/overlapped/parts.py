@@ -2,7 +2,7 @@
 
 from weft.machine.engine import Engine, Unit
 from weft.machine.fields import BACK, part_bits, step_chunks
-from weft.machine.images import CHUNK_BITS, PACKED_BITS, PARAM_CHUNKS
+from weft.machine.images import CHUNK_BITS, PARAM_CHUNKS, weight_word
 from weft.machine.parts import Multipliers, Parts, Ram
 from weft.machine.timing import multiplier_latency, requant_latency
 
@@ -47,7 +47,7 @@ def parts(engine: Engine) -> Parts:
 
 def _partial_sum_bits(engine: Engine) -> int:
     """Of one column."""
-    product = 8 + engine.weight_bits
+    product = engine.rows.product_bits(engine.weight_bits)
     return sum(min(engine.accumulator_bits, product + i.bit_length()) for i in range(engine.lanes))
 
 
@@ -58,8 +58,7 @@ def _register_bits(engine: Engine) -> int:
     array = n * (_partial_sum_bits(engine) + acc)
     skew = 8 * k * (k - 1) // 2 + k * engine.weight_address_bits
     vector = k * t * acc + 8 * k * multiplier_latency(engine.styles.vector, 8)
-    weights = k * n * (PACKED_BITS // 2 if engine.packed else engine.weight_bits)
-    weights += k * t * engine.weight_bits
+    weights = k * weight_word(engine).width + k * t * engine.weight_bits
     params = (engine.array_requant + engine.vector_requant) * (
         PARAM_BITS + engine.param_address_bits
     )
@@ -84,8 +83,8 @@ def _multipliers(engine: Engine) -> tuple[Multipliers, ...]:
 
 
 def _rams(engine: Engine) -> tuple[Ram, ...]:
-    k, n, memories = engine.lanes, engine.columns, engine.memories
-    weight = Ram(width=n * engine.weight_bits, depth=memories.weight, grain=CHUNK_BITS)
+    k, memories = engine.lanes, engine.memories
+    weight = Ram(width=weight_word(engine).width, depth=memories.weight, grain=CHUNK_BITS)
     vector = engine.vector_taps * k * engine.weight_bits
     return (
         *(Ram(width=8 * k, depth=depth, grain=8) for depth in memories.act),

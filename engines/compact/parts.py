@@ -26,7 +26,7 @@ def parts(engine: Engine) -> Parts:
             "compact_columns": n,
             "compact_count_bits": engine.count_bits,
             "compact_address_bits": engine.act_address_bits,
-            "compact_stores": int(engine.streamed),
+            "compact_stores": int(engine.has_store),
             "compact_product_units": int(engine.products),
             "compact_product_lanes": k * engine.products,
         },
@@ -52,10 +52,10 @@ def _rams(engine: Engine) -> tuple[Ram, ...]:
     weight = Ram(width=n * engine.weight_bits, depth=memories.weight, grain=CHUNK_BITS)
     store = Ram(width=STORE_BITS, depth=memories.store, grain=STORE_BITS, large=True)
     return (
-        *(Ram(width=8 * k, depth=d, grain=8, large=engine.single_port) for d in memories.act),
+        *(Ram(width=8 * k, depth=d, grain=8, large=engine.alternates) for d in memories.act),
         *(weight for _ in range(k)),
         Ram(width=k * engine.weight_bits, depth=memories.vector, grain=CHUNK_BITS),
         Ram(width=PARAM_BITS, depth=memories.param[0], grain=CHUNK_BITS),
         Ram(width=CHUNK_BITS, depth=memories.program, grain=CHUNK_BITS),
-        *((store,) if engine.streamed else ()),
+        *((store,) if engine.has_store else ()),
     )
