@@ -65,6 +65,8 @@ def weight_chunks(weights: np.ndarray, word: Word) -> np.ndarray:
 
 def array_chunks(weights: np.ndarray, engine: Engine) -> np.ndarray:
     """The array's weights [..., N] as image chunks."""
+    low, high = engine.rows.limits(engine.weight_bits)
+    assert not weights.size or (low <= weights.min() and weights.max() <= high)
     return weight_chunks(engine.rows.pack(weights), weight_word(engine))
 
 

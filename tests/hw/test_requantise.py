@@ -316,7 +316,7 @@ def pair_run(
     a: np.ndarray, b: np.ndarray, zeros: tuple[int, int], factors: tuple[int, int], code: int,
     zero_point: int,
 ) -> Run:  # fmt: skip
-    """Both operands in one accumulator, as the vector unit and ``mapper.lower`` lay them out."""
+    """Both operands in one accumulator, as the vector unit and ``lower`` lay them out."""
     product = (a - zeros[0]) * factors[0] + (b - zeros[1]) * factors[1]
     odd = bool(zero_point & 1)
     rounded = round_scaled(product, np.int64(POINTS[code]), odd)
