@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.errors import ConfigError, FitError, ModelError
 from weft.machine import timing
+from weft.machine.check.execute import execute
 from weft.machine.engine import Style
 from weft.machine.family import FAMILIES
 from weft.machine.plan import Plan
