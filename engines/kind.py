@@ -71,8 +71,8 @@ class EngineKind(Protocol):
     def candidates(self, demand: Demand, target: Target, pins: Pins) -> Iterator[Engine]:
         """Engines worth trying on a device, the largest first, with open memory depths.
 
-        None where the family or the network is not for this kind. Raises FitError or ConfigError
-        where the pins leave none.
+        There are none where the family or the network is not for this kind. Raises FitError or
+        ConfigError where the pins leave none.
         """
         ...
 
