@@ -1,4 +1,4 @@
-"""Many cases in a child process with limits: what each comes to, its seconds and its memory."""
+"""Many cases in child processes with limits: what each comes to, its seconds and its memory."""
 
 import json
 import multiprocessing
@@ -6,7 +6,9 @@ import resource
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -25,10 +27,24 @@ class Outcome:
     peak_bytes: int = 0
 
 
-def run_all(act: Act, paths: Sequence[Path], folder: Path, seconds: float) -> dict[str, Outcome]:
-    """``act`` on every path, one after the other. ``seconds``: after which one has hung."""
+def run_all(
+    act: Act, paths: Sequence[Path], folder: Path, seconds: float, children: int = 1
+) -> dict[str, Outcome]:
+    """``act`` on every path, one after the other in each of some children side by side.
+
+    ``seconds``: after which a case has hung.
+    """
+    reports = [folder / f"report{number}.txt" for number in range(children)]
+    parts = [paths[number::children] for number in range(children)]
+    with ThreadPoolExecutor(children) as pool:
+        found = pool.map(_run_part, repeat(act), parts, reports, repeat(seconds))
+        return {name: outcome for part in found for name, outcome in part.items()}
+
+
+def _run_part(act: Act, paths: Sequence[Path], report: Path, seconds: float) -> dict[str, Outcome]:
+    """Every path, in one child after the other where a case ends its child."""
     found: dict[str, Outcome] = {}
-    context, report = multiprocessing.get_context("spawn"), folder / "report.txt"
+    context = multiprocessing.get_context("spawn")
     while left := [path for path in paths if str(path) not in found]:
         report.unlink(missing_ok=True)
         child = context.Process(target=_child, args=(act, left, report))
