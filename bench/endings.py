@@ -73,6 +73,9 @@ class Outcome:
     tools: tuple[str, ...] = ()
 
 
+ONNX_RUNTIME = ".ses"
+"""A file of some bytes, always the same, that ONNX Runtime keeps among temporary files."""
+
 COLD, WARM, ROUTED = "cold", "warm", "routed"
 KINDS = (
     *(("simulate", "simulate"), ("compile", "compile"), ("run", "run")),
@@ -101,7 +104,8 @@ class Bench:
     def commands(self) -> dict[str, tuple[Variant, ...]]:
         """Every command that writes or starts a tool; its variants are tried in turn.
 
-        What builds binaries does so in every fourth trial, and otherwise finds them.
+        Simulations build their binary in every fourth trial (of a netlist, in every eighth), and
+        otherwise find it; synthesis goes on to nextpnr in every eighth.
         """
         build, work = str(self.build), self.build.parent
         data = ("--inputs", str(self.kept / "tiny.npz"), "--samples", "2", "--json")
@@ -115,8 +119,11 @@ class Bench:
             "compile": (Variant(words=self.compile(2), state=WARM),),
             "simulate": _mostly(simulate),
             "run": _mostly(run),
-            "synth": (yosys, yosys, yosys, Variant(words=("synth", build, "--json"), state=COLD)),
-            "netlist": (Variant(words=netlist, state=ROUTED), *_mostly(netlist)[1:]),
+            "synth": (*7 * (yosys,), Variant(words=("synth", build, "--json"), state=COLD)),
+            "netlist": (
+                *7 * (Variant(words=netlist, state=WARM),),
+                Variant(words=netlist, state=ROUTED),
+            ),
             "reference": (Variant(words=reference, state=COLD),),
             "quantise": (
                 Variant(words=(*quantise, "--calibrate", str(self.kept / "tiny.npz")), state=COLD),
@@ -189,7 +196,8 @@ class Bench:
         """What commands have left in the folders that they write to."""
         names = {path.name for path in self.build.parent.iterdir()} - {"build", "q.onnx", "y.npz"}
         stray = [str(path) for path in self.build.rglob(".weft-*")]
-        return [*names, *stray, *(path.name for path in (self.folder / "tmp").iterdir())]
+        temporary = {path.name for path in (self.folder / "tmp").iterdir()} - {ONNX_RUNTIME}
+        return [*names, *stray, *temporary]
 
     def after(self) -> list[str]:
         """One more command, in this process: what is wrong with the folder behind it."""

@@ -1,8 +1,11 @@
 """No tool outlives the block that started it, nor weft, however that ends."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -86,6 +89,44 @@ def test_a_killed_weft_leaves_no_tool(
     weft.send_signal(number)
     weft.wait()
     assert ends(pid)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_no_temporary_file_stays(temporary: Path) -> None:
+    """Compilers leave theirs when they are killed. What else the environment says is kept."""
+    left = ["sh", "-c", "echo $A > $TMPDIR/left; cat $TMPDIR/left; kill -KILL $$"]
+    done = call(left, env=os.environ | {"A": "1"}, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"1\n")
+    with libraries_tools():
+        done = subprocess.run(left, env=os.environ | {"A": "2"}, stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"2\n")
+        assert subprocess.run(left).returncode == -signal.SIGKILL
+    assert not list(temporary.iterdir())
+    with pytest.raises(PermissionError, match=re.escape(str(temporary))):
+        call([str(temporary)])  # not said of the temporary files
+
+
+@pytest.mark.parametrize("way", ["own", "library"])
+def test_the_next_command_removes_temporary_files(root: Path, temporary: Path, way: str) -> None:
+    """After a kill."""
+    code = f"import sys; sys.path.insert(0, {str(root)!r})\n{PROGRAM}"
+    words = [sys.executable, "-c", code, way, "touch $TMPDIR/cc.s; " + TREE]
+    weft = subprocess.Popen(words, cwd=temporary, env=os.environ | {"TMPDIR": str(temporary)})
+    pid = child(temporary)
+    weft.kill()
+    weft.wait()
+    assert ends(pid)
+    assert list(temporary.glob("*/cc.s"))
+    call(["true"])
+    assert [path.name for path in temporary.iterdir()] == ["child"]
 
 
 def ended(root: Path, number: signal.Signals, body: str) -> tuple[int, str]:
