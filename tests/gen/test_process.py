@@ -97,6 +97,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
     return folder
 
 
@@ -119,7 +120,7 @@ def test_the_next_command_removes_temporary_files(root: Path, temporary: Path, w
     """After a kill."""
     code = f"import sys; sys.path.insert(0, {str(root)!r})\n{PROGRAM}"
     words = [sys.executable, "-c", code, way, "touch $TMPDIR/cc.s; " + TREE]
-    weft = subprocess.Popen(words, cwd=temporary, env=os.environ | {"TMPDIR": str(temporary)})
+    weft = subprocess.Popen(words, cwd=temporary)
     pid = child(temporary)
     weft.kill()
     weft.wait()
