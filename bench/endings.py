@@ -34,6 +34,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from weft.cli.interrupt import INTERRUPTED
 from weft.cli.main import main as weft
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -155,8 +156,10 @@ class Bench:
         (self.kept / "hashes.json").write_text(json.dumps(hashes))
 
     def place(self, state: str) -> None:
-        """Put the build into a state."""
-        shutil.rmtree(self.build, ignore_errors=True)
+        """Put the build into a state; what failures have left goes."""
+        for folder in (self.build.parent, self.folder / "tmp"):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
         shutil.copytree(self.kept / state, self.build, symlinks=True)
 
     def start(self, words: Sequence[str]) -> subprocess.Popen[str]:
@@ -255,7 +258,8 @@ class Bench:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         log = process.communicate()[1]
-        if "Traceback" in log or (ended and process.returncode):
+        codes = (0,) if ended else (0, INTERRUPTED, -number, -signal.SIGKILL)
+        if "Traceback" in log or process.returncode not in codes:
             failures.append(f"ended with {process.returncode}: {log[-500:]}")
         failures += self.after()
         what = f"{' '.join(variant.words[:1])} ({variant.state}), {number.name} at {moment:.2f} s"
