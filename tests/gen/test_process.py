@@ -156,6 +156,21 @@ def test_signals_while_importing(root: Path) -> None:
 
 
 @pytest.mark.parametrize("number", interrupt.ENDINGS)
+def test_signals_while_a_command_imports(
+    root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Nothing is raised into a library that loads: those in C++ abort."""
+    (tmp_path / "slow.py").write_text(
+        "import time\nprint('ready', flush=True)\nfor _ in range(600): time.sleep(0.1)\n"
+    )
+    body = (
+        f"sys.path.insert(0, {str(tmp_path)!r})\ninterrupt.while_running()\n"
+        "try: import slow\nexcept BaseException: print('raised', file=sys.stderr)"
+    )
+    assert ended(root, number, body) == (interrupt.INTERRUPTED, "weft: interrupted\n")
+
+
+@pytest.mark.parametrize("number", interrupt.ENDINGS)
 def test_signals_that_nobody_takes(root: Path, number: signal.Signals) -> None:
     """As in a solver's call that does not come back."""
     body = f"signal.signal({int(number)}, lambda *_: None); interrupt.insist()"
@@ -184,7 +199,7 @@ def test_ignored_signals_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         interrupt.while_running()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is interrupt.interrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
