@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         message, code = ending(error, sys.argv[1:] if words is None else words)
         if message:
             log.print(f"weft {args.command}: {message}")
-        if isinstance(error, KeyboardInterrupt):
+        if code == interrupt.INTERRUPTED:
             interrupt.leave()
         return code
 
