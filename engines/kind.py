@@ -71,9 +71,13 @@ class EngineKind(Protocol):
     def candidates(self, demand: Demand, target: Target, pins: Pins) -> Iterator[Engine]:
         """Engines worth trying on a device, the largest first, with open memory depths.
 
-        None where the family or the network is not for this kind. Raises FitError or ConfigError
-        where the pins leave none.
+        There are none where the family or the network is not for this kind. Raises FitError or
+        ConfigError where the pins leave none.
         """
+        ...
+
+    def check(self, engine: Engine, target: Target) -> None:
+        """Raise PlanFault for an engine that ``candidates`` would never give for the target."""
         ...
 
     def lower(self, program: Program, operator: Operator) -> None:

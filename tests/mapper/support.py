@@ -17,6 +17,8 @@ from weft.nn.ir.window import Window
 ENDLESS = Target(
     name="endless", family="ecp5", lut=10**8, ff=10**8, dsp=10**6, bram=10**6, clock_hz=25e6
 )
+ENDLESS_ICE40 = ENDLESS.replace(family="ice40", spram=10**6)
+"""The same of a family that takes compact engines."""
 ULX3S_85F = Target(
     name="ulx3s-85f", family="ecp5", lut=83640, ff=83640, dsp=156, bram=208, clock_hz=25e6
 )

@@ -1,5 +1,9 @@
 """The resource model: against yosys, and figures that grow with the engine."""
 
+import runpy
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.mapper.support import ENDLESS, engine
@@ -74,3 +78,33 @@ def test_more_of_anything_never_costs_less(field: str) -> None:
     deeper = sized(4, 4, 2, 2, depth=5000)
     wider = deeper.replace(accumulator_bits=30, weight_bits=9, products=True)
     assert getattr(predict(wider), field) >= getattr(predict(deeper), field) >= small
+
+
+BENCH = runpy.run_path(str(Path(__file__).resolve().parents[2] / "bench" / "resources.py"))
+ROWS = BENCH["ROWS"]
+WORST = {"lut": 0.08, "ff": 0.07, "dsp": 0, "bram": 0.03}
+"""Shares that a prediction may be off."""
+
+
+def far_off(needs: Resources, counts: dict[str, int]) -> list[str]:
+    return [
+        f"{name}: {getattr(needs, name)} for {counts[name]}"
+        for name, share in WORST.items()
+        if abs(getattr(needs, name) - counts[name]) > share * counts[name]
+    ]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=BENCH["key"])
+def test_predicted_as_yosys_counted(row: Any) -> None:
+    counts = BENCH["kept_counts"]()[BENCH["key"](row)]
+    assert far_off(predict_for(row.target, row.plan().engine), counts) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "rows"), [("ecp5", 2), ("ice40", 2), ("gowin", 2)])
+def test_predicted_as_yosys_counts(tmp_path: Path, family: str, rows: int) -> None:
+    """Minutes: the first rows of a family, synthesised now."""
+    for i, row in enumerate([row for row in ROWS if row.family == family][:rows]):
+        plan = row.plan()
+        counts = BENCH["synthesised"](row, plan, tmp_path / str(i), {})
+        assert far_off(predict_for(row.target, plan.engine), counts) == []
