@@ -108,7 +108,7 @@ class SystolicArray(wiring.Component):
         weights = delay(m, ram.r_data, p.weight_registers, f"weights_{k}")
         return data.View(data.ArrayLayout(signed(weight.bits), weight.fields), weights)
 
-    def _add(self, m: Module, k: int, n: int, product: Signal, above: Signal | None) -> Signal:
+    def _add(self, m: Module, k: int, n: int, product: Value, above: Signal | None) -> Signal:
         """The partial sum of column n below row k."""
         p = self.params
         # k + 1 products of two full-range operands.
