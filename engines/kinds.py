@@ -5,12 +5,14 @@ from typing import Any
 from weft.engines.compact.kind import COMPACT
 from weft.engines.kind import EngineKind
 from weft.engines.overlapped.kind import OVERLAPPED
+from weft.engines.w4.kind import W4
 from weft.machine.engine import Engine
 from weft.machine.plan import Plan
 
 KINDS: tuple[EngineKind, ...] = (
     OVERLAPPED,
     COMPACT,
+    W4,
 )
 """In the order in which the search tries them."""
 
