@@ -43,12 +43,6 @@ class Operator(Value):
         return self.compute(tensors, low), self.compute(tensors, high)
 
 
-def need(condition: bool, rule: str) -> None:
-    """Raise ValueError with the rule where it is broken."""
-    if not condition:
-        raise ValueError(rule)
-
-
 def at_corners(
     operator: Operator, a: str, b: str, tensors: Tensors, low: Codes, high: Codes
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -34,12 +34,11 @@ from weft.nn.onnx.symbols import (
     HostResult,
     Quantisation,
     Real,
-    Shape,
     Symbol,
     Unquantised,
     chw,
 )
-from weft.nn.onnx.views import Picks, axes_of, channels_of, picks_of
+from weft.nn.onnx.views import Picks, Shape, axes_of, channels_of, picks_of
 
 MAX_CODES = (1 << 23) - 1  # of one activation: beyond the memories of all devices
 

@@ -30,8 +30,9 @@ from weft.nn.onnx.importer import (
     running_order,
 )
 from weft.nn.onnx.model import TYPE_NAMES, Node, OnnxModel, Port
-from weft.nn.onnx.symbols import Constant, HostInput, HostResult, QuantisedConstant, Real, Shape
+from weft.nn.onnx.symbols import Constant, HostInput, HostResult, QuantisedConstant, Real
 from weft.nn.onnx.table import BY_NAME
+from weft.nn.onnx.views import Shape
 from weft.nn.passes.pipeline import run_passes
 from weft.nn.passes.simplify import simplify
 

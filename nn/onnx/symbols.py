@@ -8,18 +8,13 @@ view's order, None where that is the tensor's own (see ``weft.nn.onnx.views``).
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from weft.nn.ir.host_steps import AnyHostStep, quantize
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
-
-if TYPE_CHECKING:
-    pass
-
-Shape = tuple[int, ...]
-Order = np.ndarray | None
+from weft.nn.onnx.views import Order, Shape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.pending.conv import PendingConv
-from weft.nn.onnx.symbols import Constant, Order, QuantisedConstant, Real, Shape
-from weft.nn.onnx.views import transposed
+from weft.nn.onnx.symbols import Constant, QuantisedConstant, Real
+from weft.nn.onnx.views import Order, Shape, transposed
 from weft.nn.onnx.window import window_of
 
 

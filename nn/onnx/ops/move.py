@@ -20,8 +20,8 @@ from weft.nn.onnx.builder import MAX_CODES, Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops.qdq import finish, rescaled
 from weft.nn.onnx.pending.pending import Pending, clipped_span
-from weft.nn.onnx.symbols import Codes, Constant, Order, Quantisation, Real, Shape, Symbol, chw
-from weft.nn.onnx.views import Picks, arrangements, picks_of, transposed
+from weft.nn.onnx.symbols import Codes, Constant, Quantisation, Real, Symbol, chw
+from weft.nn.onnx.views import Order, Picks, Shape, arrangements, picks_of, transposed
 
 Places = Sequence[Sequence[int]]
 """For each axis of a view, which of its places are taken; -1 is filled."""

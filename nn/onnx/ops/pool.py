@@ -19,8 +19,8 @@ from weft.nn.onnx.pending.conv import Gain, PendingConv
 from weft.nn.onnx.pending.factors import average_factor
 from weft.nn.onnx.pending.pending import Pending, clipped_span
 from weft.nn.onnx.pending.split_mean import PendingStackedMean
-from weft.nn.onnx.symbols import Codes, Constant, Quantisation, Real, Rounding, Shape, Symbol, chw
-from weft.nn.onnx.views import arrangements, transposed
+from weft.nn.onnx.symbols import Codes, Constant, Quantisation, Real, Rounding, Symbol, chw
+from weft.nn.onnx.views import Shape, arrangements, transposed
 from weft.nn.onnx.window import window_of
 
 

@@ -14,8 +14,8 @@ from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops.sums import together
 from weft.nn.onnx.pending.factors import product_scaling
 from weft.nn.onnx.pending.pending import Pending
-from weft.nn.onnx.symbols import Quantisation, Real, Shape
-from weft.nn.onnx.views import per_channel
+from weft.nn.onnx.symbols import Quantisation, Real
+from weft.nn.onnx.views import Shape, per_channel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,10 +23,9 @@ from weft.nn.onnx.symbols import (
     HostResult,
     QuantisedConstant,
     Real,
-    Shape,
     Symbol,
 )
-from weft.nn.onnx.views import transposed
+from weft.nn.onnx.views import Shape, transposed
 
 CAST_TYPES = ("float", "int8", "uint8", "int16", "int32", "int64", "bool")
 

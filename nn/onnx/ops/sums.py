@@ -14,8 +14,8 @@ from weft.nn.onnx.pending.conv import PendingConv
 from weft.nn.onnx.pending.factors import add_factors
 from weft.nn.onnx.pending.fused_add import join
 from weft.nn.onnx.pending.pending import Pending
-from weft.nn.onnx.symbols import NO_CLIP, Order, Quantisation, Real, Shape
-from weft.nn.onnx.views import same_order
+from weft.nn.onnx.symbols import NO_CLIP, Quantisation, Real
+from weft.nn.onnx.views import Order, Shape, same_order
 
 
 @dataclass(frozen=True, kw_only=True)
