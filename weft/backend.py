@@ -25,8 +25,10 @@ from weft.errors import ConfigError, ModelError, ToolError
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.host import reference_model
 from weft.nn.onnx.folding import fold
-from weft.nn.onnx.importer import FIXED_BATCH, dynamic, import_graph, quantising, running_order
+from weft.nn.onnx.importer import import_graph
 from weft.nn.onnx.model import OnnxModel, from_proto
+from weft.nn.onnx.nodes import dynamic, quantising, running_order
+from weft.nn.onnx.ports import FIXED_BATCH
 from weft.nn.onnx.rewrite import gives_accumulators, parameters, specialised
 from weft.nn.onnx.table import BY_NAME
 from weft.nn.passes.simplify import simplify

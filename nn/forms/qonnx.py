@@ -10,10 +10,10 @@ import numpy as np
 from weft.errors import ModelError
 from weft.nn.forms.steps import Steps
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.clamps import clamp_codes
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.clamp import clamp_codes
-from weft.nn.onnx.ops.pool import PendingAverage
 from weft.nn.onnx.ops.qdq import dequantize_linear
+from weft.nn.onnx.pending.average import PendingAverage
 from weft.nn.onnx.pending.conv import PendingConv, identity_conv
 from weft.nn.onnx.pending.pending import Pending
 from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Real, Rounding, Symbol

@@ -12,26 +12,18 @@ import onnx
 
 from weft.errors import ModelError
 from weft.nn.forms import tflite, tflite_file
+from weft.nn.forms.file import read
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.onnx.advice import GENERAL, not_supported
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.importer import (
-    NOTHING,
-    begin,
-    bind_batch,
-    dynamic,
-    host_input,
-    import_node,
-    import_output,
-    read,
-    running_order,
-)
 from weft.nn.onnx.model import TYPE_NAMES, Node, OnnxModel, Port
+from weft.nn.onnx.nodes import dynamic, running_order
+from weft.nn.onnx.ports import NOTHING, begin, bind_batch, graph_of, host_input, import_output
 from weft.nn.onnx.symbols import Constant, HostInput, HostResult, QuantisedConstant, Real
-from weft.nn.onnx.table import BY_NAME
+from weft.nn.onnx.table import BY_NAME, import_node
 from weft.nn.onnx.views import Shape
 from weft.nn.passes.pipeline import run_passes
 from weft.nn.passes.simplify import simplify
@@ -219,7 +211,7 @@ class _Walk:
             self.problems.append(NOTHING)
             return None
         try:
-            return run_passes(self.builder.graph())
+            return run_passes(graph_of(self.builder))
         except ModelError as error:
             self.problems.append(str(error))
             return None

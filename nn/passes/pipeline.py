@@ -4,9 +4,6 @@ Every pass keeps the meaning exactly; ``checker.check`` runs after each one, and
 and after all of them are compared (``equivalence``).
 """
 
-from collections.abc import Callable
-from dataclasses import replace as _replace
-
 import numpy as np
 
 from weft.errors import ModelError
@@ -23,8 +20,7 @@ from weft.nn.ir.ops.reshape import Reshape
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 from weft.nn.ir.window import Window
 from weft.nn.passes.equivalence import require_same
-
-Pass = Callable[[Graph], Graph]
+from weft.nn.passes.rewriting import Pass, bypassed, drop_dead, with_operators
 
 
 def run_passes(graph: Graph) -> Graph:
@@ -175,18 +171,6 @@ def reshape_as_move(graph: Graph) -> Graph:
     return with_operators(graph, operators)
 
 
-def drop_dead(graph: Graph) -> Graph:
-    """Operators whose results nobody needs, with their tensors and inputs."""
-    needed = {edge.tensor for edge in graph.outputs}
-    kept: list[Operator] = []
-    for operator in reversed(graph.operators):
-        if operator.output in needed:
-            kept.append(operator)
-            needed |= set(operator.inputs)
-    inputs = tuple(edge for edge in graph.inputs if edge.tensor in needed)
-    return with_operators(graph.replace(inputs=inputs), kept[::-1])
-
-
 # Order matters where a comment says so.
 PASSES: tuple[Pass, ...] = (
     # First: what is not there needs no Reshape to be moved around it.
@@ -219,45 +203,3 @@ def _refuse_reshapes(graph: Graph) -> None:
                 "supported; what works: a Reshape next to the model's inputs and outputs, and one "
                 "to a vector in front of Gemm or MatMul"
             )
-
-
-def bypass(graph: Graph, tensor: str, source: str) -> Graph:
-    """Read ``source`` wherever ``tensor`` was read; its operator goes."""
-    return bypassed(graph, {tensor: source})
-
-
-def bypassed(graph: Graph, same: dict[str, str]) -> Graph:
-    """Read ``same[name]``, which is no key of it, wherever ``name`` was read; its operator goes."""
-    operators = []
-    for operator in graph.operators:
-        if operator.output not in same:
-            for name in operator.inputs:
-                if name in same:
-                    operator = reading(operator, name, same[name])
-            operators.append(operator)
-    outputs = tuple(
-        edge.replace(tensor=same[edge.tensor]) if edge.tensor in same else edge
-        for edge in graph.outputs
-    )
-    return with_operators(graph.replace(outputs=outputs), operators)
-
-
-def reading(operator: Operator, old: str, new: str) -> Operator:
-    """The operator with another tensor in the place of one that it reads."""
-    changes: dict[str, object] = {}
-    for name in ("input", "a", "b"):
-        if getattr(operator, name, None) == old:
-            changes[name] = new
-    if old in getattr(operator, "parts", ()):
-        parts = operator.inputs
-        changes["parts"] = tuple(new if part == old else part for part in parts)
-    return _replace(operator, **changes) if changes else operator
-
-
-def with_operators(graph: Graph, operators: object, tensors: object = None) -> Graph:
-    """The graph with other operators; tensors that nobody writes any more are dropped."""
-    ops = tuple(operators)  # pyright: ignore[reportArgumentType]
-    written = {op.output for op in ops} | {edge.tensor for edge in graph.inputs}
-    pool = graph.tensors if tensors is None else tensors
-    kept = tuple(t for t in pool if t.name in written)  # pyright: ignore
-    return graph.replace(operators=ops, tensors=kept)

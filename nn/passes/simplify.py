@@ -24,7 +24,7 @@ from weft.nn.ir.ranges import Range, code_ranges
 from weft.nn.ir.tensor import Tensor
 from weft.nn.ir.window import Window, windows
 from weft.nn.passes.equivalence import require_same
-from weft.nn.passes.pipeline import Pass, bypass, drop_dead, with_operators
+from weft.nn.passes.rewriting import Pass, bypass, drop_dead, with_operators
 from weft.nn.passes.simplify_moves import merge_moves, moves_into_windows
 
 Kept = dict[str, np.ndarray]

@@ -6,7 +6,7 @@ from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.ops.move import Move
 from weft.nn.ir.ranges import Range, code_ranges
 from weft.nn.ir.window import Window
-from weft.nn.passes.pipeline import bypass, with_operators
+from weft.nn.passes.rewriting import bypass, with_operators
 
 
 def merge_moves(graph: Graph) -> Graph:

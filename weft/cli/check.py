@@ -25,8 +25,8 @@ from weft.mapper.search import budgets, plan, search
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
-from weft.nn.onnx.importer import quantising
 from weft.nn.onnx.model import load
+from weft.nn.onnx.nodes import quantising
 from weft.nn.onnx.pending.conv import INEXACT
 from weft.nn.onnx.survey import Survey, by_name, makers, survey
 from weft.nn.quantise.losses import Loss, losses

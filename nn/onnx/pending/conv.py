@@ -13,10 +13,10 @@ from weft.nn.ir.tensor import CODE_MIN, Tensor
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.pending.affine_fit import Affine, Fit, fit
-from weft.nn.onnx.pending.code_table import code_table
 from weft.nn.onnx.pending.code_values import CodeValues
 from weft.nn.onnx.pending.factors import conv_factors
 from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.pending.piecewise import piecewise
 from weft.nn.onnx.symbols import Quantisation, Real, Rounding
 
 WEIGHT_LIMIT = 127  # weights are multiplied up to here: within 8 bits, and two share a multiplier
@@ -174,7 +174,7 @@ class PendingConv(Pending):
         clamp = self.codes_range(result)
         codes = self.known.codes(result, **clamp)
         source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
-        return code_table(builder, self.node, source, codes, output, result, bounds, most=MAX_TABLE)
+        return piecewise(builder, self.node, source, codes, output, result, bounds, most=MAX_TABLE)
 
     def _differences(self, found: Fit) -> str:
         """The note of what the integers do not reach."""

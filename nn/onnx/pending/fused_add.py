@@ -235,6 +235,6 @@ def _side_by_side(node: Node, builder: Builder, names: list[tuple[str, float]]) 
         parts=tuple(part for part, _ in names),
         scalings=tuple(scaling_of(factor) for _, factor in names),
     )
-    builder.add(operator, output, Quantisation(scale=1.0, zero_point=zero_point, dtype="int8"))
-    builder.ranges[name] = (low, high)
+    quantisation = Quantisation(scale=1.0, zero_point=zero_point, dtype="int8")
+    builder.add(operator, output, quantisation, (low, high))
     return name

@@ -8,7 +8,7 @@ from weft.errors import ModelError
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.tensor import Tensor
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.symbols import Clip, Quantisation, Unquantised
+from weft.nn.onnx.symbols import Clip, Codes, Quantisation, Rounding, Unquantised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,3 +50,18 @@ def clipped_span(builder: Builder, value: Pending) -> tuple[float, float] | None
         return None
     low, high = (min(max(bound, value.clip.low), value.clip.high) for bound in span)
     return low, high
+
+
+def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
+    """Make the operator of a pending result, now that its output's quantisation is known.
+
+    output: the tensor's name, which nothing else may have.
+    """
+    if pending.rounding is not Rounding.EVEN and not pending.rounds:
+        raise ModelError(
+            f"node {pending.node!r} ({pending.op}): rounding mode {pending.rounding.value} behind "
+            "it is not supported; ROUND is"
+        )
+    tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.node)
+    builder.add(pending.operator(builder, tensor, quantisation), tensor, quantisation)
+    return Codes(tensor=output, shape=pending.shape, order=pending.order)

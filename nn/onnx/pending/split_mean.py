@@ -18,9 +18,8 @@ from weft.nn.ir.ops.concat import Concat
 from weft.nn.ir.tensor import CODE_MIN, Tensor
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.ops.qdq import finish
 from weft.nn.onnx.pending.conv import Gain, PendingConv
-from weft.nn.onnx.pending.pending import Pending, clipped_span
+from weft.nn.onnx.pending.pending import Pending, clipped_span, finish
 from weft.nn.onnx.symbols import Quantisation
 
 SPAN = 255  # steps of one code
@@ -29,7 +28,7 @@ MAX_CODES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingStackedMean(Pending):
+class PendingSplitMean(Pending):
     """The mean over a window without padding."""
 
     source: Pending
