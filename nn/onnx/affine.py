@@ -115,7 +115,7 @@ def affine(
         raise ModelError(f"{node}: its constants give numbers that are not finite")
     first = not isinstance(value, PendingConv) or value.clip != NO_CLIP
     if not isinstance(value, PendingConv) or first:
-        value = identity_conv(node.name, node.op, builder, builder.real(node, index))
+        value = identity_conv(node.origin, builder, builder.real(node, index))
     parts = [per_channel(x, value.shape, value.own_shape, value.order) for x in (gain, offset)]
     if parts[0] is None or parts[1] is None:
         raise ModelError(

@@ -14,7 +14,9 @@ from weft.nn.ir.host_steps import (
     TransposeStep,
 )
 from weft.nn.ir.names import Names
+from weft.nn.ir.note import Note, NoteKind
 from weft.nn.ir.operator import Operator
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Tensor
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.symbols import (
@@ -50,7 +52,7 @@ class Builder:
     operators: list[Operator] = field(default_factory=list)
     inputs: list[HostEdge] = field(default_factory=list)
     outputs: list[HostEdge] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     hosts: dict[str, HostInput] = field(default_factory=dict)  # of each input tensor
     unused_inputs: tuple[str, ...] = ()
     names: Names = field(default_factory=Names)  # of the model's values and all tensors
@@ -77,7 +79,7 @@ class Builder:
             case Real() | Unquantised():
                 raise ModelError(
                     f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
-                    f"DequantizeLinear between node {value.node!r} and this one"
+                    f"DequantizeLinear between node {value.origin.name!r} and this one"
                 )
             case HostInput():
                 raise ModelError(
@@ -96,9 +98,9 @@ class Builder:
             case _:
                 raise ModelError(f"{node}: input {name!r} is a constant; it must be an activation")
 
-    def whole(self, tensor: str) -> Real:
+    def whole(self, tensor: str, origin: Origin) -> Real:
         """A tensor's values as they are."""
-        return Real(tensor=tensor, shape=(1, *self.tensors[tensor].shape), node=tensor)
+        return Real(tensor=tensor, shape=(1, *self.tensors[tensor].shape), origin=origin)
 
     def span(self, tensor: str) -> tuple[float, float]:
         """Bounds of a tensor's real values."""
@@ -106,12 +108,12 @@ class Builder:
         low, high = ((c - own.code_zero_point) * own.scale for c in self.ranges[tensor])
         return low, high
 
-    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, node: str) -> Tensor:
-        """A tensor for an ONNX shape; not yet part of the graph."""
+    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, where: str) -> Tensor:
+        """A tensor for an ONNX shape; not yet part of the graph. where: for messages."""
         image = chw(shape)
         if image is None:
             raise ModelError(
-                f"node {node!r}: result of {len(shape)} dimensions {list(shape)}; "
+                f"{where}: result of {len(shape)} dimensions {list(shape)}; "
                 "at most 4 ([N, C, H, W]) are supported"
             )
         if math.prod(image) > MAX_CODES:
@@ -126,8 +128,13 @@ class Builder:
             zero_point=quantisation.code_zero_point,
         )
 
+    def note(self, origin: Origin, text: str, kind: NoteKind = NoteKind.APPROXIMATION) -> None:
+        """Tell the user something about what came of a node."""
+        self.notes.append(Note(kind=kind, text=text, node=origin.name))
+
     def add(
         self,
+        origin: Origin,
         operator: Operator,
         output: Tensor,
         quantisation: Quantisation,
@@ -135,11 +142,13 @@ class Builder:
     ) -> None:
         """Append an operator together with the tensor it writes, whose name nothing else has.
 
-        The operator is called after its node, or by a new name where others are already. reach: the
-        codes that it can write, where they are fewer than its clamp lets through.
+        origin: the node that it is for. The operator is called after its node, or by a new name
+        where others are already. reach: the codes that it can write, where they are fewer than its
+        clamp lets through.
         """
         assert output.name not in self.tensors, f"tensor {output.name!r} is made twice"
-        self.operators.append(operator.replace(name=self.operator_names.hold(operator.name)))
+        name = self.operator_names.hold(operator.name)
+        self.operators.append(operator.replace(name=name, origins=(origin,)))
         self.tensors[output.name] = output
         self.quantisations[output.name] = quantisation
         self.ranges[output.name] = reach or (operator.low, operator.high)
@@ -149,7 +158,7 @@ class Builder:
 
         name: what it is called if it is new; nothing else may have that name.
         """
-        tensor = self.new_tensor(name, value.shape, quantisation, value.name)
+        tensor = self.new_tensor(name, value.shape, quantisation, f"input {value.name!r}")
         steps: tuple[AnyHostStep, ...] = ()
         if value.order is not None:
             axes = axes_of(value.order, value.model_shape)

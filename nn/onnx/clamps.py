@@ -37,8 +37,10 @@ def _bound(node: Node, builder: Builder, index: int, default: float) -> float:
             raise ModelError(f"{node}: bound {node.input(index)!r} must be one constant number")
 
 
-def clamp_codes(node: Node, builder: Builder, value: Codes, low: float, high: float) -> Codes:
-    """The same codes within bounds given in the model's own type."""
+def clamp_codes(
+    node: Node, builder: Builder, value: Codes, low: float, high: float, output: str
+) -> Codes:
+    """The same codes within bounds given in the model's own type, as a tensor ``output``."""
     offset = builder.quantisations[value.tensor].offset
     least, most = (
         int(np.clip(np.rint(bound - offset), CODE_MIN, CODE_MAX)) for bound in (low, high)
@@ -46,7 +48,7 @@ def clamp_codes(node: Node, builder: Builder, value: Codes, low: float, high: fl
     reach = builder.ranges[value.tensor]
     if least <= reach[0] and reach[1] <= most:
         return value
-    tensor = builder.tensors[value.tensor].replace(name=node.outputs[0])
+    tensor = builder.tensors[value.tensor].replace(name=output)
     operator = Rescale(
         name=node.name,
         output=tensor.name,
@@ -55,5 +57,5 @@ def clamp_codes(node: Node, builder: Builder, value: Codes, low: float, high: fl
         low=least,
         high=most,
     )
-    builder.add(operator, tensor, builder.quantisations[value.tensor])
+    builder.add(node.origin, operator, tensor, builder.quantisations[value.tensor])
     return replace(value, tensor=tensor.name)

@@ -10,12 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.ir.graph import origin
+from weft.nn.ir.graph import where_from
 from weft.nn.ir.numerics import scaling_of
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.ops.move import Move
 from weft.nn.ir.ops.rescale import Rescale
 from weft.nn.ir.ops.reshape import Reshape
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
@@ -44,15 +45,23 @@ def image(builder: Builder, node: Node, value: Real | Codes) -> str:
             name=builder.operator_names.new(wanted), output=reshaped.name, input=value.tensor
         )
         own = builder.quantisations[value.tensor]
-        builder.add(operator, reshaped, own, builder.ranges[value.tensor])
+        builder.add(node.origin, operator, reshaped, own, builder.ranges[value.tensor])
         builder.derived[key] = reshaped.name
     return builder.derived[key]
 
 
-def pick(builder: Builder, node: str, tensor: str, picks: Picks, wanted: str, fill: int = 0) -> str:
+def pick(
+    builder: Builder,
+    origin: Origin,
+    tensor: str,
+    picks: Picks,
+    wanted: str,
+    fill: int = 0,
+    name: str | None = None,
+) -> str:
     """A tensor with some channels, rows and columns of another; ``fill`` is a code.
 
-    wanted: its name, unless that is taken.
+    wanted: its name, unless that is taken; name: the operator's, its origin's where not given.
     """
     source = builder.tensors[tensor]
     _, height, width = source.shape
@@ -60,16 +69,16 @@ def pick(builder: Builder, node: str, tensor: str, picks: Picks, wanted: str, fi
     still = not picks.swap and (picks.rows, picks.cols) == tuple(tuple(range(n)) for n in size)
     if picks.channels != tuple(range(source.shape[0])):
         tensor = select(
-            builder, node, tensor, picks.channels, wanted if still else f"{wanted}_channels", fill
+            builder, origin, tensor, picks.channels, wanted if still else f"{wanted}_channels", fill
         )
     if still:
         return tensor
-    name = builder.names.new(wanted)
+    output = builder.names.new(wanted)
     low, high = builder.ranges[tensor]
     inside = min(*picks.rows, *picks.cols) >= 0
     operator = Move(
-        name=node,
-        output=name,
+        name=name or origin.name,
+        output=output,
         input=tensor,
         rows=picks.rows,
         cols=picks.cols,
@@ -79,12 +88,19 @@ def pick(builder: Builder, node: str, tensor: str, picks: Picks, wanted: str, fi
         high=high if inside else max(high, fill),
     )
     shape = (len(picks.channels), len(picks.rows), len(picks.cols))
-    builder.add(operator, source.replace(name=name, shape=shape), builder.quantisations[tensor])
-    return name
+    builder.add(
+        origin, operator, source.replace(name=output, shape=shape), builder.quantisations[tensor]
+    )
+    return output
 
 
 def select(
-    builder: Builder, node: str, tensor: str, channels: tuple[int, ...], wanted: str, fill: int = 0
+    builder: Builder,
+    origin: Origin,
+    tensor: str,
+    channels: tuple[int, ...],
+    wanted: str,
+    fill: int = 0,
 ) -> str:
     """A tensor with some channels of another, in that order: a 1x1 convolution by 1.
 
@@ -99,7 +115,7 @@ def select(
     if there.min() < 0:
         low, high = min(low, fill), max(high, fill)
     operator = Conv(
-        name=node,
+        name=origin.name,
         output=name,
         input=tensor,
         weight=weight,
@@ -110,7 +126,7 @@ def select(
         high=high,
     )
     copy = source.replace(name=name, shape=(len(channels), *source.shape[1:]))
-    builder.add(operator, copy, builder.quantisations[tensor])
+    builder.add(origin, operator, copy, builder.quantisations[tensor])
     return name
 
 
@@ -136,7 +152,7 @@ def _ordered(
     own = builder.tensors[tensor].shape
     found = channels_of(value.order, own)
     if found is not None and found[1] is None and axes_of(value.order, (1, *own)) is None:
-        chosen = select(builder, node.name, tensor, found[0], wanted)  # a channel shuffle
+        chosen = select(builder, node.origin, tensor, found[0], wanted)  # a channel shuffle
         return image(builder, node, Codes(tensor=chosen, shape=value.shape))
     if tensor in builder.hosts:
         host = builder.hosts[tensor]
@@ -146,13 +162,14 @@ def _ordered(
     producer = next((op for op in builder.operators if op.output == tensor), None)
     picks = picks_of(value.order.reshape(shape), own)
     if not isinstance(producer, Rescale) and picks is not None:
-        return pick(builder, node.name, tensor, picks, wanted)
+        return pick(builder, node.origin, tensor, picks, wanted)
     if not isinstance(producer, Rescale):
         raise ModelError(
             f"{node}: its input is a Transpose that moves elements of "
-            f"{origin(tensor, builder.operators, builder.inputs)}; supported are Transposes that "
-            "meet their inverse, the model's inputs and outputs, or a Flatten in front of Gemm "
-            "or MatMul, and those that exchange height and width: export in NCHW order"
+            f"{where_from(tensor, builder.operators, builder.inputs)}; supported are "
+            "Transposes that meet their inverse, the model's inputs and outputs, or a Flatten in "
+            "front of Gemm or MatMul, and those that exchange height and width: export in NCHW "
+            "order"
         )
     before = _in_order(
         builder, node, Codes(tensor=producer.input, shape=value.shape, order=value.order)
@@ -161,7 +178,7 @@ def _ordered(
     again = producer.replace(
         name=builder.operator_names.new(wanted), output=copy.name, input=before
     )
-    builder.add(again, copy, builder.quantisations[tensor])
+    builder.add(node.origin, again, copy, builder.quantisations[tensor])
     return copy.name
 
 

@@ -71,8 +71,7 @@ def linear(
     out = window.output_size(height, width)
     shape = (1, channels, *out) if len(x.shape) == 4 else (1, channels, out[1])
     return PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=shape,
         shape=shape,
         source=source,
@@ -94,7 +93,7 @@ def _with_edges(node: Node, builder: Builder, source: str, row: _Line, col: _Lin
     )
     picks = Picks(channels=tuple(range(channels)), rows=rows, cols=cols)
     operator = builder.operator_names.new(f"{node.name}_edges")
-    return pick(builder, operator, source, picks, f"{node.outputs[0]}_edges")
+    return pick(builder, node.origin, source, picks, f"{node.outputs[0]}_edges", name=operator)
 
 
 def _line(node: Node, mode: str, before: int, after: int, scale: np.float32) -> _Line:

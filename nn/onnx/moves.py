@@ -58,11 +58,10 @@ def moved(
     order = _order(image.shape, perm)
     code = None if isinstance(value, Pending) else _code(builder, value, fill)
     if isinstance(value, Real) and picks.filled and code is None:
-        value = rescaled(builder, value, node.name, node.op)
+        value = rescaled(builder, value, node.origin)
     if isinstance(value, Pending):
         return PendingMove(
-            node=node.name,
-            op=node.op,
+            origin=node.origin,
             own_shape=(1, *image.shape),
             shape=shape,
             order=order,
@@ -70,7 +69,7 @@ def moved(
             picks=picks,
             fill=fill,
         )
-    tensor = pick(builder, node.name, value.tensor, picks, f"{name}_codes", code or 0)
+    tensor = pick(builder, node.origin, value.tensor, picks, f"{name}_codes", code or 0)
     return replace(value, tensor=tensor, shape=shape, order=order)
 
 

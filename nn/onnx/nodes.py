@@ -8,6 +8,10 @@ from weft.nn.forms import qonnx, qoperator
 from weft.nn.onnx.model import Node, OnnxModel
 from weft.nn.onnx.pads import fold_pads
 
+DYNAMIC = (
+    "DynamicQuantizeLinear", "com.microsoft.DynamicQuantizeLSTM",
+    "com.microsoft.DynamicQuantizeMatMul",
+)  # fmt: skip
 QUANTISING = ("QuantizeLinear", "DequantizeLinear", *qoperator.HANDLERS, *qonnx.HANDLERS)
 
 
@@ -34,7 +38,7 @@ def quantising(nodes: Iterable[Node]) -> Node | None:
 
 def dynamic(node: Node) -> bool:
     """Whether a node quantises at run time."""
-    return node.op.rpartition(".")[2].startswith("Dynamic")
+    return node.op in DYNAMIC
 
 
 def check_form(path: str | Path, nodes: list[Node]) -> None:

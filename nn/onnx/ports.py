@@ -5,14 +5,22 @@ import math
 from weft.errors import ModelError
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.names import Names
+from weft.nn.ir.note import Note, NoteKind
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import MAX_ELEMENTS, QONNX, Node, OnnxModel, Port
 from weft.nn.onnx.output import accumulators
 from weft.nn.onnx.pending.conv import PendingConv
-from weft.nn.onnx.symbols import NO_CLIP, Codes, Constant, HostInput, HostResult, Real
+from weft.nn.onnx.symbols import (
+    NO_CLIP,
+    Codes,
+    Constant,
+    HostInput,
+    HostResult,
+    Real,
+    Unquantised,
+)
 
 ACTIVATION_TYPES = ("float", "int8", "uint8")
-FIXED_BATCH = "the model has a fixed batch"  # how the note begins; it is no approximation
 MIN_OPSET = 10  # the first with QuantizeLinear; float networks become newer ones when quantised
 NOTHING = "nothing to accelerate: no operator lies between Q and DQ"
 
@@ -62,10 +70,11 @@ def bind_batch(model: OnnxModel, builder: Builder) -> None:
         )
     builder.batch = next(iter(fixed.values()), None) or 1
     if builder.batch > 1:
-        builder.notes.append(
-            f"{FIXED_BATCH} of {builder.batch}: its samples run one by one, and any "
+        text = (
+            f"the model has a fixed batch of {builder.batch}: its samples run one by one, and any "
             "number of them can be given"
         )
+        builder.notes.append(Note(kind=NoteKind.BATCH, text=text))
 
 
 def host_input(port: Port) -> HostInput:
@@ -114,7 +123,8 @@ def import_output(port: Port, builder: Builder) -> None:
         case Constant() | HostInput():
             raise ModelError(f"output {port.name!r} does not depend on any supported operator")
         case _:
-            name = getattr(value, "node", port.name)
+            known = isinstance(value, Real | Unquantised)
+            name = value.origin.name if known else port.name
             raise ModelError(
                 f"output {port.name!r} is not quantised: put QuantizeLinear and DequantizeLinear "
                 f"between node {name!r} and it"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft.nn.ir.host_steps import AnyHostStep, quantize
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 from weft.nn.onnx.views import Order, Shape
 
@@ -147,7 +148,7 @@ class Real:
 
     tensor: str
     shape: Shape
-    node: str  # who made it, for messages
+    origin: Origin  # who made it
     clip: Clip = NO_CLIP
     order: Order = None
 
@@ -176,8 +177,7 @@ class Unquantised:
     rounding: how its quantisation rounds; only QONNX knows others than half to even.
     """
 
-    node: str
-    op: str
+    origin: Origin
     own_shape: Shape
     shape: Shape
     clip: Clip = NO_CLIP

@@ -141,6 +141,7 @@ _QDQ: tuple[Support, ...] = (
     _row("Unsqueeze", "none", shape.unsqueeze, _VIEW),
 )
 
+INTEGER = ("ConvInteger", "MatMulInteger")
 _RUNS = {
     "com.microsoft.QLinearAdd": "vector",
     "com.microsoft.QLinearAveragePool": "vector",
@@ -157,7 +158,7 @@ _FORMS = (
             name,
             _RUNS.get(name, "array"),
             handler,
-            _INTEGER if name.endswith("Integer") else "as the operator between Q and DQ",
+            _INTEGER if name in INTEGER else "as the operator between Q and DQ",
             "QOperator",
         )
         for name, handler in qoperator.HANDLERS.items()

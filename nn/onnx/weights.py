@@ -72,9 +72,9 @@ def _add_real(
     if conv.behind is not None or not fits or (rounded and not rounds):
         return conv.then(1.0, real * times)
     if rounded:
-        builder.notes.append(
-            f"{node.name}: its float bias is rounded to int32 at scale s_x * s_w, as ONNX Runtime "
-            "does it"
+        builder.note(
+            node.origin,
+            "its float bias is rounded to int32 at scale s_x * s_w, as ONNX Runtime does it",
         )
     return replace(conv, bias=conv.bias + codes.astype(np.int64))
 

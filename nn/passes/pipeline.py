@@ -9,7 +9,7 @@ import numpy as np
 from weft.errors import ModelError
 from weft.nn.ir.checker import check
 from weft.nn.ir.edges import HostEdge
-from weft.nn.ir.graph import Graph, origin
+from weft.nn.ir.graph import Graph, where_from
 from weft.nn.ir.host_steps import ReshapeStep, TransposeStep
 from weft.nn.ir.names import Names
 from weft.nn.ir.operator import Operator
@@ -76,7 +76,9 @@ def reshape_behind_rescale(graph: Graph) -> Graph:
 
 def _swapped(reshape: Reshape, rescale: Rescale, middle: str) -> tuple[Rescale, Reshape]:
     """The same in the other order; ``middle`` is the tensor between them."""
-    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle)
+    behind = Reshape(
+        name=f"{rescale.name}_reshape", output=rescale.output, input=middle, origins=rescale.origins
+    )
     return rescale.replace(input=reshape.input, output=middle), behind
 
 
@@ -163,6 +165,7 @@ def reshape_as_move(graph: Graph) -> Graph:
                     name=operator.name,
                     output=operator.output,
                     input=operator.input,
+                    origins=operator.origins,
                     rows=tuple(range(after[1])),
                     cols=tuple(range(after[2])),
                     swap=True,
@@ -198,8 +201,8 @@ def _refuse_reshapes(graph: Graph) -> None:
             after = list(graph.tensor(operator.output).shape)
             readers = ", ".join(repr(op.name) for op in graph.consumers(operator.output))
             raise ModelError(
-                f"Reshape of {origin(operator.input, graph.operators, graph.inputs)} from {before} "
-                f"to {after} (channels, height, width) in front of node {readers} is not "
+                f"Reshape of {where_from(operator.input, graph.operators, graph.inputs)} from "
+                f"{before} to {after} (channels, height, width) in front of node {readers} is not "
                 "supported; what works: a Reshape next to the model's inputs and outputs, and one "
                 "to a vector in front of Gemm or MatMul"
             )

@@ -77,6 +77,7 @@ def _merged(first: Move, second: Move) -> Move | None:
         cols=tuple(cols[place] if place >= 0 else -1 for place in second.cols),
         fill=fills.pop() if fills else second.fill,
         swap=swap,
+        origins=second.origins + first.origins,
     )
 
 

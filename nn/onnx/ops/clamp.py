@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from weft.nn.ir.origin import Origin
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.clamps import bounds_of, clamp_codes
 from weft.nn.onnx.model import Node
@@ -25,9 +26,9 @@ def _clamp(node: Node, builder: Builder, low: float, high: float) -> Symbol:
     value = builder.symbol(node, 0)
     match value:
         case Real() | Pending():
-            return replace(value, clip=value.clip.then(low, high), node=_owner(node, value))
+            return replace(value, clip=value.clip.then(low, high), origin=_owner(node, value))
         case Codes():
-            return clamp_codes(node, builder, value, low, high)
+            return clamp_codes(node, builder, value, low, high, node.outputs[0])
         case Constant():
             bounds = np.clip([low, high], *_limits(value.array.dtype))
             return Constant(array=np.clip(value.array, *bounds.astype(value.array.dtype)))
@@ -36,9 +37,9 @@ def _clamp(node: Node, builder: Builder, low: float, high: float) -> Symbol:
             raise AssertionError("unreachable")
 
 
-def _owner(node: Node, value: Real | Pending) -> str:
-    """A clamped operator keeps its own name; a clamped tensor takes the Relu's."""
-    return node.name if isinstance(value, Real) else value.node
+def _owner(node: Node, value: Real | Pending) -> Origin:
+    """A clamped operator is still its own node's; a clamped tensor becomes the Relu's."""
+    return node.origin if isinstance(value, Real) else value.origin
 
 
 def _limits(dtype: np.dtype) -> tuple[float, float]:

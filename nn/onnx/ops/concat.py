@@ -44,8 +44,7 @@ def concat(node: Node, builder: Builder) -> Symbol:
     order = transposed(None, own, perm)
     along = perm[axis] - 1
     return PendingConcat(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=own,
         shape=shape,
         order=order,
@@ -65,7 +64,7 @@ def _joined(node: Node, arrays: list[np.ndarray]) -> np.ndarray:
 def _part(node: Node, builder: Builder, index: int, symbol: Symbol) -> Real | Pending:
     match symbol:
         case Real() if symbol.clip != NO_CLIP:
-            return rescaled(builder, symbol, symbol.node, node.op)
+            return rescaled(builder, symbol, symbol.origin)
         case Pending():
             return symbol
         case _:
@@ -101,6 +100,6 @@ def _name(
     if value.own_shape != own:
         raise ModelError(
             f"{node}: an input is reshaped without being quantised: put QuantizeLinear and "
-            f"DequantizeLinear between node {value.node!r} and this one"
+            f"DequantizeLinear between node {value.origin.name!r} and this one"
         )
     return replace(value, shape=own, order=None)

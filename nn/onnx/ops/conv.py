@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.ir.graph import origin
+from weft.nn.ir.graph import where_from
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.images import image
@@ -34,8 +34,7 @@ def conv(node: Node, builder: Builder) -> PendingConv:
     shape = (1, c_out, *out) if rank == 4 else (1, c_out, out[1])
     scale = weight.scale.reshape(-1)
     pending = PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=shape,
         shape=shape,
         source=source,
@@ -127,8 +126,7 @@ def _dense(
     builder.macs += matrix.size * math.prod(x.shape[1:-1])
     scale = weight.scale.reshape(-1) * np.float32(alpha)
     pending = PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=own_shape,
         shape=(*x.shape[:-1], c_out),
         order=order,
@@ -153,8 +151,9 @@ def _rows(node: Node, builder: Builder, x: Real, c_out: int) -> tuple[str, Shape
     except ModelError as error:
         raise ModelError(
             f"{node}: multiplies the last dimension of {list(x.shape)}, which are not the channels "
-            f"of {origin(x.tensor, builder.operators, builder.inputs)}; supported are the model's "
-            "inputs, results of MatMul and images in NHWC: use a convolution with channels in front"
+            f"of {where_from(x.tensor, builder.operators, builder.inputs)}; supported are the "
+            "model's inputs, results of MatMul and images in NHWC: use a convolution with channels "
+            "in front"
         ) from error
     own_shape = (1, c_out, *shape[2:])
     return source, own_shape, transposed(None, own_shape, (0, *range(2, rank), 1))

@@ -29,8 +29,7 @@ def conv_transpose(node: Node, builder: Builder) -> PendingConv:
     out = window.output_size(height, width)
     shape = (1, c_out, *out) if len(x.shape) == 4 else (1, c_out, out[1])
     pending = PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=shape,
         shape=shape,
         source=source,

@@ -115,5 +115,5 @@ def _copied(
         low=low,
         high=high,
     )
-    builder.add(operator, output, builder.quantisations[source.name])
+    builder.add(node.origin, operator, output, builder.quantisations[source.name])
     return replace(value, tensor=output.name, shape=(1, *shape), order=None)

@@ -24,7 +24,7 @@ def unary(function: Callable[[Node], Function]) -> Callable[[Node, Builder], Sym
         pending = table_of(node, builder, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             values = function(node)(pending.values).astype(np.float32)
-        return finite(node, replace(pending, values=values, node=node.name, op=node.op))
+        return finite(node, replace(pending, values=values, origin=node.origin))
 
     return handler
 
@@ -53,7 +53,7 @@ def prelu(node: Node, builder: Builder) -> Symbol:
     x = pending.values
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(x >= 0, x, slopes[:, None] * x).astype(np.float32)
-    return finite(node, replace(pending, values=values, node=node.name, op=node.op))
+    return finite(node, replace(pending, values=values, origin=node.origin))
 
 
 def hard_sigmoid(node: Node) -> Function:

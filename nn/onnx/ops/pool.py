@@ -43,7 +43,9 @@ def _max_pool(node: Node, builder: Builder, kernel: tuple[int, ...] | None, ceil
     name = builder.names.new(f"{node.outputs[0]}_codes")
     output = tensor.replace(name=name, shape=(tensor.shape[0], *out))
     operator = MaxPool(name=node.name, output=name, input=source, window=window)
-    builder.add(operator, output, builder.quantisations[source], builder.ranges[source])
+    builder.add(
+        node.origin, operator, output, builder.quantisations[source], builder.ranges[source]
+    )
     return replace(value, tensor=name, shape=_shape(tensor.shape[0], out, rank), order=None)
 
 
@@ -56,7 +58,7 @@ def _max_of_pending(
         window = window_of(node, kernel, (height, width), ceil)
     shape = _shape(channels, window.output_size(height, width), len(value.shape))
     return PendingMaxPool(
-        node=node.name, op=node.op, own_shape=shape, shape=shape, source=value, window=window
+        origin=node.origin, own_shape=shape, shape=shape, source=value, window=window
     )
 
 
@@ -172,8 +174,7 @@ def _average(
     channels, height, width = builder.tensors[source].shape
     shape = _shape(channels, window.output_size(height, width), rank)
     return PendingAverage(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=(1, channels, *window.output_size(height, width)),
         shape=shape,
         source=source,
@@ -189,11 +190,11 @@ def _split_mean(node: Node, builder: Builder, value: Pending, window: Window) ->
     if any(window.pads):
         raise ModelError(
             f"{node}: a mean with padding of values that are not quantised; put QuantizeLinear and "
-            f"DequantizeLinear between node {value.node!r} and this one"
+            f"DequantizeLinear between node {value.origin.name!r} and this one"
         )
     shape = _shape(channels, window.output_size(height, width), len(value.shape))
     return PendingSplitMean(
-        node=node.name, op=node.op, own_shape=shape, shape=shape, source=value, window=window
+        origin=node.origin, own_shape=shape, shape=shape, source=value, window=window
     )
 
 
@@ -203,7 +204,8 @@ def image_of(node: Node, builder: Builder, value: Pending) -> tuple[int, int, in
     if value.order is not None or value.shape != value.own_shape or image is None:
         raise ModelError(
             f"{node}: input {node.input(0)!r} is reshaped or transposed without being quantised: "
-            f"put QuantizeLinear and DequantizeLinear between node {value.node!r} and this one"
+            "put QuantizeLinear and DequantizeLinear between node "
+            f"{value.origin.name!r} and this one"
         )
     return image
 

@@ -43,16 +43,14 @@ def multiply(node: Node, builder: Builder) -> Symbol:
     if any(isinstance(symbol, PendingTable) for symbol in symbols):
         a, b = table_of(node, builder, 0), table_of(node, builder, 1)
         if a.source == b.source and a.shape == b.shape and a.order is b.order:
-            return finite(node, replace(a, values=a.values * b.values, node=node.name, op="Mul"))
+            return finite(node, replace(a, values=a.values * b.values, origin=node.origin))
     return _product(node, builder)
 
 
 def _pending(
     node: Node, own_shape: Shape, shape: Shape, order: np.ndarray | None, a: str, b: str
 ) -> PendingMul:
-    return PendingMul(
-        node=node.name, op=node.op, own_shape=own_shape, shape=shape, order=order, a=a, b=b
-    )
+    return PendingMul(origin=node.origin, own_shape=own_shape, shape=shape, order=order, a=a, b=b)
 
 
 def _gate(node: Node, builder: Builder, whole: Real, gate: Real) -> str | None:
@@ -67,5 +65,5 @@ def _gate(node: Node, builder: Builder, whole: Real, gate: Real) -> str | None:
     if chosen is None:
         return None
     order = None if np.array_equal(chosen, np.arange(channels)) else chosen
-    view = Real(tensor=gate.tensor, shape=(1, channels, 1, 1), node=gate.node, order=order)
+    view = Real(tensor=gate.tensor, shape=(1, channels, 1, 1), origin=gate.origin, order=order)
     return image(builder, node, view)

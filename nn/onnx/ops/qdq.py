@@ -26,9 +26,11 @@ from weft.nn.onnx.symbols import (
 )
 
 ACTIVATION_TYPES = ("int8", "uint8")
-CONSTANT_TYPES = (
-    "int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16", "int32",
-)  # fmt: skip
+CONSTANT_TYPES = {
+    f"{sign}int{bits}": (sign == "", bits) for bits in (2, 4, 8, 16) for sign in ("", "u")
+} | {"int32": (True, 32)}
+"""Whether a type is signed, and its bits."""
+
 MAX_SCALE = 2.0**60  # and 2**-60 for activations: no factor overflows float32 by accident
 
 
@@ -64,8 +66,8 @@ def quantised(
     if isinstance(value, Real):
         if value.clip == NO_CLIP and builder.quantisations[value.tensor] == quantisation:
             return Codes(tensor=value.tensor, shape=value.shape, order=value.order)
-        name = node.name if value.clip == NO_CLIP else value.node
-        value = rescaled(builder, value, name, node.op)
+        origin = node.origin if value.clip == NO_CLIP else value.origin
+        value = rescaled(builder, value, origin)
     return finish(builder, value, quantisation, node.outputs[0])
 
 
@@ -91,7 +93,7 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
         case HostInput(dtype="int8" | "uint8"):
             quantisation = _quantisation(node, builder, value.dtype)
             name = builder.add_input(value, quantisation, builder.names.new(f"{value.name}_codes"))
-            return Real(tensor=name, shape=value.shape, node=node.name)
+            return Real(tensor=name, shape=value.shape, origin=node.origin)
         case Codes():
             own = builder.quantisations[value.tensor]
             quantisation = _quantisation(node, builder, own.dtype)
@@ -101,7 +103,9 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
                     f"{quantisation.zero_point} differ from those that {value.tensor!r} was "
                     f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
                 )
-            return Real(tensor=value.tensor, shape=value.shape, node=node.name, order=value.order)
+            return Real(
+                tensor=value.tensor, shape=value.shape, origin=node.origin, order=value.order
+            )
         case HostResult(integer=True) if value.dtype in ACTIVATION_TYPES:
             quantisation = _quantisation(node, builder)
             steps = (*value.steps, dequantize_step(quantisation))
@@ -209,7 +213,7 @@ def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constan
     offset: Any = 0
     if zero_point is not None:
         offset = _along(node, zero_point.astype(np.int64), shape)
-    bits, signed = int(kind.lstrip("uint")), not kind.startswith("u")
+    signed, bits = CONSTANT_TYPES[kind]
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     with np.errstate(over="ignore"):
         ratio = np.rint(value.array.astype(np.float32) / _along(node, scale, shape))

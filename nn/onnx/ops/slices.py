@@ -125,7 +125,7 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
     if found is None or (turned and part.ndim <= 4):
         return moved(node, builder, value, lines, name)
     channels, order = found
-    tensor = select(builder, node.name, value.tensor, channels, f"{name}_codes")
+    tensor = select(builder, node.origin, value.tensor, channels, f"{name}_codes")
     return replace(value, tensor=tensor, shape=part.shape, order=order)
 
 

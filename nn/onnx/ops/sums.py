@@ -42,8 +42,7 @@ def _two(node: Node, builder: Builder, minus: bool) -> PendingAdd:
         )
     own_shape, order, names = together(node, builder, a, b)
     return PendingAdd(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=own_shape,
         shape=a.shape,
         order=order,

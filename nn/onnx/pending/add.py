@@ -34,18 +34,18 @@ class PendingAdd(Pending):
         factors = add_factors(a, b, result, minus=self.minus, **clamp)
         if factors is None:
             raise ModelError(
-                f"node {self.node!r} ({self.op}): an input's scale is 256 or more times the "
+                f"{self.origin}: an input's scale is 256 or more times the "
                 "output's scale; less is supported"
             )
         multipliers, shift, wrong = factors
         if wrong:
             done = "subtracted" if self.minus else "added"
-            builder.notes.append(
-                f"{self.node}: {wrong} of 65536 pairs of codes are {done} differently from "
-                "ONNX Runtime"
+            builder.note(
+                self.origin,
+                f"{wrong} of 65536 pairs of codes are {done} differently from ONNX Runtime",
             )
         return Add(
-            name=self.node,
+            name=self.origin.name,
             output=output.name,
             a=self.a,
             b=self.b,

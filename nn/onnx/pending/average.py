@@ -36,7 +36,7 @@ class PendingAverage(Pending):
             return self._as_conv(builder).operator(builder, output, result)
         x = builder.quantisations[self.source]
         pool = AveragePool(
-            name=self.node,
+            name=self.origin.name,
             output=output.name,
             input=self.source,
             window=self.window,
@@ -50,14 +50,11 @@ class PendingAverage(Pending):
         counts = tuple(int(count) for count in np.unique(sizes))
         if counts[0] == 0:
             raise ModelError(
-                f"node {self.node!r} ({self.op}): a window lies wholly in the padding; use less "
-                "padding"
+                f"{self.origin}: a window lies wholly in the padding; use less padding"
             )
         factors = [average_factor(x, count, result) for count in counts]
         if not all(np.isfinite(factor) for factor in factors):
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): the scale factor s_x / s_y overflows float32"
-            )
+            raise ModelError(f"{self.origin}: the scale factor s_x / s_y overflows float32")
         return pool.replace(counts=counts, scalings=tuple(scaling_of(f) for f in factors))
 
     def _as_conv(self, builder: Builder) -> PendingConv:
@@ -75,12 +72,11 @@ class PendingAverage(Pending):
         )
         if np.any(pool.window_counts(height, width) != count):
             raise ModelError(
-                f"node {self.node!r} ({self.op}): rounding mode {self.rounding.value} behind a "
+                f"{self.origin}: rounding mode {self.rounding.value} behind a "
                 "mean that leaves padding out is not supported; ROUND is"
             )
         return PendingConv(
-            node=self.node,
-            op=self.op,
+            origin=self.origin,
             own_shape=self.own_shape,
             shape=self.shape,
             clip=self.clip,

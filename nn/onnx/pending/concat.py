@@ -35,12 +35,12 @@ class PendingConcat(Pending):
             names.append(part)
             scalings.append(scaling)
             if wrong:
-                builder.notes.append(
-                    f"{self.node}: {wrong} of 256 codes of {part!r} are rescaled differently "
-                    "from ONNX Runtime"
+                builder.note(
+                    self.origin,
+                    f"{wrong} of 256 codes of {part!r} are rescaled differently from ONNX Runtime",
                 )
         return Concat(
-            name=self.node,
+            name=self.origin.name,
             output=output.name,
             parts=tuple(names),
             scalings=tuple(scalings),
@@ -60,7 +60,7 @@ class PendingConcat(Pending):
 
     def plus(self, builder: Builder, by: float) -> Pending:
         parts = [
-            identity_conv(self.node, self.op, builder, builder.whole(part))
+            identity_conv(self.origin, builder, builder.whole(part, self.origin))
             if isinstance(part, str)
             else part
             for part in self.parts

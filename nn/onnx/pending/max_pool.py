@@ -21,7 +21,7 @@ class PendingMaxPool(Pending):
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
         before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
         return MaxPool(
-            name=self.node,
+            name=self.origin.name,
             output=output.name,
             input=before.tensor,
             window=self.window,

@@ -24,9 +24,9 @@ class PendingMove(Pending):
     def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
         before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
         fill = result.code_of(self.fill)
-        name = pick(builder, self.node, before.tensor, self.picks, f"{output.name}_moved", fill)
+        name = pick(builder, self.origin, before.tensor, self.picks, f"{output.name}_moved", fill)
         return Rescale(  # does nothing, or clamps
-            name=self.node,
+            name=self.origin.name,
             output=output.name,
             input=name,
             scaling=scaling_of(1.0),

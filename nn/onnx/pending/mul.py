@@ -32,13 +32,15 @@ class PendingMul(Pending):
         found = product_scaling(a, b, result, **clamp)
         if found is None:
             raise ModelError(
-                f"node {self.node!r} ({self.op}): scales {a.scale:g} and {b.scale:g} over "
+                f"{self.origin}: scales {a.scale:g} and {b.scale:g} over "
                 f"{result.scale:g} are beyond float32"
             )
         scaling, wrong = found
         if wrong:
-            builder.notes.append(
-                f"{self.node}: {wrong} of 65536 pairs of codes are multiplied differently from "
-                "ONNX Runtime"
+            builder.note(
+                self.origin,
+                f"{wrong} of 65536 pairs of codes are multiplied differently from ONNX Runtime",
             )
-        return Mul(name=self.node, output=output.name, a=self.a, b=self.b, scaling=scaling, **clamp)
+        return Mul(
+            name=self.origin.name, output=output.name, a=self.a, b=self.b, scaling=scaling, **clamp
+        )

@@ -31,7 +31,7 @@ class Pending(Unquantised, ABC):
     def plus(self, builder: Builder, by: float) -> "Pending":
         """The real values before ``clip`` plus a constant."""
         raise ModelError(
-            f"node {self.node!r} ({self.op}): a mean of its result, which is not quantised, is not "
+            f"{self.origin}: a mean of its result, which is not quantised, is not "
             "supported: put QuantizeLinear and DequantizeLinear behind it"
         )
 
@@ -59,9 +59,11 @@ def finish(builder: Builder, pending: Pending, quantisation: Quantisation, outpu
     """
     if pending.rounding is not Rounding.EVEN and not pending.rounds:
         raise ModelError(
-            f"node {pending.node!r} ({pending.op}): rounding mode {pending.rounding.value} behind "
+            f"{pending.origin}: rounding mode {pending.rounding.value} behind "
             "it is not supported; ROUND is"
         )
-    tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.node)
-    builder.add(pending.operator(builder, tensor, quantisation), tensor, quantisation)
+    tensor = builder.new_tensor(output, pending.own_shape, quantisation, str(pending.origin))
+    builder.add(
+        pending.origin, pending.operator(builder, tensor, quantisation), tensor, quantisation
+    )
     return Codes(tensor=output, shape=pending.shape, order=pending.order)

@@ -29,7 +29,7 @@ class PendingTable(Pending):
         clamp = self.codes_range(result)
         codes = CodeValues(values=self.values).codes(result, **clamp)
         source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
-        operator = piecewise(builder, self.node, source, codes, output, result, bounds)
+        operator = piecewise(builder, self.origin, source, codes, output, result, bounds)
         assert operator is not None  # it may be as large as it needs to be
         return operator
 
@@ -45,8 +45,7 @@ def table_of(node: Node, builder: Builder, index: int) -> PendingTable:
         value = builder.real(node, index)
     values = CodeValues.of(builder.quantisations[value.tensor]).values
     return PendingTable(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=(1, *builder.tensors[value.tensor].shape),
         shape=value.shape,
         order=value.order,
