@@ -8,7 +8,6 @@ from weft.machine.engine import Engine
 from weft.machine.fields import BACK, FRONT, LOAD, encode, part_chunks, values
 from weft.machine.images import (
     CHUNK_BITS,
-    PACKED_SHIFT,
     PARAM_CHUNKS,
     SELECT,
     SELECT_BITS,
@@ -65,11 +64,10 @@ def weight_chunks(weights: np.ndarray, word: Word) -> np.ndarray:
 
 
 def array_chunks(weights: np.ndarray, engine: Engine) -> np.ndarray:
-    """The array's weights [..., N] as image chunks; packed pairs as one number each."""
-    if engine.packed:
-        low, high = weights[..., 0::2].astype(np.int64), weights[..., 1::2].astype(np.int64)
-        weights = (high << PACKED_SHIFT) + low
-    return weight_chunks(weights, weight_word(engine))
+    """The array's weights [..., N] as image chunks."""
+    low, high = engine.rows.limits(engine.weight_bits)
+    assert not weights.size or (low <= weights.min() and weights.max() <= high)
+    return weight_chunks(engine.rows.pack(weights), weight_word(engine))
 
 
 def contents(plan: Plan) -> dict[Content, np.ndarray]:
@@ -89,7 +87,7 @@ def image_writes(plan: Plan) -> np.ndarray:
         _addressed(Image.REGISTER, np.array(registers(plan)).reshape(-1, 1)),
         _addressed(Image.PROGRAM, np.array(program(plan), dtype=np.int64).reshape(-1, 1)),
     ]
-    if plan.engine.streamed:
+    if plan.engine.has_store:
         return np.concatenate([*first, uploads(plan)])
     chunks = contents(plan)
     return np.concatenate([*first, *(_addressed(SELECT[c], chunks[c]) for c in chunks)])
@@ -97,7 +95,7 @@ def image_writes(plan: Plan) -> np.ndarray:
 
 def uploads(plan: Plan) -> np.ndarray:
     """The writes that a host makes before the first run, because no bitstream holds them."""
-    if not plan.engine.streamed:
+    if not plan.engine.has_store:
         return np.zeros((0, 2), np.int64)
     return _addressed(Image.STORE, store(plan).reshape(-1, 1))
 
@@ -158,7 +156,7 @@ def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
     """(file name, text) of every memory's image, one word per line for $readmemh."""
     engine = plan.engine
     chunks = contents(plan)
-    if engine.streamed:  # the loader fills these memories
+    if engine.has_store:  # the loader fills these memories
         chunks = {content: part[:0] for content, part in chunks.items()}
     yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
     for content in (Content.ARRAY_PARAMS, Content.VECTOR_PARAMS):

@@ -19,14 +19,11 @@ WORD_BITS = IMAGE_ADDRESS_BITS - SELECT_BITS
 """Address bits below the memory's select."""
 
 STORE_BITS = 32
-"""Width of a store word: two single-ported RAMs of the iCE40 UP5K side by side. A wider write takes
+"""Width of a store word: two large single-ported RAMs of 16 bits side by side. A wider write takes
 two words."""
 
 PARAM_CHUNKS = 2
 """Chunks of one channel's parameters: bias and shift, then the factor."""
-
-PACKED_BITS, PACKED_SHIFT = 18, 10
-"""A field with two packed weights, and how far the second is shifted before the first is added."""
 
 
 class Image(enum.Enum):
@@ -96,9 +93,12 @@ class Word:
 
 def weight_word(engine: Engine) -> Word:
     """A tile of the array's weights: a bank for each lane."""
-    if engine.packed:
-        return Word(rows=engine.lanes, fields=engine.columns // 2, bits=PACKED_BITS)
-    return Word(rows=engine.lanes, fields=engine.columns, bits=engine.weight_bits)
+    rows = engine.rows
+    return Word(
+        rows=engine.lanes,
+        fields=rows.fields(engine.columns),
+        bits=rows.field_bits(engine.weight_bits),
+    )
 
 
 def vector_word(engine: Engine) -> Word:

@@ -11,7 +11,7 @@ from weft.gen.report import prediction
 from weft.machine import timing
 from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.mapper.resources import predict
+from weft.mapper.resources import predict_for
 from weft.nn.ir.note import Note, NoteKind
 from weft.nn.ir.window import Window
 
@@ -55,7 +55,7 @@ def test_steps_of_the_report(made: Plan) -> None:
 
 def test_figures_of_the_report(made: Plan) -> None:
     found = prediction(made)
-    needs = predict(made.engine)
+    needs = predict_for(made.target, made.engine)
     assert {name: found[name] for name in ("lut", "ff", "dsp", "bram")} == {
         "lut": needs.lut,
         "ff": needs.ff,

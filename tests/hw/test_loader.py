@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.hw.support import simulate, small_params
+from tests.hw.support import SMALL_COMPACT, simulate, small_params
 from weft.hw.loader import Loader
 from weft.machine.engine import Engine
 from weft.machine.images import CHUNK_BITS, STORE_BITS
@@ -15,10 +15,7 @@ WORDS = 37
 
 
 def params() -> Engine:
-    return small_params(
-        columns=2, array_requant=1, vector_requant=1, compact=True,
-        store_words=WORDS, streamed=True,
-    )  # fmt: skip
+    return small_params(SMALL_COMPACT, columns=2, store_words=WORDS, streamed=True)
 
 
 LOADS = {

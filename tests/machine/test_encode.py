@@ -16,7 +16,6 @@ from weft.machine.fields import BACK, FRONT, part_chunks, step_chunks, values
 from weft.machine.images import (
     CHUNK_BITS,
     IMAGE_ADDRESS_BITS,
-    PACKED_SHIFT,
     SELECT,
     WORD_BITS,
     Image,
@@ -26,6 +25,7 @@ from weft.machine.images import (
     weight_word,
 )
 from weft.machine.plan import Follow, Plan, Step
+from weft.machine.rows import PackedRow
 from weft.mapper.build import build
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.window import Window
@@ -164,8 +164,8 @@ def array_lanes(plan: Plan, word: int) -> list[int]:
     weights = []
     for pair in lanes_of(word, machine.columns // 2, 18):
         low = signed(pair & 0xFF, 8)
-        assert (pair - low) % (1 << PACKED_SHIFT) == 0
-        weights += [low, pair - low >> PACKED_SHIFT]
+        assert (pair - low) % (1 << PackedRow.SHIFT) == 0
+        weights += [low, pair - low >> PackedRow.SHIFT]
     return weights
 
 
@@ -209,7 +209,7 @@ def test_packed_pairs_are_one_number(low: int, high: int) -> None:
     """18 bits, two to a chunk, of which the multiplier's sums can be taken apart again."""
     params = network((3, 4, 1, 1, 1), style=Style.PACKED).engine
     words = np.array([[low, high, 0, 0], [0, 0, low, high]], dtype=np.int16)
-    number = ((high << PACKED_SHIFT) + low) & (1 << 18) - 1
+    number = ((high << PackedRow.SHIFT) + low) & (1 << 18) - 1
     assert array_chunks(words, params).tolist() == [[number], [number << 18]]
 
 
