@@ -8,6 +8,8 @@ import numpy as np
 from weft.machine.engine import Engine, Unit
 from weft.machine.target import Target
 from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.note import Note
+from weft.nn.ir.origin import Origin
 from weft.value import Value
 
 MAX_COUNT = 4095
@@ -206,6 +208,7 @@ class Step(Value):
     follow: Follow | None = None
     loads: tuple[Load, ...] = ()
     gap: int | None = None  # cycles after the last tap of the array's step before, if chained
+    origins: tuple[Origin, ...] = ()  # the model's nodes that it is for
 
     @property
     def bound(self) -> str:
@@ -303,7 +306,7 @@ class Plan(Value):
     outputs: Region
     images: Images
     macs: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def _check(self) -> None:
         if len(self.engines) != 1:

@@ -361,6 +361,7 @@ def _lower_copy(
     identity = np.eye(channels, dtype=np.int16).reshape(channels, channels, 1, 1)
     conv = Conv(
         name=operator.name,
+        origins=operator.origins,
         output=operator.output,
         low=operator.low,
         high=operator.high,

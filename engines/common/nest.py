@@ -122,6 +122,7 @@ def append(
     """Append a step. Raises ModelError where the engine's counters cannot hold it."""
     step = Step(
         name=operator.name,
+        origins=operator.origins,
         operator=operator.type,
         loops=loops,
         read=read,

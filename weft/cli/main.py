@@ -125,6 +125,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> "Graph":
     """The model's graph as it is, quantised first where calibration data are given."""
+    from weft.nn.ir.note import Note, NoteKind
     from weft.nn.onnx.importer import import_model
 
     if args.calibrate is None:
@@ -136,7 +137,8 @@ def _import(args: argparse.Namespace) -> "Graph":
         lost = losses(args.model, model, graph, used.inputs)
     samples = counted(used.samples, "sample")
     note = f"quantised from float: ranges by {args.ranges} over {samples}"
-    return graph.replace(notes=(note, *map(str, lost), *graph.notes))
+    said = (Note(kind=NoteKind.QUANTISATION, text=text) for text in (note, *map(str, lost)))
+    return graph.replace(notes=(*said, *graph.notes))
 
 
 @contextmanager

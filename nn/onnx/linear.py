@@ -13,6 +13,7 @@ import numpy as np
 from weft.errors import ModelError
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.images import image, pick
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.pending.conv import PendingConv
 from weft.nn.onnx.views import Picks
@@ -47,7 +48,7 @@ def linear(
             f"{node}: mode 'linear' of shape {list(x.shape)} with coordinates {mode!r}; of height "
             f"and width with {', '.join(MODES)} is supported"
         )
-    source = builder.image(node, x)
+    source = image(builder, node, x)
     lines = [_line(node, mode, *size) for size in sizes[2:]]
     row, col = lines if len(lines) == 2 else (_Line(), lines[0])
     weight = np.outer(row.weights, col.weights)
@@ -70,8 +71,7 @@ def linear(
     out = window.output_size(height, width)
     shape = (1, channels, *out) if len(x.shape) == 4 else (1, channels, out[1])
     return PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=shape,
         shape=shape,
         source=source,
@@ -93,7 +93,7 @@ def _with_edges(node: Node, builder: Builder, source: str, row: _Line, col: _Lin
     )
     picks = Picks(channels=tuple(range(channels)), rows=rows, cols=cols)
     operator = builder.operator_names.new(f"{node.name}_edges")
-    return builder.pick(operator, source, picks, f"{node.outputs[0]}_edges")
+    return pick(builder, node.origin, source, picks, f"{node.outputs[0]}_edges", name=operator)
 
 
 def _line(node: Node, mode: str, before: int, after: int, scale: np.float32) -> _Line:

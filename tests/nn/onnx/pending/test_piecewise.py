@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from weft.nn.ir.operator import Operator
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import Tensor
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.pending.two_lines import two_lines
+from weft.nn.onnx.pending.piecewise import two_sided
 from weft.nn.onnx.symbols import Quantisation
 
+ORIGIN = Origin(name="n", op="PRelu", result="y")
 CODES = np.arange(-128, 128)
 
 
@@ -20,7 +22,7 @@ def made(
     source = Tensor(name="x", shape=(len(codes), 16, 16), scale=1.0, zero_point=source_zero)
     result = Quantisation(scale=0.5, zero_point=zero, dtype="int8")
     output = Tensor(name="y", shape=source.shape, scale=0.5, zero_point=zero)
-    last = two_lines(builder, "n", source, codes, output, result, clamp)
+    last = two_sided(builder, ORIGIN, source, codes, output, result, clamp)
     if last is None:
         return builder.operators, None
     tensors = {"x": source, "y": output} | builder.tensors

@@ -7,54 +7,23 @@ convolution at most.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.ir.numerics import scaling_of
-from weft.nn.ir.operator import Operator
-from weft.nn.ir.ops.rescale import Rescale
-from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Tensor
+from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 from weft.nn.onnx.builder import MAX_CODES, Builder
+from weft.nn.onnx.images import pick
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.qdq import finish, rescaled
-from weft.nn.onnx.pending.pending import Pending, clipped_span
-from weft.nn.onnx.symbols import Codes, Constant, Order, Quantisation, Real, Shape, Symbol, chw
-from weft.nn.onnx.views import Picks, arrangements, picks_of, transposed
+from weft.nn.onnx.pending.move import PendingMove
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.pending.rescale import rescaled
+from weft.nn.onnx.symbols import Codes, Constant, Real, Symbol, chw
+from weft.nn.onnx.views import Order, Shape, arrangements, picks_of, transposed
 
 Places = Sequence[Sequence[int]]
 """For each axis of a view, which of its places are taken; -1 is filled."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingMove(Pending):
-    """Moved values that are not quantised, or not filled with a code: moved as codes."""
-
-    source: Pending
-    picks: Picks
-    fill: float
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
-        fill = result.code_of(self.fill)
-        name = builder.pick(self.node, before.tensor, self.picks, f"{output.name}_moved", fill)
-        return Rescale(  # does nothing, or clamps
-            name=self.node,
-            output=output.name,
-            input=name,
-            scaling=scaling_of(1.0),
-            **self.codes_range(result),
-        )
-
-    def span(self, builder: Builder) -> tuple[float, float] | None:
-        span = clipped_span(builder, self.source)
-        if span is None or not self.picks.filled:
-            return span
-        return min(span[0], self.fill), max(span[1], self.fill)
-
-    def plus(self, builder: Builder, by: float) -> Pending:
-        return replace(self, source=self.source.shifted(builder, by), fill=self.fill + by)
 
 
 def moved(
@@ -89,11 +58,10 @@ def moved(
     order = _order(image.shape, perm)
     code = None if isinstance(value, Pending) else _code(builder, value, fill)
     if isinstance(value, Real) and picks.filled and code is None:
-        value = rescaled(builder, value, node.name, node.op)
+        value = rescaled(builder, value, node.origin)
     if isinstance(value, Pending):
         return PendingMove(
-            node=node.name,
-            op=node.op,
+            origin=node.origin,
             own_shape=(1, *image.shape),
             shape=shape,
             order=order,
@@ -101,7 +69,7 @@ def moved(
             picks=picks,
             fill=fill,
         )
-    tensor = builder.pick(node.name, value.tensor, picks, f"{name}_codes", code or 0)
+    tensor = pick(builder, node.origin, value.tensor, picks, f"{name}_codes", code or 0)
     return replace(value, tensor=tensor, shape=shape, order=order)
 
 

@@ -18,7 +18,7 @@ N_CODES = CODE_MAX - CODE_MIN + 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hinges:
+class Polyline:
     """sum(weights * max(code - knots, 0)) + start, times 2**-point, is the result, rounded.
 
     knots: codes, int64 [n]; weights: int64 [n], each within -127..127 (a knot may be there twice).
@@ -30,7 +30,7 @@ class Hinges:
     point: int
 
 
-def hinges(target: np.ndarray, low: int, high: int) -> Hinges:
+def polyline(target: np.ndarray, low: int, high: int) -> Polyline:
     """Hinges for results [256] of the codes -128..127, each within ``low..high``, its clamp.
 
     Results are counted from the output's zero point. At the clamp's ends the polyline may go
@@ -40,7 +40,7 @@ def hinges(target: np.ndarray, low: int, high: int) -> Hinges:
     return min(found, key=lambda item: len(item.knots))
 
 
-def _draw(target: np.ndarray, low: int, high: int, point: int) -> Hinges:
+def _draw(target: np.ndarray, low: int, high: int, point: int) -> Polyline:
     """The polyline with slopes in units of 2**-point that goes as far as it can, each time."""
     unit = 1 << point
     half = unit // 2 - 1 if unit > 1 else 0
@@ -59,7 +59,7 @@ def _draw(target: np.ndarray, low: int, high: int, point: int) -> Hinges:
             knots.append(place + CODE_MIN)
             weights.append((change * (i + 1)) // n - (change * i) // n)
         slope, value, place = new, value + new * length, place + length
-    return Hinges(  # a constant has none; its one does nothing
+    return Polyline(  # a constant has none; its one does nothing
         knots=np.array(knots or [CODE_MIN], np.int64),
         weights=np.array(weights or [0], np.int64),
         start=start,

@@ -1,9 +1,9 @@
-"""Hinges: the polyline goes through every code's result, for any function."""
+"""Polyline: the polyline goes through every code's result, for any function."""
 
 import numpy as np
 import pytest
 
-from weft.nn.onnx.pending.hinges import WEIGHT_LIMIT, Hinges, hinges
+from weft.nn.onnx.pending.polyline import WEIGHT_LIMIT, Polyline, polyline
 
 CODES = np.arange(-128, 128)
 RNG = np.random.default_rng(0)
@@ -22,7 +22,7 @@ FUNCTIONS = {
 }
 
 
-def value(drawn: Hinges) -> np.ndarray:
+def value(drawn: Polyline) -> np.ndarray:
     """The sum, before its rounding, in output steps."""
     reach = np.maximum(CODES[:, None] - drawn.knots, 0)
     return (reach @ drawn.weights + drawn.start) * 2.0**-drawn.point
@@ -31,13 +31,13 @@ def value(drawn: Hinges) -> np.ndarray:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_code(name: str) -> None:
     target = np.clip(FUNCTIONS[name], -128, 127)
-    drawn = hinges(target, -128, 127)
+    drawn = polyline(target, -128, 127)
     assert np.abs(drawn.weights).max() <= WEIGHT_LIMIT
     assert np.array_equal(np.clip(np.rint(value(drawn)), -128, 127), target)
 
 
 def test_smooth_functions_take_few_hinges() -> None:
-    counts = {name: len(hinges(np.clip(f, -128, 127), -128, 127).knots) for name, f in
+    counts = {name: len(polyline(np.clip(f, -128, 127), -128, 127).knots) for name, f in
               FUNCTIONS.items()}  # fmt: skip
     assert counts["identity"] == 1
     assert counts["constant"] == 1
@@ -46,5 +46,5 @@ def test_smooth_functions_take_few_hinges() -> None:
 
 
 def test_no_result_is_a_tie() -> None:
-    inner = value(hinges(FUNCTIONS["sigmoid"], -128, 127))
+    inner = value(polyline(FUNCTIONS["sigmoid"], -128, 127))
     assert np.abs(np.abs(inner - np.floor(inner)) - 0.5).min() > 0
