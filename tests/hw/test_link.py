@@ -22,6 +22,7 @@ from tests.hw.link_bench import (
 )
 from tests.hw.link_fuzz import damaged
 from weft.hw.link.crc import Crc32
+from weft.hw.link.frame_receiver import FrameReceiver
 from weft.hw.link.link import Link
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import (
@@ -37,7 +38,6 @@ from weft.hw.link.protocol import (
     reply,
     request,
 )
-from weft.hw.link.reader import Reader
 from weft.hw.progress import State
 
 IDENTIFY, STATUS, RESET = (
@@ -383,5 +383,5 @@ def test_parameters_are_checked(changes: dict, message: str) -> None:
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")  # it never came to be
 def test_time_out_is_checked() -> None:
     with pytest.raises(ValueError, match=r"^timeout_bits must be 1 or more, not 0$"):
-        Reader(timeout_bits=0)
+        FrameReceiver(timeout_bits=0)
     gc.collect()  # so that Amaranth's warning about it falls into this test

@@ -9,7 +9,7 @@ from weft.hw.link.protocol import IDENTIFY_BYTES, STATUS_BYTES, VERSION, Command
 from weft.hw.progress import State
 
 
-class Teller(wiring.Component):
+class ReplyPayload(wiring.Component):
     """Answers IDENTIFY, STATUS and OUTPUT.
 
     Parameters: ``params``.

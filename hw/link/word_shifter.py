@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-class Word(wiring.Component):
+class WordShifter(wiring.Component):
     """A shift register of ``n_bytes`` bytes that can be loaded as a whole.
 
     Members: ``shift`` moves all bytes down by one and takes ``byte`` at the top; ``load`` takes

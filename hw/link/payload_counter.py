@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-CursorPort = wiring.Signature(
+CounterPort = wiring.Signature(
     {"clear": Out(1), "step": Out(1), "index": In(8), "more": In(1), "over": In(1), "length": In(8)}
 )
 """What each of those needs who go through payloads: ``clear`` before the first byte, ``step`` with
@@ -12,15 +12,15 @@ every byte; ``index`` of the next one, ``more`` when there is one, ``over`` when
 (neither, for a cycle, when something has changed), and their number."""
 
 
-class Cursor(wiring.Component):
+class PayloadCounter(wiring.Component):
     """One length and one index for all who go through payloads, one after the other.
 
-    Members: ``set_length`` to ``new_length``; all others as in ``CursorPort``.
+    Members: ``set_length`` to ``new_length``; all others as in ``CounterPort``.
     """
 
     set_length: In(1)
     new_length: In(8)
-    port: In(CursorPort)
+    port: In(CounterPort)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

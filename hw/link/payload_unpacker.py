@@ -8,15 +8,15 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.core import SELECT_BITS, WORD_BITS
 from weft.hw.host import IMAGE_WRITE
-from weft.hw.link.cursor import CursorPort
 from weft.hw.link.params import LinkParams
+from weft.hw.link.payload_counter import CounterPort
 from weft.hw.link.protocol import IMAGE_BYTES
 from weft.machine.images import CHUNK_BITS
 
 ADDRESS_PLACE = 5
 
 
-class Loader(wiring.Component):
+class PayloadUnpacker(wiring.Component):
     """Takes a payload from the buffer into the core, three cycles per byte and one per word.
 
     Image writes go through twice: no word is written before every address was checked.
@@ -27,7 +27,7 @@ class Loader(wiring.Component):
     -------
     go: begin; it, ``is_image`` and ``select`` (the image's memory) stay until ``done``, high for
     one cycle. bad_address: with ``done``, nothing was written because of one.
-    cursor: shared with others; its index is the buffer's address, ``byte`` comes two cycles later.
+    counter: shared with others; its index is the buffer's address, ``byte`` comes two cycles later.
     shift: take the byte into the shared word; word: its value, the last bytes at the top.
     image_valid, image, words: the core's.
     """
@@ -41,7 +41,7 @@ class Loader(wiring.Component):
                 "select": In(SELECT_BITS),
                 "done": Out(1),
                 "bad_address": Out(1),
-                "cursor": Out(CursorPort),
+                "counter": Out(CounterPort),
                 "byte": In(8),
                 "shift": Out(1),
                 "word": In(8 * params.word_bytes),
@@ -56,7 +56,7 @@ class Loader(wiring.Component):
     select: Signal
     done: Signal
     bad_address: Signal
-    cursor: Any
+    counter: Any
     byte: Signal
     shift: Signal
     word: Signal
@@ -66,19 +66,19 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cursor = self.cursor
+        counter = self.counter
         lanes = self.params.lanes
         place = Signal(range(self.params.word_bytes))  # of the next byte in its word
         checked = Signal()  # the second of an image's two rounds
         m.d.comb += [
             self.words.payload.eq(self.word[-8 * lanes :]),
-            cursor.step.eq(self.shift),
+            counter.step.eq(self.shift),
         ]
         inside = self._image(m, place)
 
         with m.FSM(name="load"):
             with m.State("IDLE"):
-                m.d.comb += cursor.clear.eq(self.go)
+                m.d.comb += counter.clear.eq(self.go)
                 m.d.sync += [place.eq(0), checked.eq(0)]
                 with m.If(self.go):
                     m.next = "FETCH"
@@ -103,10 +103,10 @@ class Loader(wiring.Component):
                 ]
                 with m.If(self.is_image | self.words.ready):
                     m.next = "FETCH"
-                    with m.If(cursor.over & self.is_image & ~checked):
-                        m.d.comb += cursor.clear.eq(1)
+                    with m.If(counter.over & self.is_image & ~checked):
+                        m.d.comb += counter.clear.eq(1)
                         m.d.sync += checked.eq(1)
-                    with m.Elif(cursor.over):
+                    with m.Elif(counter.over):
                         m.d.comb += self.done.eq(1)
                     with m.If(self.bad_address):
                         m.d.comb += self.done.eq(1)
