@@ -14,7 +14,6 @@ from weft.hw.host import IMAGE_WRITE, Host
 from weft.hw.own import own
 from weft.hw.vector import VectorUnit
 from weft.machine.engine import Engine
-from weft.machine.images import check_addresses
 from weft.machine.timing import BANK_LATENCY, ROW_LATENCY
 
 
@@ -27,7 +26,6 @@ class EngineBase(wiring.Component):
         registers: tuple[int, int, int, int] = (0, 1, 0, 1),
         image_dir: str = "",
     ):
-        check_addresses(params)
         self.params, self.registers, self.image_dir = params, registers, image_dir
         word = 8 * params.lanes
         super().__init__(

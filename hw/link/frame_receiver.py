@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from weft.hw.link.crc import CrcPort
 from weft.hw.link.payload_counter import CounterPort
-from weft.hw.link.protocol import KNOWN, SYNC, UNKNOWN
+from weft.hw.link.protocol import COMMAND_BITS, SYNC, UNKNOWN, Command
 
 
 class Part(enum.Enum):
@@ -28,10 +28,21 @@ class FrameReceiver(wiring.Component):
 
     Members
     -------
-    rx: bytes from the host. crc, counter: shared with others; the CRC takes ``rx.payload``.
-    set_length: the counter's length is on ``rx.payload``. write_en: the buffer's byte is, too.
-    valid: a frame waits until ``taken``. command: its command, or UNKNOWN. incomplete: it stopped
-    in the middle. active: a frame has begun or waits.
+    rx: bytes from the host.
+
+    crc, counter: shared with others; the CRC takes ``rx.payload``.
+
+    set_length: the payload's length is on ``rx.payload``.
+
+    write_en: a byte of the payload is, for the buffer.
+
+    valid, taken: a frame waits until it is taken.
+
+    command: the frame's, or UNKNOWN.
+
+    incomplete: the frame stopped in the middle.
+
+    active: a frame has begun or waits.
     """
 
     rx: In(stream.Signature(8))
@@ -41,7 +52,7 @@ class FrameReceiver(wiring.Component):
     write_en: Out(1)
     valid: Out(1)
     taken: In(1)
-    command: Out(4)
+    command: Out(COMMAND_BITS)
     incomplete: Out(1)
     active: Out(1)
 
@@ -61,7 +72,7 @@ class FrameReceiver(wiring.Component):
         got = Signal()
         known = Signal()
         with m.Switch(byte):
-            with m.Case(*KNOWN):
+            with m.Case(*Command):
                 m.d.comb += known.eq(1)
         pauses = (part == Part.PAYLOAD) & ~self.counter.more
         m.d.comb += [

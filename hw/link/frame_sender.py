@@ -24,10 +24,17 @@ class FrameSender(wiring.Component):
 
     Members
     -------
-    go: begin a reply; it and ``code`` stay as they are until ``done``, high for one cycle.
-    set_length: the counter is to take the payload's length. payload: so many bytes;
+    go, code: begin a reply; both stay as they are until ``done``, high for one cycle.
+
+    set_length: the counter is to take the payload's length.
+
+    payload: so many bytes.
+
     payload_due: one is wanted.
-    tx: bytes to the host. crc, counter: shared with others; the CRC takes ``tx.payload``.
+
+    tx: bytes to the host.
+
+    crc, counter: shared with others; the CRC takes ``tx.payload``.
     """
 
     go: In(1)

@@ -3,9 +3,9 @@
 ``docs/link.md`` describes the protocol.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -23,7 +23,6 @@ from weft.hw.link.word_shifter import WordShifter
 from weft.hw.progress import Progress, State
 from weft.hw.ram import Ram
 
-IMAGE = "1---"  # the command, with any memory
 BUFFER_BYTES = 256
 TIMEOUT_BITS = 20
 
@@ -37,8 +36,13 @@ class Link(wiring.Component):
 
     Parameters: ``params``; ``timeout_bits``, see ``FrameReceiver``.
 
-    Members: ``rx``, ``tx``, bytes from and to the host; ``active``, high from a request's first
-    byte to its reply's last; the core's ports, see ``core_ports``.
+    Members
+    -------
+    rx, tx: bytes from and to the host.
+
+    active: high from a request's first byte to its reply's last.
+
+    The core's ports, see ``core_ports``.
     """
 
     def __init__(self, params: LinkParams, *, timeout_bits: int = TIMEOUT_BITS):
@@ -88,9 +92,8 @@ class Link(wiring.Component):
             self.active.eq(receiver.active),
             reply.command.eq(command),
             reply.payload_due.eq(sender.payload_due),
-            unpacker.is_image.eq(command[3]),
-            unpacker.select.eq(command[:3]),
-            sender.code.eq(Cat(command, error)),
+            unpacker.is_image.eq(command[2]),  # of the two commands that it has to do with
+            sender.code.eq(Cat(command, Const(0, 1), error)),
         ]
         self._take_turns(m, verdict, error, receiver, unpacker, progress, sender)
         return m
@@ -130,7 +133,7 @@ class Link(wiring.Component):
                         with m.Case(Command.RESET):
                             m.d.comb += progress.restart.eq(1)
                             m.d.sync += self.core_reset.eq(1)
-                        with m.Case(IMAGE, Command.INPUT):
+                        with m.Case(Command.IMAGE, Command.INPUT):
                             m.next = "LOAD"
                         with m.Case(Command.START):
                             m.next = "START"
@@ -166,7 +169,7 @@ class Link(wiring.Component):
         receiver: FrameReceiver,
         unpacker: PayloadUnpacker,
         sender: FrameSender,
-        answer_bytes: Any,
+        answer_bytes: Value,
     ) -> None:
         m.submodules.counter = counter = PayloadCounter()
         _share(m, counter.port, [receiver.counter, unpacker.counter, sender.counter])
@@ -231,9 +234,9 @@ class Link(wiring.Component):
         with m.Switch(receiver.command):
             with m.Case(Command.IDENTIFY, Command.STATUS, Command.RESET):
                 pass
-            with m.Case(IMAGE):
+            with m.Case(Command.IMAGE):
                 m.d.comb += wrong_state.eq(state == State.RUN)
-                m.d.comb += wrong_length.eq((length == 0) | (length % IMAGE_BYTES != 0))
+                m.d.comb += wrong_length.eq((length == 1) | (length % IMAGE_BYTES != 1))
             with m.Case(Command.INPUT):
                 m.d.comb += wrong_state.eq(state != State.LOAD)
                 m.d.comb += wrong_length.eq(length != due)
@@ -257,7 +260,7 @@ class Link(wiring.Component):
         return verdict
 
 
-def _share(m: Module, shared: Any, users: list[Any]) -> None:
+def _share(m: Module, shared: wiring.PureInterface, users: Sequence[wiring.PureInterface]) -> None:
     """Give a port to users who take turns, and are silent when it is not theirs."""
     for name, member in shared.signature.members.items():
         ports = [getattr(user, name) for user in users]
