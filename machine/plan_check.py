@@ -9,6 +9,7 @@ from weft.machine.engine import Engine
 from weft.machine.fields import GAP_BITS
 from weft.machine.images import CHUNK_BITS, STORE_BITS, word_of
 from weft.machine.layout import port_words
+from weft.machine.memory_map import memory_map
 from weft.machine.plan import MAX_COUNT, Content, Fold, Images, Load, Params, Plan, Region, Step
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 
@@ -55,18 +56,10 @@ def _check_engine(engine: Engine) -> None:
         _need(1 <= count <= MAX_LANES, f"engine: {name} is {count}")
     _need(engine.weight_bits in (8, 9), f"engine: weight_bits is {engine.weight_bits}")
     _need(2 <= engine.count_bits <= 12, f"engine: count_bits is {engine.count_bits}")
-    memories, k, n = engine.memories, engine.lanes, engine.columns
-    for name, words, bits in (
-        *(("act", words, 8 * k) for words in memories.act),
-        ("weight", memories.weight, engine.weight_bits * k * n),
-        ("vector", memories.vector, engine.weight_bits * k * engine.vector_taps),
-        ("param", memories.param[0], 72 * engine.array_requant),
-        ("param", memories.param[1], 72 * engine.vector_requant),
-        ("program", memories.program, CHUNK_BITS),
-    ):
-        _need(1 <= words <= MAX_MEMORY_BITS // bits, f"engine: memory {name} of {words} words")
-    store = 0 <= memories.store <= MAX_MEMORY_BITS // STORE_BITS
-    _need(store and (engine.has_store or not memories.store), "engine: store")
+    _need(engine.has_store or not engine.memories.store, "engine: store")
+    for memory in memory_map(engine).memories:
+        most = MAX_MEMORY_BITS // (memory.banks * memory.width)
+        _need(memory.depth <= most, f"engine: memory {memory.name} of {memory.depth} words")
 
 
 def _check_images(engine: Engine, images: Images) -> None:
