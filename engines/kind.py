@@ -76,6 +76,10 @@ class EngineKind(Protocol):
         """
         ...
 
+    def check(self, engine: Engine, target: Target) -> None:
+        """Raise PlanFault for an engine that ``candidates`` would never give for the target."""
+        ...
+
     def lower(self, program: Program, operator: Operator) -> None:
         """Append the steps of one operator. Raises ModelError beyond the engine's counters."""
         ...

@@ -13,6 +13,12 @@ from weft.value import Value
 MAX_COUNT = 4095
 """Largest loop count and image size of the engine's 12-bit counters."""
 
+BIAS_OFFSET = 1 << 15
+"""Added to every bias: the output path splits the sum into signed halves at bit 16."""
+
+POINTS = (24, 32, 40, 48, 56)
+"""Binary points of a product that the output path can shift to, by the code in ``Params.shift``."""
+
 
 class VectorOp(enum.Enum):
     """What the vector unit does with each word of a tile."""

@@ -2,14 +2,8 @@
 
 import numpy as np
 
-from weft.machine.plan import Params
+from weft.machine.plan import BIAS_OFFSET, POINTS, Params
 from weft.nn.ir.numerics import Scaling
-
-BIAS_OFFSET = 1 << 15
-"""Added to every bias: the output path splits the sum into signed halves at bit 16."""
-
-POINTS = (24, 32, 40, 48, 56)
-"""Binary points of a product that the output path can shift to."""
 
 
 def array_weights(weight: np.ndarray, lanes: int, columns: int, first: int) -> np.ndarray:

@@ -8,11 +8,13 @@ from weft.engines.common.fit import fitted, with_program
 from weft.engines.common.loads import loads_of
 from weft.engines.common.nest import extents
 from weft.engines.common.program import Program
+from weft.engines.common.styles import check_family, check_styles
 from weft.engines.common.widths import Widths
 from weft.engines.compact.candidates import candidates
 from weft.engines.compact.parts import parts
 from weft.engines.compact.spec import CompactSpec
 from weft.engines.kind import Demand, Pins
+from weft.machine.check.fault import PlanFault
 from weft.machine.engine import Engine
 from weft.machine.parts import Parts
 from weft.machine.target import Target
@@ -32,6 +34,14 @@ class Compact:
     def candidates(self, demand: Demand, target: Target, pins: Pins) -> Iterator[Engine]:
         if target.facts.compact:
             yield from candidates(demand, target, pins)
+
+    def check(self, engine: Engine, target: Target) -> None:
+        check_family(target, engine, target.facts.compact)
+        for name in ("single_port", "streamed"):
+            if getattr(engine, name) and not target.spram:
+                why = f"{target.name} has no large single-ported memories"
+                raise PlanFault("engines[0]", name, True, why, "False")
+        check_styles(target, engine, dual=target.facts.splits_dsp, packed=False)
 
     def lower(self, program: Program, operator: Operator) -> None:
         lower.lower(program, operator)

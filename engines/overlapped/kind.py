@@ -6,6 +6,7 @@ from typing import Any
 from weft.engines.common import lower
 from weft.engines.common.fit import fitted, with_program
 from weft.engines.common.program import Program
+from weft.engines.common.styles import check_family, check_styles
 from weft.engines.common.widths import Widths
 from weft.engines.kind import Demand, Pins
 from weft.engines.overlapped.candidates import candidates
@@ -30,6 +31,11 @@ class Overlapped:
     def candidates(self, demand: Demand, target: Target, pins: Pins) -> Iterator[Engine]:
         if target.facts.overlapped:
             yield from candidates(demand, target, pins)
+
+    def check(self, engine: Engine, target: Target) -> None:
+        facts = target.facts
+        check_family(target, engine, facts.overlapped)
+        check_styles(target, engine, dual=False, packed=facts.products_per_dsp == 1)
 
     def lower(self, program: Program, operator: Operator) -> None:
         lower.lower(program, operator)

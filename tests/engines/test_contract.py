@@ -12,12 +12,12 @@ import pytest
 from tests.e2e.hardware import wrong_on_hardware
 from tests.e2e.random_networks import KINDS as NETWORKS
 from tests.e2e.random_networks import random_network
-from tests.mapper.interpreter import execute
 from weft.engines.kind import EngineKind, Pins
 from weft.engines.kinds import KINDS, kind_of, read_plan
 from weft.errors import WeftError
 from weft.gen.data import random_inputs
 from weft.hw.step import back_layout, front_layout
+from weft.machine.check.execute import execute
 from weft.machine.encode import image_writes
 from weft.machine.engine import Engine
 from weft.machine.family import FAMILIES

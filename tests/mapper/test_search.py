@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
 from weft.engines.common.widths import Widths
 from weft.engines.compact.spec import CompactSpec
@@ -12,6 +11,7 @@ from weft.engines.kind import Demand, Pins
 from weft.engines.overlapped.spec import OverlappedSpec
 from weft.errors import ConfigError, FitError, ModelError
 from weft.machine import timing
+from weft.machine.check.execute import execute
 from weft.machine.engine import Style
 from weft.machine.family import FAMILIES
 from weft.machine.plan import Plan

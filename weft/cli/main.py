@@ -55,10 +55,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
-    from weft.cli.fit import judged
+    from weft.cli.plan import planned
     from weft.gen.build_dir import check_folder, write_build
     from weft.gen.report import prediction
-    from weft.mapper.search import plan
     from weft.nn.passes.equivalence import sample_count
     from weft.nn.passes.simplify import compare, simplify
 
@@ -76,9 +75,7 @@ def _compile(args: argparse.Namespace) -> int:
             f"{compare(imported, graph)}; every output bit is unchanged (compared on {tried} "
             "random and extreme inputs)"
         )
-    sizes = {name: vars(args)[name] for name in ("lanes", "columns", "requant_lanes", "cycles")}
-    with judged(graph, target, sizes):
-        chosen = plan(graph, target, **sizes)
+    chosen = planned(args, graph, target)
     for line in write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed):
         log.print(line)
     figures = prediction(chosen) | {
