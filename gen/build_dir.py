@@ -147,6 +147,7 @@ def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
         "lanes": plan.engine.lanes,
         "input_words": plan.inputs.words,
         "output_words": plan.outputs.words,
+        "image_memories": encode.image_memories(plan),  # by their numbers
         "image_limits": encode.image_limits(plan),
         "upload": plan.engine.has_store,  # no bitstream holds the store: the host writes it
         "inputs": [_port(port) for port in plan.inputs.ports],

@@ -17,7 +17,6 @@ from weft.hw.rows.styles import ROW_PRODUCTS, RowProducts
 from weft.hw.spram import Spram
 from weft.hw.vector import VectorUnit
 from weft.machine.engine import Engine
-from weft.machine.images import check_addresses
 from weft.machine.timing import BANK_LATENCY, ROW_LATENCY
 
 
@@ -34,7 +33,6 @@ class EngineBase(wiring.Component):
         image_dir: str = "",
         products: RowProducts | None = None,
     ):
-        check_addresses(params)
         self.params, self.registers, self.image_dir = params, registers, image_dir
         self.products = products or ROW_PRODUCTS[params.styles.array]
         word = 8 * params.lanes

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.machine.engine import Engine, Unit, bits_for
-from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS, SELECT
+from weft.machine.images import CHUNK_BITS, MEMORY_BITS
 from weft.machine.plan import Load, Step, VectorOp
 
 GAP_BITS = 7
@@ -208,11 +208,11 @@ BACK: Part = (
 
 LOAD: Part = (
     Field("source", lambda engine: engine.store_address_bits, lambda load: load.source),
-    # Image chunks, for consecutive addresses from ``image`` on.
+    # Image chunks, for consecutive addresses from the memory's first one on.
     Field("count", lambda engine: engine.store_address_bits, lambda load: load.chunks),
     # Two store words to a chunk, the upper bits in the second.
     Field("wide", 1, lambda load: load.wide),
-    Field("image", IMAGE_ADDRESS_BITS, lambda load: SELECT[load.content].base),
+    Field("memory", MEMORY_BITS, lambda load: 0),  # its number; ``machine.encode`` sets it
 )
 """A step of the loader, in the place of the front part."""
 

@@ -18,7 +18,8 @@ from weft.hw.sequencer import Sequencer
 from weft.hw.spram import Spram
 from weft.hw.vector import VectorUnit
 from weft.machine.engine import Unit
-from weft.machine.images import Image
+from weft.machine.memory_map import STORE
+from weft.machine.plan import Content
 from weft.machine.timing import weight_issue
 
 
@@ -53,12 +54,11 @@ class CompactEngine(EngineBase):
         self._banks(m, control, sequencer, output, banks)
         valid, image = Signal(), Signal(IMAGE_WRITE)
         m.d.comb += [valid.eq(self.image_valid), image.eq(self.image)]
-        chosen = route_images(
-            m, p, valid, image, host, control, array, vector, {Image.ARRAY_PARAM: output}
-        )
+        params = {Content.ARRAY_PARAMS.value: output}
+        chosen = route_images(m, p, valid, image, host, control, array, vector, params)
         m.d.comb += control.done.eq(output.done)
         if p.has_store:
-            self._loader(m, control, output, valid, image, chosen[Image.STORE])
+            self._loader(m, control, output, valid, image, chosen[STORE])
         return m
 
     def _datapath(

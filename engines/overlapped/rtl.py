@@ -13,7 +13,7 @@ from weft.hw.image_port import route_images
 from weft.hw.output import OutputPath
 from weft.hw.sequencer import Sequencer
 from weft.machine.engine import Unit
-from weft.machine.images import Image
+from weft.machine.plan import Content
 from weft.machine.timing import weight_issue
 
 
@@ -52,7 +52,10 @@ class OverlappedEngine(EngineBase):
             outputs[unit] = self._output(m, unit, control, datapath, sequencers[unit])
         m.d.comb += control.array_issued.eq(sequencers[Unit.ARRAY].last)
         self._banks(m, control, sequencers, outputs, banks, busy)
-        params = {Image.ARRAY_PARAM: outputs[Unit.ARRAY], Image.VECTOR_PARAM: outputs[Unit.VECTOR]}
+        params = {
+            Content.ARRAY_PARAMS.value: outputs[Unit.ARRAY],
+            Content.VECTOR_PARAMS.value: outputs[Unit.VECTOR],
+        }
         # The port fans out to all memories: from registers.
         valid = delay(m, self.image_valid, 1, "image_valid")
         image = Signal(IMAGE_WRITE, name="image_write")

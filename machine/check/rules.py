@@ -11,8 +11,9 @@ from weft.machine.check.places import check_overlaps
 from weft.machine.check.step_rules import StepRules
 from weft.machine.engine import Engine
 from weft.machine.fields import step_chunks
-from weft.machine.images import CHUNK_BITS, STORE_BITS, check_addresses, word_of
+from weft.machine.images import CHUNK_BITS, STORE_BITS, word_of
 from weft.machine.layout import port_words
+from weft.machine.memory_map import memory_map
 from weft.machine.plan import (
     MAX_COUNT,
     POINTS,
@@ -91,7 +92,7 @@ def _check_engine(engine: Engine) -> None:
     most = MAX_MEMORY_BITS // STORE_BITS if engine.has_store else 0
     _need(0 <= words <= most, ENGINE, "memories.store", words, "out of range", f"0..{most}")
     try:
-        check_addresses(engine)
+        memory_map(engine)
     except ValueError as error:
         raise PlanFault(ENGINE, "memories", "too large", str(error)) from error
 

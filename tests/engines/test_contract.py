@@ -22,7 +22,8 @@ from weft.machine.encode import image_writes
 from weft.machine.engine import Engine
 from weft.machine.family import FAMILIES
 from weft.machine.fields import BACK, FRONT, part_bits, part_chunks, values
-from weft.machine.images import WORD_BITS, Image, check_addresses
+from weft.machine.images import WORD_BITS
+from weft.machine.memory_map import PROGRAM, REGISTERS, STORE, memory_map
 from weft.machine.plan import Content, Plan
 from weft.machine.target import Target
 from weft.mapper.build import build, shared_engine
@@ -72,7 +73,7 @@ def test_candidates_are_the_kinds_and_keep_the_pins(kind: EngineKind) -> None:
     for target, made in [*free, *pinned]:
         assert type(made) is kind.spec
         assert kind_of(made) is kind
-        check_addresses(made)
+        memory_map(made)
         assert min(vars(target.facts.resources(kind.parts(made))).values()) >= 0
     for _, made in pinned:
         sizes = made.lanes, made.columns, made.array_requant, made.vector_requant
@@ -146,13 +147,12 @@ def test_every_memory_is_written_and_every_bit_and_cycle_is_right(
     plans = [build(graph, target, engine, 0) for graph in graphs]
     shared = shared_engine(plans)
     plans = [plan.replace(engines=(shared,)) for plan in plans]
-    written = set(np.concatenate([image_writes(plan)[:, 0] >> WORD_BITS for plan in plans]))
-    expected = {Image.REGISTER, Image.PROGRAM}
+    numbers = set(np.concatenate([image_writes(plan)[:, 0] >> WORD_BITS for plan in plans]))
+    written = {memory_map(shared).names[number] for number in numbers}
     if shared.has_store:
-        expected |= {Image.STORE}
         loaded = {load.content for plan in plans for step in plan.steps for load in step.loads}
         assert loaded >= {Content.WEIGHTS, Content.VECTOR, Content.ARRAY_PARAMS}
+        assert written == {REGISTERS, PROGRAM, STORE}
     else:
-        expected |= {Image.WEIGHT, Image.VECTOR, Image.ARRAY_PARAM}
-    assert {Image(number) for number in written} >= expected
+        assert written == set(memory_map(shared).names)
     assert wrong_on_hardware(graphs, plans, tmp_path) == []

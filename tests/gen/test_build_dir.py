@@ -238,7 +238,7 @@ def test_a_fixed_network(graph: Graph, made: Plan, tmp_path: Path) -> None:
     write_build(tmp_path / "fixed", graph, made, BOARD, fixed=True)
     free, fixed = (read_build(tmp_path / name) for name in ("free", "fixed"))
     assert any(free.manifest["image_limits"])
-    assert fixed.manifest["image_limits"] == [0] * 8
+    assert fixed.manifest["image_limits"] == [0] * len(free.manifest["image_limits"])
     assert fixed.plan == free.plan
 
 

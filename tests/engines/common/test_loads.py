@@ -6,7 +6,8 @@ import pytest
 from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact
 from weft.machine.encode import contents, image_writes, store
-from weft.machine.images import SELECT, STORE_BITS, WORD_BITS, Image
+from weft.machine.images import STORE_BITS, WORD_BITS
+from weft.machine.memory_map import memory_map
 from weft.machine.plan import Content, Load, Plan
 from weft.mapper.build import build
 
@@ -64,6 +65,6 @@ def test_depths_hold_the_largest_segment(made: Plan) -> None:
 
 
 def test_the_host_writes_registers_program_and_store(made: Plan) -> None:
-    selects = image_writes(made)[:, 0] >> WORD_BITS
-    assert set(selects) == {Image.REGISTER.value, Image.PROGRAM.value, Image.STORE.value}
-    assert Image.STORE not in SELECT.values()
+    names = memory_map(made.engine).names
+    numbers = set(image_writes(made)[:, 0] >> WORD_BITS)
+    assert {names[number] for number in numbers} == {"registers", "program", "store"}

@@ -5,12 +5,12 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.link.crc import CrcPort
-from weft.hw.link.cursor import CursorPort
+from weft.hw.link.payload_counter import CounterPort
 from weft.hw.link.protocol import REPLY_SYNC
 
 
 class Part(enum.Enum):
-    """What the replier sends."""
+    """What the sender sends next."""
 
     SYNC = 0
     CODE = 1
@@ -19,15 +19,22 @@ class Part(enum.Enum):
     CRC = 4
 
 
-class Replier(wiring.Component):
+class FrameSender(wiring.Component):
     """Sends one reply after the other: each byte to the host, then to the CRC.
 
     Members
     -------
-    go: begin a reply; it and ``code`` stay as they are until ``done``, high for one cycle.
-    set_length: the cursor is to take the payload's length. payload: so many bytes;
+    go, code: begin a reply; both stay as they are until ``done``, high for one cycle.
+
+    set_length: the counter is to take the payload's length.
+
+    payload: so many bytes.
+
     payload_due: one is wanted.
-    tx: bytes to the host. crc, cursor: shared with others; the CRC takes ``tx.payload``.
+
+    tx: bytes to the host.
+
+    crc, counter: shared with others; the CRC takes ``tx.payload``.
     """
 
     go: In(1)
@@ -38,7 +45,7 @@ class Replier(wiring.Component):
     set_length: Out(1)
     tx: Out(stream.Signature(8))
     crc: Out(CrcPort)
-    cursor: Out(CursorPort)
+    counter: Out(CounterPort)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -54,10 +61,10 @@ class Replier(wiring.Component):
             self.crc.at_end.eq(part == Part.CRC),
             over.eq(sent & (self.crc.ready | (part == Part.SYNC))),
             self.set_length.eq(self.crc.clear),
-            self.cursor.clear.eq(self.crc.clear),
-            self.cursor.step.eq(over & (part == Part.PAYLOAD)),
-            self.payload.ready.eq(self.cursor.step),
-            self.payload_due.eq((part == Part.PAYLOAD) & self.cursor.more),
+            self.counter.clear.eq(self.crc.clear),
+            self.counter.step.eq(over & (part == Part.PAYLOAD)),
+            self.payload.ready.eq(self.counter.step),
+            self.payload_due.eq((part == Part.PAYLOAD) & self.counter.more),
         ]
         with m.If(self.tx.valid & self.tx.ready):
             m.d.sync += sent.eq(1)
@@ -73,13 +80,13 @@ class Replier(wiring.Component):
                 with m.If(over):
                     m.d.sync += part.eq(Part.LENGTH)
             with m.Case(Part.LENGTH):
-                m.d.comb += self.tx.payload.eq(self.cursor.length)
+                m.d.comb += self.tx.payload.eq(self.counter.length)
                 with m.If(over):
                     m.d.sync += part.eq(Part.PAYLOAD)
             with m.Case(Part.PAYLOAD):
                 m.d.comb += self.tx.payload.eq(self.payload.payload)
                 m.d.comb += there.eq(self.payload.valid & self.payload_due)
-                with m.If(self.cursor.over):
+                with m.If(self.counter.over):
                     m.d.sync += part.eq(Part.CRC)
             with m.Case(Part.CRC):
                 m.d.comb += self.tx.payload.eq(self.crc.next_byte)

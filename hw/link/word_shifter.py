@@ -5,11 +5,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-class Word(wiring.Component):
+class WordShifter(wiring.Component):
     """A shift register of ``n_bytes`` bytes that can be loaded as a whole.
 
-    Members: ``shift`` moves all bytes down by one and takes ``byte`` at the top; ``load`` takes
-    ``new``, at the top, too, if that is shorter. ``value``: all bytes.
+    Members
+    -------
+    shift: move all bytes down by one and take ``byte`` at the top.
+
+    load: take ``new``, of ``load_bytes`` bytes, at the top.
+
+    value: all bytes.
     """
 
     def __init__(self, *, n_bytes: int, load_bytes: int):

@@ -4,23 +4,47 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-CursorPort = wiring.Signature(
+CounterPort = wiring.Signature(
     {"clear": Out(1), "step": Out(1), "index": In(8), "more": In(1), "over": In(1), "length": In(8)}
 )
-"""What each of those needs who go through payloads: ``clear`` before the first byte, ``step`` with
-every byte; ``index`` of the next one, ``more`` when there is one, ``over`` when there is none
-(neither, for a cycle, when something has changed), and their number."""
+"""What a unit needs that goes through a payload byte by byte.
+
+clear: before the first byte.
+
+step: with every byte.
+
+index: of the next byte.
+
+more, over: there is a next byte, there is none; neither, for a cycle, after a change.
+
+length: bytes of the payload.
+"""
 
 
-class Cursor(wiring.Component):
+class CounterInterface(wiring.PureInterface):
+    """The members of ``CounterPort``, by their types."""
+
+    clear: Signal
+    step: Signal
+    index: Signal
+    more: Signal
+    over: Signal
+    length: Signal
+
+
+class PayloadCounter(wiring.Component):
     """One length and one index for all who go through payloads, one after the other.
 
-    Members: ``set_length`` to ``new_length``; all others as in ``CursorPort``.
+    Members
+    -------
+    set_length: take ``new_length``.
+
+    port: all others, see ``CounterPort``.
     """
 
     set_length: In(1)
     new_length: In(8)
-    port: In(CursorPort)
+    port: In(CounterPort)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

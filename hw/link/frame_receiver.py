@@ -5,12 +5,12 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.link.crc import CrcPort
-from weft.hw.link.cursor import CursorPort
-from weft.hw.link.protocol import KNOWN, SYNC, UNKNOWN
+from weft.hw.link.payload_counter import CounterPort
+from weft.hw.link.protocol import COMMAND_BITS, SYNC, UNKNOWN, Command
 
 
 class Part(enum.Enum):
-    """What the reader waits for."""
+    """What the receiver waits for."""
 
     SYNC = 0
     COMMAND = 1
@@ -20,7 +20,7 @@ class Part(enum.Enum):
     TAKEN = 5
 
 
-class Reader(wiring.Component):
+class FrameReceiver(wiring.Component):
     """Finds a frame, writes its payload to the buffer and its bytes to the CRC, and then waits.
 
     A frame in which no byte comes for ``2 ** timeout_bits`` cycles ends there. Bytes before a SYNC,
@@ -28,20 +28,31 @@ class Reader(wiring.Component):
 
     Members
     -------
-    rx: bytes from the host. crc, cursor: shared with others; the CRC takes ``rx.payload``.
-    set_length: the cursor's length is on ``rx.payload``. write_en: the buffer's byte is, too.
-    valid: a frame waits until ``taken``. command: its command, or UNKNOWN. incomplete: it stopped
-    in the middle. active: a frame has begun or waits.
+    rx: bytes from the host.
+
+    crc, counter: shared with others; the CRC takes ``rx.payload``.
+
+    set_length: the payload's length is on ``rx.payload``.
+
+    write_en: a byte of the payload is, for the buffer.
+
+    valid, taken: a frame waits until it is taken.
+
+    command: the frame's, or UNKNOWN.
+
+    incomplete: the frame stopped in the middle.
+
+    active: a frame has begun or waits.
     """
 
     rx: In(stream.Signature(8))
     crc: Out(CrcPort)
-    cursor: Out(CursorPort)
+    counter: Out(CounterPort)
     set_length: Out(1)
     write_en: Out(1)
     valid: Out(1)
     taken: In(1)
-    command: Out(4)
+    command: Out(COMMAND_BITS)
     incomplete: Out(1)
     active: Out(1)
 
@@ -61,9 +72,9 @@ class Reader(wiring.Component):
         got = Signal()
         known = Signal()
         with m.Switch(byte):
-            with m.Case(*KNOWN):
+            with m.Case(*Command):
                 m.d.comb += known.eq(1)
-        pauses = (part == Part.PAYLOAD) & ~self.cursor.more
+        pauses = (part == Part.PAYLOAD) & ~self.counter.more
         m.d.comb += [
             following.eq(part),
             wanted.eq(within & ~pauses),
@@ -73,9 +84,9 @@ class Reader(wiring.Component):
             self.crc.at_end.eq(part == Part.CRC),
             got.eq(self.crc.valid & self.crc.ready),
             self.set_length.eq(part == Part.LENGTH),
-            self.cursor.clear.eq(part == Part.LENGTH),
-            self.cursor.step.eq(got & (part == Part.PAYLOAD)),
-            self.write_en.eq(self.cursor.step),
+            self.counter.clear.eq(part == Part.LENGTH),
+            self.counter.step.eq(got & (part == Part.PAYLOAD)),
+            self.write_en.eq(self.counter.step),
         ]
         # Registers of their own: much depends on these.
         m.d.sync += [
@@ -98,7 +109,7 @@ class Reader(wiring.Component):
                 with m.If(got):
                     m.d.comb += following.eq(Part.PAYLOAD)
             with m.Case(Part.PAYLOAD):
-                with m.If(self.cursor.over):
+                with m.If(self.counter.over):
                     m.d.comb += following.eq(Part.CRC)
             with m.Case(Part.CRC):
                 with m.If(got & self.crc.last):

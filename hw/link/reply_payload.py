@@ -5,26 +5,37 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.link.params import LinkParams
-from weft.hw.link.protocol import IDENTIFY_BYTES, STATUS_BYTES, VERSION, Command
+from weft.hw.link.protocol import COMMAND_BITS, IDENTIFY_BYTES, STATUS_BYTES, VERSION, Command
 from weft.hw.progress import State
 
 
-class Teller(wiring.Component):
+class ReplyPayload(wiring.Component):
     """Answers IDENTIFY, STATUS and OUTPUT.
 
     Parameters: ``params``.
 
     Members
     -------
-    command: what is answered, until its last byte; state: the core's, the same until then; due:
-    bytes of an OUTPUT.
-    length: bytes of the answer. payload: they; index: of the next one; payload_due: it is wanted.
+    command: what is answered, until its last byte.
+
+    state: the core's, the same until then.
+
+    due: bytes of an OUTPUT.
+
+    length: bytes of the answer.
+
+    payload, index: those bytes, and the index of the next one.
+
+    payload_due: the next one is wanted.
+
     cycles, result_valid, result_ready: the core's.
-    load, shift: the shared word takes a result, or moves on in the next cycle. lane_0: the
-    result's next byte there.
+
+    load, shift: the shared word takes a result, or moves on in the next cycle.
+
+    lane_0: the result's next byte in that word.
     """
 
-    command: In(4)
+    command: In(COMMAND_BITS)
     state: In(State)
     due: In(8)
     length: Out(8)
