@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import weft
+from weft.engines.kinds import read_plan
 from weft.errors import ConfigError
 from weft.files import read_object
 from weft.gen import fusesoc, hardware, soc
@@ -61,7 +62,7 @@ def write_build(
     cannot be written, or when a fixed network would have to be uploaded.
     """
     check_folder(folder)
-    if fixed and plan.engine.streamed:
+    if fixed and plan.engine.has_store:
         raise ConfigError(
             f"{plan.network} cannot be fixed on {plan.target.name}: its large memories have no "
             "initial contents, so that a host must write the network; leave out --fixed"
@@ -146,8 +147,9 @@ def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
         "lanes": plan.engine.lanes,
         "input_words": plan.inputs.words,
         "output_words": plan.outputs.words,
+        "image_memories": encode.image_memories(plan),  # by their numbers
         "image_limits": encode.image_limits(plan),
-        "upload": plan.engine.streamed,  # no bitstream holds the store: the host writes it
+        "upload": plan.engine.has_store,  # no bitstream holds the store: the host writes it
         "inputs": [_port(port) for port in plan.inputs.ports],
         "outputs": [_port(port) for port in plan.outputs.ports],
         "board": plan.target.name,
@@ -195,7 +197,7 @@ def read_build(folder: Path) -> Build:
         graph = Graph.from_json(_read_sound(folder / "graph.json", sums))
         check_graph(graph)
     with _expected(folder / "plan.json", "a plan"):
-        plan = Plan.from_json(_read_sound(folder / "plan.json", sums))
+        plan = read_plan(_read_sound(folder / "plan.json", sums))
         check_pair(graph, plan)
         derived = _manifest(plan, {})
     with _expected(folder / MANIFEST, "the manifest"):

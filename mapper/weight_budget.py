@@ -1,19 +1,26 @@
 """What weights of few bits cost an engine, as a budget for choosing the bits of each layer.
 
-A weight memory has one word per (tap, input word, output tile) in each of the K rows of the array,
-9 bits for each of its N columns. A layer of fewer bits has 9 // bits weights in the place of one.
+An engine has one word per (tap, input word, output tile) in the weight memory of each row of its
+array, as wide as the widest layer needs it: only what all layers have in common makes it smaller.
 """
 
 import math
 import re
 
+from weft.engines.overlapped.spec import OverlappedSpec
+from weft.engines.w4.spec import W4Spec
 from weft.errors import ConfigError, FitError
-from weft.mapper.resources import block_rams
+from weft.machine.family import FAMILIES
+from weft.machine.fields import CHUNK_BITS
+from weft.machine.images import weight_word
+from weft.machine.parts import Ram
 from weft.nn.compress.layers import Layer
 from weft.nn.compress.precision import Budget
 from weft.nn.compress.rounding import MOST_BITS
 
-FIELD_BITS = 9  # of a column in a weight word
+KINDS = {8: OverlappedSpec, 4: W4Spec}
+"""Bits of the widest layer, and the engine that serves it."""
+
 LUTS = {2: 15.8, 3: 27.5, 4: 38.6, 8: 92.5}
 """LUT4 equivalents of one multiplier and accumulator without a DSP, in arrays of 16 rows, as yosys
 0.70 maps them for ECP5."""
@@ -34,7 +41,7 @@ def budget(text: str, layers: tuple[Layer, ...], lanes: int, columns: int) -> Bu
             f"none: a budget can be {WORDS}"
         )
     if kind == "bram":
-        return _block_rams(number, lanes, columns)
+        return _block_rams(number, layers, lanes, columns)
     if kind == "lut":
         return _luts(number, lanes, columns)
     if found[3]:
@@ -47,43 +54,37 @@ def weight_bits(layer: Layer, bits: int) -> int:
     return layer.weight.size * bits
 
 
-def weight_words(layer: Layer, bits: int, lanes: int, columns: int) -> int:
+def weight_words(layer: Layer, lanes: int, columns: int) -> int:
     """Words of a layer in each row's weight memory."""
-    at_once = columns * max(1, FIELD_BITS // bits)
-    tiles = math.ceil(layer.outputs // layer.groups / at_once)
+    tiles = math.ceil(layer.outputs // layer.groups / columns)
     return layer.groups * tiles * layer.taps * math.ceil(layer.channels / lanes)
 
 
-def _block_rams(blocks: int, lanes: int, columns: int) -> Budget:
-    """All layers together in ``blocks`` block RAMs."""
+def _block_rams(blocks: int, layers: tuple[Layer, ...], lanes: int, columns: int) -> Budget:
+    """The weights of all layers in ECP5's block RAMs of 18 Kbit."""
+    depth = sum(weight_words(layer, lanes, columns) for layer in layers)
 
-    def blocks_of(words: int) -> int:
-        return lanes * block_rams(columns * FIELD_BITS, words, 36) if words else 0
+    def blocks_of(bits: int) -> int:
+        width = weight_word(KINDS[bits](lanes=lanes, columns=columns)).width
+        ram = Ram(width=width, depth=depth, grain=CHUNK_BITS)
+        return lanes * FAMILIES["ecp5"].block_ram.blocks(ram)[0]
 
-    low, high = 0, 1
-    while blocks_of(high) <= blocks and high < 1 << 24:
-        high *= 2
-    while high - low > 1:  # the most words that fit
-        middle = (low + high) // 2
-        low, high = (middle, high) if blocks_of(middle) <= blocks else (low, middle)
-    return Budget(
-        limit=low,
-        unit=f"block RAMs for the weights of a {lanes} x {columns} array",
-        cost=lambda layer, bits: weight_words(layer, bits, lanes, columns),
-        shown=lambda words: blocks if words == low else blocks_of(words),
-    )
+    needs = {bits: blocks_of(bits) for bits in KINDS}
+    return _widest(blocks, needs, f"block RAMs for the weights of a {lanes} x {columns} array")
 
 
 def _luts(luts: int, lanes: int, columns: int) -> Budget:
-    """The array's multipliers in LUTs, as wide as the layer of most bits needs them."""
+    """The array's multipliers in LUTs."""
+    needs = {bits: math.ceil(lanes * columns * each) for bits, each in LUTS.items()}
+    return _widest(luts, needs, f"LUTs for the multipliers of a {lanes} x {columns} array")
 
-    def luts_of(bits: int) -> int:
-        return math.ceil(lanes * columns * LUTS[bits])
 
-    fitting = [bits for bits in LUTS if luts_of(bits) <= luts]
+def _widest(number: int, needs: dict[int, int], unit: str) -> Budget:
+    """A budget that bounds the widest layer. needs: by its bits. Raises FitError."""
+    fitting = [bits for bits, count in needs.items() if count <= number]
     if not fitting:
         raise FitError(
-            f"a budget of {luts} LUTs for the multipliers of a {lanes} x {columns} array is out of "
-            f"reach: the least possible here is {luts_of(min(LUTS))}"
+            f"a budget of {number} {unit} is out of reach: the least possible here is "
+            f"{min(needs.values())}"
         )
-    return Budget(limit=1 << 40, unit="LUTs", cost=weight_bits, most_bits=max(fitting))
+    return Budget(limit=1 << 40, unit="weight bits", cost=weight_bits, most_bits=max(fitting))

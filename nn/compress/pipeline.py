@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from weft.errors import ConfigError, FitError, ModelError
+from weft.errors import ConfigError, ModelError
 from weft.nn.compress.layers import Found, Layer, find
 from weft.nn.compress.one_shot import Compressed, Report, Wanted, compressed, targets
 from weft.nn.compress.patches import Sampler
 from weft.nn.compress.patterns import Pattern
-from weft.nn.compress.precision import Budget, budgeted, check_reach
+from weft.nn.compress.precision import Budget, budgeted, check_reach, check_width
 from weft.nn.compress.rounding import MOST_BITS
 from weft.nn.quantise.runtime import REFUSALS, reason
 
@@ -104,10 +104,5 @@ def _check_fixed(layers: tuple[Layer, ...], bits: Mapping[str, int], budget: Bud
     """Refuse bits that are beyond a budget."""
     if budget is None:
         return
-    most = max(bits.values())
-    if most > budget.most_bits:
-        raise FitError(
-            f"weights of {most} bits are beyond the budget, which has room for "
-            f"{budget.most_bits} bits"
-        )
+    check_width(max(bits.values()), budget)
     check_reach(sum(budget.cost(layer, bits[layer.name]) for layer in layers), budget)

@@ -30,13 +30,12 @@ class Budget:
     """What the weights of all layers may cost together.
 
     cost: of a layer at so many bits, in whole numbers that add up to ``limit`` at most; unit: in
-    words; shown: the budget's own number for such a sum; most_bits: of any layer.
+    words; most_bits: of any layer.
     """
 
     limit: int
     unit: str
     cost: Callable[[Layer, int], int]
-    shown: Callable[[int], int] = lambda total: total
     most_bits: int = MOST_BITS
 
 
@@ -51,10 +50,11 @@ def budgeted(
     squares: of ``one_shot.targets``; fixed: layers whose bits are settled. Raises FitError where
     the budget is out of reach.
     """
+    check_width(max(fixed.values(), default=0), budget)
     options = {}
     for layer in layers:
         own = (fixed[layer.name],) if layer.name in fixed else AUTO_BITS
-        bits = [b for b in own if b <= budget.most_bits or layer.name in fixed]
+        bits = [b for b in own if b <= budget.most_bits]
         options[layer.name] = [
             Choice(
                 bits=b,
@@ -67,12 +67,21 @@ def budgeted(
     return chosen(options, budget.limit)
 
 
+def check_width(bits: int, budget: Budget) -> None:
+    """Raise FitError where a layer of so many bits is beyond the budget."""
+    if bits > budget.most_bits:
+        raise FitError(
+            f"weights of {bits} bits are beyond the budget, which has room for {budget.most_bits} "
+            "bits"
+        )
+
+
 def check_reach(total: int, budget: Budget) -> None:
     """Raise FitError where a sum of costs, the least that is possible, is beyond the budget."""
     if total > budget.limit:
         raise FitError(
-            f"a budget of {budget.shown(budget.limit)} {budget.unit} is out of reach: the least "
-            f"possible here is {budget.shown(total)}"
+            f"a budget of {budget.limit} {budget.unit} is out of reach: the least possible here is "
+            f"{total}"
         )
 
 

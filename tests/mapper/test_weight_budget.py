@@ -4,23 +4,15 @@ import pytest
 
 from tests.nn.compress.networks import layer
 from weft.errors import ConfigError, FitError
-from weft.mapper.resources import block_rams
 from weft.mapper.weight_budget import budget, weight_words
 
 LAYERS = (layer(32, 32, 3, 3), layer(10, 64, 1, 1))
 
 
-@pytest.mark.parametrize(
-    ("bits", "words"),
-    [(8, 9 * 2 * 2), (5, 9 * 2 * 2), (4, 9 * 2), (3, 9 * 2), (2, 9 * 2)],
-)
-def test_words_of_a_layer(bits: int, words: int) -> None:
-    assert weight_words(LAYERS[0], bits, 16, 16) == words
-
-
-def test_words_of_a_wide_layer() -> None:
-    wide = layer(128, 8, 1, 1)
-    assert [weight_words(wide, bits, 8, 16) for bits in (8, 4, 3, 2)] == [8, 4, 3, 2]
+def test_words_of_a_layer() -> None:
+    assert [weight_words(item, 16, 16) for item in LAYERS] == [9 * 2 * 2, 4]
+    assert weight_words(layer(128, 8, 1, 1), 8, 16) == 8
+    assert weight_words(layer(32, 8, 3, 3, groups=2), 16, 8) == 2 * 2 * 9
 
 
 def test_bits() -> None:
@@ -31,13 +23,16 @@ def test_bits() -> None:
     assert sum(half.cost(item, 4) for item in LAYERS) == half.limit
 
 
-def test_block_rams_hold_as_many_words_as_fit() -> None:
-    found = budget("bram=64", LAYERS, 16, 16)
-    assert 16 * block_rams(144, found.limit, 36) == 64
-    assert 16 * block_rams(144, found.limit + 1, 36) > 64
-    assert found.cost(LAYERS[0], 4) == 18
-    assert found.shown(found.limit) == 64
-    assert found.shown(found.limit + 1) > 64
+def test_block_rams_bound_the_bits() -> None:
+    """40 words in each of 16 rows: of 16 x 8 bits, or of 16 x 4."""
+    limits = {1000: 8, 64: 8, 63: 4, 32: 4}
+    assert {n: budget(f"bram={n}", LAYERS, 16, 16).most_bits for n in limits} == limits
+    with pytest.raises(FitError) as caught:
+        budget("bram=31", LAYERS, 16, 16)
+    assert str(caught.value) == (
+        "a budget of 31 block RAMs for the weights of a 16 x 16 array is out of reach: the least "
+        "possible here is 32"
+    )
 
 
 def test_luts_bound_the_bits() -> None:

@@ -29,8 +29,9 @@ from weft.nn.compress.standard import standard
 from weft.nn.compress.typed import few_bit
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
-from weft.nn.onnx.importer import import_model, quantising
+from weft.nn.onnx.importer import import_model
 from weft.nn.onnx.model import TYPE_NAMES, load
+from weft.nn.onnx.nodes import quantising
 from weft.nn.quantise.static import float_inputs
 
 HALF = "bits=50%"  # the budget of mixed precision where none is given

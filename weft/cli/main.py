@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         message, code = ending(error, sys.argv[1:] if words is None else words)
         if message:
             log.print(f"weft {args.command}: {message}")
-        if isinstance(error, KeyboardInterrupt):
+        if code == interrupt.INTERRUPTED:
             interrupt.leave()
         return code
 
@@ -55,10 +55,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
-    from weft.cli.fit import judged
+    from weft.cli.plan import planned
     from weft.gen.build_dir import check_folder, write_build
     from weft.gen.report import prediction
-    from weft.mapper.search import plan
     from weft.nn.passes.equivalence import sample_count
     from weft.nn.passes.simplify import compare, simplify
 
@@ -76,9 +75,7 @@ def _compile(args: argparse.Namespace) -> int:
             f"{compare(imported, graph)}; every output bit is unchanged (compared on {tried} "
             "random and extreme inputs)"
         )
-    sizes = {name: vars(args)[name] for name in ("lanes", "columns", "requant_lanes", "cycles")}
-    with judged(graph, target, sizes):
-        chosen = plan(graph, target, **sizes)
+    chosen = planned(args, graph, target)
     for line in write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed):
         log.print(line)
     figures = prediction(chosen) | {
@@ -128,6 +125,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _import(args: argparse.Namespace) -> "Graph":
     """The model's graph as it is, quantised first where calibration data are given."""
+    from weft.nn.ir.note import Note, NoteKind
     from weft.nn.onnx.importer import import_model
 
     if args.calibrate is None:
@@ -139,7 +137,8 @@ def _import(args: argparse.Namespace) -> "Graph":
         lost = losses(args.model, model, graph, used.inputs)
     samples = counted(used.samples, "sample")
     note = f"quantised from float: ranges by {args.ranges} over {samples}"
-    return graph.replace(notes=(note, *map(str, lost), *graph.notes))
+    said = (Note(kind=NoteKind.QUANTISATION, text=text) for text in (note, *map(str, lost)))
+    return graph.replace(notes=(*said, *graph.notes))
 
 
 @contextmanager

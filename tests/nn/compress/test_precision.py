@@ -56,3 +56,12 @@ def test_most_bits_and_settled_layers() -> None:
     assert budgeted((own,), squares, budget(10_000), {"conv": 8}) == {"conv": 8}
     with pytest.raises(FitError, match="least possible here is 1152"):
         budgeted((own,), squares, budget(600), {"conv": 8})
+
+
+def test_settled_layers_beyond_the_most_bits() -> None:
+    own = layer(4, 4, 3, 3)
+    with pytest.raises(FitError) as caught:
+        budgeted((own,), {}, budget(10_000, most_bits=4), {"conv": 8})
+    assert str(caught.value) == (
+        "weights of 8 bits are beyond the budget, which has room for 4 bits"
+    )
