@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from tests.mapper.support import ENDLESS
 from tests.nn.compress.networks import conv_net, made
 from weft.cli.main import main
+from weft.mapper.search import plan
 from weft.nn.onnx.importer import import_model
 
 Captured = pytest.CaptureFixture[str]
@@ -35,7 +37,7 @@ def test_digits_in_four_bits(digits: Path, tmp_path: Path, capsys: Captured) -> 
     assert list(found["left"]) == ["depthwise"]
     assert found["onnx_runtime"]["largest"] < 0.02
     assert target.stat().st_size < (digits / "digits.onnx").stat().st_size
-    assert import_model(target).operators
+    assert plan(import_model(target), ENDLESS).engine.kind == "w4"
 
 
 def test_float_and_mixed(digits: Path, tmp_path: Path, capsys: Captured) -> None:
