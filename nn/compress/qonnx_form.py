@@ -72,9 +72,15 @@ class _Quants:
         self, node: onnx.NodeProto, scale: np.float32, zero: int, low: int, high: int
     ) -> None:
         kind = np.int8 if low < 0 else np.uint8
-        bounds = [self._stored(node, np.float32((end - zero) * scale)) for end in (low, high)]
         numbers = [self._stored(node, scale), self._stored(node, kind(zero))]
-        clamped = self._add(node, "Clip", [node.input[0], *bounds])
+        clamped = node.input[0]
+        if (low, high) != (np.iinfo(kind).min, np.iinfo(kind).max):
+            if any(item.name == clamped for item in self.model.graph.input):
+                # The host gives codes of 8 bits; clamping them is for the engine.
+                clamped = self._add(node, "QuantizeLinear", [clamped, *numbers])
+                clamped = self._add(node, "DequantizeLinear", [clamped, *numbers])
+            bounds = [self._stored(node, np.float32((end - zero) * scale)) for end in (low, high)]
+            clamped = self._add(node, "Clip", [clamped, *bounds])
         codes = self._add(node, "QuantizeLinear", [clamped, *numbers])
         self._add(node, "DequantizeLinear", [codes, *numbers], node.output[0])
 
