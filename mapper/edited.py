@@ -95,7 +95,7 @@ def check_edited(graph: Graph, target: Target, plan: Plan) -> None:
     kind_of(plan.engine).check(plan.engine, plan.target)
     excess, why = shortfall(target, plan.engine, predict_for(target, plan.engine))
     if excess > 1:
-        raise FitError(f"the plan does not fit {target.name}: {why}")
+        raise FitError(why, at=f"the plan does not fit {target.name}")
     made = _own_draft(graph, plan)
     stored = made.stored
     own = _Side(complete(made, target), stored.graph, stored.region_of)

@@ -203,6 +203,6 @@ def _refuse_reshapes(graph: Graph) -> None:
             raise ModelError(
                 f"Reshape of {where_from(operator.input, graph.operators, graph.inputs)} from "
                 f"{before} to {after} (channels, height, width) in front of node {readers} is not "
-                "supported; what works: a Reshape next to the model's inputs and outputs, and one "
-                "to a vector in front of Gemm or MatMul"
+                "supported; what works: a Reshape next to the model's inputs and outputs, and "
+                "one to a vector in front of Gemm or MatMul"
             )

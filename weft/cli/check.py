@@ -211,7 +211,7 @@ def _fitting(target: Target, engine: Engine, built: Engine, cycles: int) -> dict
         "cycles": cycles,
         "microseconds": round(cycles / target.clock_hz * 1e6, 2),
         "resources": {
-            name: {"needed": needed, "available": available}
-            for name, needed, available in budgets(target, engine, predict_for(target, built))
+            f"{noun}s": {"needed": needed, "available": available}
+            for noun, needed, available in budgets(target, engine, predict_for(target, built))
         },
     }
