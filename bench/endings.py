@@ -35,7 +35,7 @@ from trials import ROOT, Bench, Outcome, Variant, sources
 KEPT = ROOT / "build" / "endings"
 PR_SET_PDEATHSIG = 1
 GOLDEN = (5**0.5 - 1) / 2
-EVERY = 10  # moments of each command between two reports
+EVERY = 5  # moments of each command, and pairs, between two reports
 KINDS = (
     *(("simulate", "simulate"), ("compile", "compile"), ("run", "run")),
     *(("simulate", "compile"), ("run", "simulate"), ("synth", "synth")),
@@ -90,13 +90,13 @@ def run_pairs(pool: ProcessPoolExecutor, count: int, chosen: Sequence[str]) -> i
     for names in KINDS:
         if not set(names) <= set(chosen):
             continue
-        outcomes = []
-        for outcome in pool.map(_pair, repeat(names), range(count)):
-            outcomes.append(outcome)
+        refused = 0
+        for number, outcome in enumerate(pool.map(_pair, repeat(names), range(count)), 1):
             failures += _report(outcome)
-        refused = sum(outcome.refused for outcome in outcomes)
-        what = " and ".join(names)
-        print(f"{what}: {count} pairs, {refused} with a refusal", flush=True)
+            refused += outcome.refused
+            if number % EVERY == 0 or number == count:
+                what = " and ".join(names)
+                print(f"{what}: {number} pairs, {refused} with a refusal", flush=True)
     return failures
 
 
