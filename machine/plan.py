@@ -151,13 +151,27 @@ class Output(Value):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Follow(Value):
-    """A step that runs beside the step before it, on the other unit, and reads its rows.
+class Rows(Value):
+    """The step runs beside the one before it, on the other unit, and reads its rows.
 
     need: rows that its first row reads; each further row reads ``Axis.move`` of y more.
     """
 
+    step: int
     need: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drain(Value):
+    """The array begins ``gap`` cycles after the last tap of its step before, which still drains."""
+
+    step: int
+    gap: int
+
+
+Dependency = Rows | Drain
+"""What a step waits for, ``step`` being a number in the plan. A step without one begins when all
+steps before it are done."""
 
 
 class Content(enum.Enum):
@@ -191,7 +205,10 @@ class Load(Value):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step(Value):
-    """One loop nest on one unit: an operator or a part of it."""
+    """One loop nest on one unit: an operator or a part of it.
+
+    after: what it waits for; at most one of each class.
+    """
 
     name: str
     operator: str
@@ -203,9 +220,18 @@ class Step(Value):
     output: Output
     weight_base: int
     param_base: int
-    follow: Follow | None = None
+    after: tuple[Dependency, ...] = ()
     loads: tuple[Load, ...] = ()
-    gap: int | None = None  # cycles after the last tap of the array's step before, if chained
+
+    @property
+    def follow(self) -> Rows | None:
+        """The rows that it waits for, if it runs beside the step before."""
+        return next((x for x in self.after if isinstance(x, Rows)), None)
+
+    @property
+    def gap(self) -> int | None:
+        """Cycles after the last tap of the array's step before, if it is chained to that."""
+        return next((x.gap for x in self.after if isinstance(x, Drain)), None)
 
     @property
     def bound(self) -> str:

@@ -13,7 +13,7 @@ from weft.engines.kinds import kind_of
 from weft.machine.engine import Engine, Memories
 from weft.machine.fields import step_chunks
 from weft.machine.layout import port_words
-from weft.machine.plan import Buffer, Follow, Plan, Port, Region, Step
+from weft.machine.plan import Buffer, Drain, Plan, Port, Region, Rows, Step
 from weft.machine.target import Target
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate
@@ -190,7 +190,7 @@ def draft(outline: Outline) -> Draft:
     stored, engine = outline.stored, outline.engine
     program, spans, region_of = outline.program, outline.spans, stored.region_of
     parity = demands(stored.graph, region_of, engine.alternates)
-    following: dict[int, Follow] = {}
+    following: dict[int, Rows] = {}
     if engine.overlaps:
         following = follows(stored.graph, program.steps, spans, region_of, parity)
     lifetimes = _lifetimes(stored, spans, engine, following)
@@ -199,7 +199,10 @@ def draft(outline: Outline) -> Draft:
     steps = _finished(engine, program, following)
     if engine.overlaps:
         chained = gaps(engine, list(steps), _reads_before(stored.graph, spans))
-        steps = tuple(s.replace(gap=gap) for s, gap in zip(steps, chained, strict=True))
+        steps = tuple(
+            step if gap is None else step.replace(after=(Drain(step=i - 1, gap=gap),))
+            for i, (step, gap) in enumerate(zip(steps, chained, strict=True))
+        )
     return Draft(
         stored=stored,
         engine=engine,
@@ -242,7 +245,7 @@ def complete(draft: Draft, target: Target) -> Plan:
         target=target,
         engines=(draft.engine,),
         steps=tuple(
-            step.replace(follow=rough.follow, gap=rough.gap, loads=rough.loads)
+            step.replace(after=rough.after, loads=rough.loads)
             for step, rough in zip(program.steps, draft.steps, strict=True)
         ),
         buffers=draft.buffers,
@@ -254,11 +257,11 @@ def complete(draft: Draft, target: Target) -> Plan:
     )
 
 
-def _finished(engine: Engine, program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
+def _finished(engine: Engine, program: Program, following: dict[int, Rows]) -> tuple[Step, ...]:
     """The steps with what they follow and what is loaded before them."""
     loads = loads_of(engine, program.segments) if engine.has_store else {}
     return tuple(
-        step.replace(follow=following.get(i), loads=loads.get(i, ()))
+        step.replace(after=(following[i],) if i in following else (), loads=loads.get(i, ()))
         for i, step in enumerate(program.steps)
     )
 
@@ -305,7 +308,7 @@ def _lifetimes(
     stored: Stored,
     spans: dict[str, tuple[int, int]],
     engine: Engine,
-    following: dict[int, Follow],
+    following: dict[int, Rows],
 ) -> list[Lifetime]:
     """Lifetimes, banks still open. What a step reads last stays while the next runs beside it."""
     graph = stored.graph

@@ -35,7 +35,7 @@ from weft.value import Value
 MOST_WORK = 4
 """How much more an edited plan may read than the mapper's: checking it takes as much longer."""
 
-PLACES = ("read.bank", "read.base", "write.bank", "write.base", "follow", "gap", "loads")
+PLACES = ("read.bank", "read.base", "write.bank", "write.base", "after", "loads")
 """Fields that differ between plans which do the same in other places or at other times."""
 
 
@@ -245,6 +245,8 @@ def _changes(edited: Value, own: Value, prefix: str = "") -> Iterator[tuple[str,
 
 def _shown(value: Any) -> Any:
     """As the plan file has it."""
+    if isinstance(value, tuple):
+        return [_shown(item) for item in value]
     if isinstance(value, Value):
         return value.to_json()
     return value.value if isinstance(value, enum.Enum) else value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from weft.machine import timing
-from weft.machine.check.fault import PlanFault, step_name
+from weft.machine.check.fault import PlanFault, field_name, step_name
 from weft.machine.engine import Unit
 from weft.machine.plan import Plan
 
@@ -29,7 +29,7 @@ step before, its back part."""
 STROBE = 4
 """Cycles before a tile's sums are complete in which its output path is told of them."""
 
-WAIT = "leave out follow and gap, so that it waits for the steps before it"
+WAIT = "an empty after: then it waits for the steps before it"
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Clock:
         self, condition: object, index: int, field: str, value: object, why: str, works: str = ""
     ) -> None:
         if not condition:
-            where = step_name(index, self.plan.steps[index])
-            raise PlanFault(where, field, value, why, works)
+            step = self.plan.steps[index]
+            raise PlanFault(step_name(index, step), field_name(step, field), value, why, works)
 
     def begin(self, index: int) -> None:
         """Rows come one after the other; a step runs beside another one only as it is planned."""
@@ -115,7 +115,7 @@ class Clock:
             ("write", step.write.bank, before.write.bank),
         ):
             why = f"the {kind}s {beside}, are in the same bank, which has one port for them"
-            works = f"move its buffer to bank {1 - ours}, or leave out follow"
+            works = f"move its buffer to bank {1 - ours}, or leave out Rows"
             self._need(ours != theirs, index, f"{kind}.bank", ours, why, works)
 
     def _chained(self, index: int, other: int) -> None:
@@ -222,9 +222,9 @@ class Clock:
         if condition:
             return
         step = self.plan.steps[index]
-        field, value, works = "follow", None, "a smaller overlap"
+        field, value, works = "after", "[]", "a smaller overlap"
         if step.follow is not None:
-            field, value, works = "follow.need", step.follow.need, "more rows, or no follow"
+            field, value, works = "follow.need", step.follow.need, "more rows, or no Rows"
         elif step.gap is not None:
             field, value, works = "gap", step.gap, "a larger gap, or none"
         other = int(others.max(initial=0))

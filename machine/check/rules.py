@@ -56,7 +56,7 @@ def check(plan: Plan) -> None:
     check_overlaps(plan.buffers)
     for i, step in enumerate(plan.steps):
         where = step_name(i, step)
-        StepRules(where, engine, step, plan.steps[i - 1] if i else None).check()
+        StepRules(engine, plan.steps, i).check()
         _check_loads(where, plan, step.loads)
     _check_program(plan)
     # Not before every count is known to be small.

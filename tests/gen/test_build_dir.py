@@ -406,11 +406,11 @@ DAMAGES += [
     ),
     rule(
         "plan",
-        "step 0 ('c'): gap is 0: it is the first; what works: null",
+        "step 0 ('c'): after[0].gap is 0: it is the first; what works: no Drain",
         "steps",
         0,
-        "gap",
-        value=0,
+        "after",
+        value=[{"_type": "Drain", "step": -1, "gap": 0}],
     ),
     rule(
         "plan",

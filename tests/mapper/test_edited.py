@@ -65,14 +65,18 @@ def a_chain() -> tuple[Graph, Plan]:
     return graph, build(graph, ENDLESS, engine(4, 4, 4, 4, 3), 0)
 
 
+ROWS = {"_type": "Rows", "step": 0, "need": 2}
 REFUSALS = [
     ("steps.0.loops.rows", 5000, "loops.rows is 5000: out of range; what works: 1..4095"),
     ("steps.1.loops.rows", 5, "loops.rows is 5: the results are not those of the operator"),
     ("steps.0.loops.hold", 200, "loops.hold is 200: out of range"),
     ("steps.0.unit", "vector", "the step before is the vector's as well, which runs one at a time"),
     ("steps.0.vector_op", "max", "vector_op is max: the array multiplies and adds, no more"),
-    ("steps.1.follow.need", 1, "follow.need is 1: row 0 reads too early: step 0"),
-    ("steps.1.follow.need", 0, "follow.need is 0: a row that waits for none could begin before"),
+    ("steps.1.after.0.need", 1, "after[0].need is 1: row 0 reads too early: step 0"),
+    ("steps.1.after.0.need", 0, "after[0].need is 0: a row that waits for none could begin before"),
+    ("steps.1.after.0.step", 1, "after[0].step is 1: only the step before it can be waited for"),
+    ("steps.1.after", [ROWS, ROWS], "after[1] is Rows: it has one already"),
+    ("steps.1.after", [], ""),
     ("steps.1.output.low", -127, "output.low is -127: the results are not those of the operator"),
     ("steps.1.output.low", -129, "output.low is -129: out of range; what works: -128..127"),
     ("steps.0.read.base", 3, "read.base is 3: it reads word"),
