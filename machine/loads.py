@@ -39,6 +39,8 @@ def loads_of(engine: Engine, transfers: Sequence[Transfer]) -> list[Load]:
     places: dict[tuple[str, int, int], int] = {}
     end = 0
     for transfer in transfers:
+        if transfer.source != STORE:
+            continue
         content = Content(transfer.target)
         word = word_of(engine, content)
         key = transfer.target, transfer.first, transfer.words
@@ -56,14 +58,9 @@ def loads_of(engine: Engine, transfers: Sequence[Transfer]) -> list[Load]:
     return found
 
 
-def from_store(transfers: Sequence[Transfer]) -> list[Transfer]:
-    """Those out of the store."""
-    return [transfer for transfer in transfers if transfer.source == STORE]
-
-
 def by_step(engine: Engine, transfers: Sequence[Transfer]) -> dict[int, list[Load]]:
     """An engine's loads by the step that comes next."""
     found: dict[int, list[Load]] = {}
-    for load in loads_of(engine, from_store(transfers)):
+    for load in loads_of(engine, transfers):
         found.setdefault(load.before, []).append(load)
     return found

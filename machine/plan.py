@@ -184,23 +184,19 @@ class Content(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Load(Value):
-    """Words copied from the store to the start of a memory, before a step that needs them.
+class Transfer(Value):
+    """Words copied from one memory to another; the program has it ahead of the step ``before``.
 
-    first, words: which words of those images. source: where they lie in the store.
-    chunks: image writes that they take; wide: of two store words each.
+    source, target: memories by their names in the memory map. first: the first word in the source;
+    in the store, which holds images, of the target's image. at: the first word in the target.
     """
 
-    content: Content
+    source: str
     first: int
     words: int
-    source: int
-    chunks: int
-    wide: bool
-
-    @property
-    def store_words(self) -> int:
-        return self.chunks * (2 if self.wide else 1)
+    target: str
+    at: int
+    before: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -221,7 +217,6 @@ class Step(Value):
     weight_base: int
     param_base: int
     after: tuple[Dependency, ...] = ()
-    loads: tuple[Load, ...] = ()
 
     @property
     def follow(self) -> Rows | None:
@@ -324,6 +319,7 @@ class Plan(Value):
     target: Target
     engines: tuple[Engine, ...]
     steps: tuple[Step, ...]
+    transfers: tuple[Transfer, ...]
     buffers: tuple[Buffer, ...]
     inputs: Region
     outputs: Region

@@ -5,11 +5,14 @@ counted in hardware.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.fields import step_chunks
-from weft.machine.plan import Plan, Step
+from weft.machine.loads import Load, by_step
+from weft.machine.plan import Plan, Step, Transfer
 
 READ_LATENCY = 2
 """Cycles from a memory's address to its data."""
@@ -94,15 +97,32 @@ def fetch_cycles(engine: Engine) -> int:
     return FETCH_LATENCY + step_chunks(engine)
 
 
-def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
+class StepClock(Protocol):
+    """An engine's time, from the accepted start on, as it runs one program."""
+
+    def next(self, step: Step, loads: Sequence[Load]) -> Timing:
+        """When the next step of the program begins and ends, after the loads before it."""
+        ...
+
+
+def timings(
+    engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer] = ()
+) -> list[Timing]:
     """When every step and row of a program ends."""
-    return engine.timings(steps)
+    clock: StepClock = engine.clock()
+    loads = by_step(engine, transfers)
+    return [clock.next(step, loads.get(i, ())) for i, step in enumerate(steps)]
 
 
-def load_cycles(engine: Engine, step: Step) -> int:
-    """Cycles of the loads before a step, their fetches included."""
+def plan_timings(plan: Plan) -> list[Timing]:
+    """When every step and row of a plan ends."""
+    return timings(plan.engine, plan.steps, plan.transfers)
+
+
+def load_cycles(engine: Engine, loads: Sequence[Load]) -> int:
+    """Cycles of loads, their fetches included."""
     fetch = fetch_cycles(engine)
-    return sum(fetch + load.store_words + READ_LATENCY for load in step.loads)
+    return sum(fetch + load.store_words + READ_LATENCY for load in loads)
 
 
 def row_ends(step: Step, begin: int, before: Timing | None) -> list[int]:
@@ -129,12 +149,14 @@ def row_ends(step: Step, begin: int, before: Timing | None) -> list[int]:
 
 def cycles(plan: Plan) -> int:
     """Cycles of one inference, from the accepted start to the last output word written."""
-    return program_cycles(plan.engine, plan.steps)
+    return max(timing.end for timing in plan_timings(plan))
 
 
-def program_cycles(engine: Engine, steps: tuple[Step, ...]) -> int:
+def program_cycles(
+    engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer] = ()
+) -> int:
     """Cycles of a program, from the accepted start to its last write."""
-    return max(timing.end for timing in timings(engine, steps))
+    return max(timing.end for timing in timings(engine, steps, transfers))
 
 
 def floor_cycles(step: Step) -> int:

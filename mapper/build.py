@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weft.engines.common.loads import loads_of
+from weft.engines.common.loads import transfers_of
 from weft.engines.common.program import Place, Program
 from weft.engines.common.widths import Widths, widths_of
 from weft.engines.kinds import kind_of
 from weft.machine.engine import Engine, Memories
 from weft.machine.fields import step_chunks
 from weft.machine.layout import port_words
-from weft.machine.plan import Buffer, Drain, Plan, Port, Region, Rows, Step
+from weft.machine.plan import Buffer, Drain, Plan, Port, Region, Rows, Step, Transfer
 from weft.machine.target import Target
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate
@@ -134,6 +134,7 @@ class Draft:
     stored: Stored
     engine: Engine
     steps: tuple[Step, ...]
+    transfers: tuple[Transfer, ...]
     buffers: tuple[Buffer, ...]
 
 
@@ -196,7 +197,10 @@ def draft(outline: Outline) -> Draft:
     lifetimes = _lifetimes(stored, spans, engine, following)
     buffers = allocate(_place_banks(lifetimes, parity))
     engine = _fitted(engine, program, buffers, outline.widths)
-    steps = _finished(engine, program, following)
+    steps = tuple(
+        step.replace(after=(following[i],)) if i in following else step
+        for i, step in enumerate(program.steps)
+    )
     if engine.overlaps:
         chained = gaps(engine, list(steps), _reads_before(stored.graph, spans))
         steps = tuple(
@@ -207,6 +211,7 @@ def draft(outline: Outline) -> Draft:
         stored=stored,
         engine=engine,
         steps=steps,
+        transfers=transfers_of(program.segments) if engine.has_store else (),
         buffers=buffers,
     )
 
@@ -245,24 +250,16 @@ def complete(draft: Draft, target: Target) -> Plan:
         target=target,
         engines=(draft.engine,),
         steps=tuple(
-            step.replace(after=rough.after, loads=rough.loads)
+            step.replace(after=rough.after)
             for step, rough in zip(program.steps, draft.steps, strict=True)
         ),
+        transfers=draft.transfers,
         buffers=draft.buffers,
         inputs=inputs,
         outputs=outputs,
         images=program.images(),
         macs=stored.graph.macs,
         notes=stored.graph.notes,
-    )
-
-
-def _finished(engine: Engine, program: Program, following: dict[int, Rows]) -> tuple[Step, ...]:
-    """The steps with what they follow and what is loaded before them."""
-    loads = loads_of(engine, program.segments) if engine.has_store else {}
-    return tuple(
-        step.replace(after=(following[i],) if i in following else (), loads=loads.get(i, ()))
-        for i, step in enumerate(program.steps)
     )
 
 
@@ -384,5 +381,5 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
         count_bits=max(e.count_bits for e in engines),
         products=any(e.products for e in engines),
     )
-    n_steps = max(len(plan.steps) + sum(len(s.loads) for s in plan.steps) for plan in plans)
+    n_steps = max(len(plan.steps) + len(plan.transfers) for plan in plans)
     return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))

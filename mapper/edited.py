@@ -35,7 +35,7 @@ from weft.value import Value
 MOST_WORK = 4
 """How much more an edited plan may read than the mapper's: checking it takes as much longer."""
 
-PLACES = ("read.bank", "read.base", "write.bank", "write.base", "after", "loads")
+PLACES = ("read.bank", "read.base", "write.bank", "write.base", "after")
 """Fields that differ between plans which do the same in other places or at other times."""
 
 
@@ -226,6 +226,10 @@ def _difference(own: Plan, edited: Plan, name: str) -> PlanFault:
         ending = f"weft's own plan has {len(ours)} of them"
         return PlanFault(step_name(index, step), "name", repr(name), f"{why}: {ending}")
     if not found:
+        for i, (theirs, mine) in enumerate(zip(edited.transfers, own.transfers, strict=False)):
+            for field, value, wanted in _changes(theirs, mine):
+                works = f"{wanted}, as in weft's own plan"
+                return PlanFault(f"transfer {i}", field, value, f"{why}: {name!r}", works)
         why = "the weights or parameters that it reads there are not the model's"
         return PlanFault(step_name(index, step), "weight_base", step.weight_base, why)
     _, where, field, value, wanted = min(found, key=lambda item: item[0])

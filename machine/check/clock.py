@@ -1,9 +1,9 @@
 """Whether a plan's times keep its steps out of each other's way.
 
-``machine.timing.timings`` says when each step begins and when the last tap of each row is issued;
-what follows from that is the cycle of every single read and write. Steps are reported in program
-order, so that the latest access of a word is the one that counts, and every access must come after
-the ones that it depends on.
+``machine.timing.plan_timings`` says when each step begins and when the last tap of each row is
+issued; what follows from that is the cycle of every single read and write. Steps are reported in
+program order, so that the latest access of a word is the one that counts, and every access must
+come after the ones that it depends on.
 """
 
 import itertools
@@ -49,7 +49,7 @@ class Clock:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self.timings = timing.timings(plan.engine, plan.steps)
+        self.timings = timing.plan_timings(plan)
         self.end = max(times.end for times in self.timings)
         self.rows = [self._rows(i) for i in range(len(plan.steps))]
         depths = plan.engine.memories.act

@@ -18,7 +18,8 @@ from weft.machine.check.fault import PlanFault, step_name
 from weft.machine.check.places import Places
 from weft.machine.engine import Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.machine.plan import Content, Images, Load, Params, Plan, Step, VectorOp
+from weft.machine.loads import Load, by_step
+from weft.machine.plan import Content, Images, Params, Plan, Step, VectorOp
 
 PARAM_FIELDS = ("bias", "factor", "shift")
 
@@ -52,10 +53,11 @@ def execute(
     given, wanted = plan.inputs, plan.outputs
     banks[given.bank][:, given.base : given.base + given.words] = words
     clock = Clock(plan)
-    images = plan.images
-    for index, step in enumerate(plan.steps):
-        if step.loads:  # what was there before counts as gone
-            images = _loaded(plan.images, step.loads)
+    images = _loaded(plan.images, []) if engine.has_store else plan.images
+    loads = by_step(engine, plan.transfers)
+    for index in range(len(plan.steps)):
+        if index in loads:  # what was there before counts as gone
+            images = _loaded(plan.images, loads[index])
         _Run(plan, index, banks, clock, images, arithmetic, places).run()
         after(index, banks)
     clock.read_outputs()

@@ -6,24 +6,25 @@ What only shows when the steps run is in ``execute`` and ``clock``.
 import numpy as np
 
 from weft.machine import timing
-from weft.machine.check.fault import PlanFault, step_name
+from weft.machine.check.fault import PlanFault
 from weft.machine.check.places import check_overlaps
 from weft.machine.check.step_rules import StepRules
 from weft.machine.engine import Engine
 from weft.machine.fields import step_chunks
-from weft.machine.images import CHUNK_BITS, STORE_BITS, word_of
+from weft.machine.images import CHUNK_BITS, STORE_BITS
 from weft.machine.layout import port_words
-from weft.machine.memory_map import memory_map
+from weft.machine.loads import loads_of
+from weft.machine.memory_map import STORE, memory_map
 from weft.machine.plan import (
     MAX_COUNT,
     POINTS,
     Content,
     Fold,
     Images,
-    Load,
     Params,
     Plan,
     Region,
+    Transfer,
 )
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 
@@ -54,10 +55,9 @@ def check(plan: Plan) -> None:
         _need(-1 <= first <= last, where, "first_step", first, "not -1..last_step")
         _need(last <= end, where, "last_step", last, f"the plan ends with step {end - 2}")
     check_overlaps(plan.buffers)
-    for i, step in enumerate(plan.steps):
-        where = step_name(i, step)
+    for i in range(len(plan.steps)):
         StepRules(engine, plan.steps, i).check()
-        _check_loads(where, plan, step.loads)
+    _check_transfers(plan)
     _check_program(plan)
     # Not before every count is known to be small.
     cycles = timing.cycles(plan)
@@ -185,63 +185,48 @@ def _check_fold(where: str, fold: Fold) -> None:
 
 
 def _check_program(plan: Plan) -> None:
-    """The program memory holds all steps and loads, and a streamed engine's first step loads."""
-    items = len(plan.steps) + sum(len(step.loads) for step in plan.steps)
+    """The program memory holds all steps and loads."""
+    items = len(plan.steps) + len(plan.transfers)
     least, words = items * step_chunks(plan.engine), plan.engine.memories.program
     why = f"too small for the program of {items} steps and loads"
     _need(least <= words, ENGINE, "memories.program", words, why, f"at least {least}")
 
 
-def _check_loads(where: str, plan: Plan, loads: tuple[Load, ...]) -> None:
-    for i, load in enumerate(loads):
-        field = f"loads[{i}]"
-        value = load.content.value
-        _need(plan.engine.has_store, where, field, value, "the engine has no store", "no loads")
-        once = sum(other.content is load.content for other in loads) == 1
-        _need(once, where, field, value, "loaded twice before one step")
-        _check_load(where, field, plan, load)
+def _check_transfers(plan: Plan) -> None:
+    """They are the loader's, in the order of the program, and the store holds what they take."""
+    engine = plan.engine
+    for i, transfer in enumerate(plan.transfers):
+        where, source = f"transfer {i}", transfer.source
+        why = "the engine has no such memory, or nothing that reads it"
+        works = f"{STORE!r}" if engine.has_store else "no transfers"
+        _need(engine.has_store and source == STORE, where, "source", repr(source), why, works)
+        _check_load(where, plan, transfer)
+        earlier = plan.transfers[:i]
+        first = max((other.before for other in earlier), default=0)
+        last = len(plan.steps) - 1
+        why, works = "not a step, or not in the order of the program", f"{first}..{last}"
+        _need(first <= transfer.before <= last, where, "before", transfer.before, why, works)
+        targets = [other.target for other in earlier if other.before == transfer.before]
+        why = "filled twice before one step"
+        _need(transfer.target not in targets, where, "target", repr(transfer.target), why)
+    loads = loads_of(engine, plan.transfers)
+    least = max((load.source + load.store_words for load in loads), default=0)
+    words = engine.memories.store
+    why = f"too small for the {least} words that transfers take from it"
+    _need(least <= words, ENGINE, "memories.store", words, why, f"at least {least}")
 
 
-def _check_load(where: str, field: str, plan: Plan, load: Load) -> None:
-    engine, content = plan.engine, load.content
-    there, memories = _words(plan.images, content), plan.engine.memories
-    depths = (memories.weight, memories.vector, *memories.param)
-    depth = dict(zip(Content, depths, strict=True))[content]
-    inside = load.first >= 0 and 1 <= load.words <= there - load.first
-    span = f"{load.first} and the next {load.words - 1}"
-    why = f"images.{content.value} has {there} words"
-    _need(inside, where, f"{field}.first", span, why)
-    why = f"its memory has {depth}"
-    _need(load.words <= depth, where, f"{field}.words", load.words, why, f"1..{depth}")
-    word = word_of(engine, content)
-    wide = word.chunk_bits > STORE_BITS
-    _need(load.wide == wide, where, f"{field}.wide", load.wide, "so are not the writes", f"{wide}")
-    chunks = load.words << word.address_bits
-    _need(
-        load.chunks == chunks,
-        where,
-        f"{field}.chunks",
-        load.chunks,
-        "not that of its words",
-        f"{chunks}",
-    )
-    most = memories.store - load.store_words
-    why = f"its {load.store_words} words are not in the store, which has {memories.store}"
-    _need(0 <= load.source <= most, where, f"{field}.source", load.source, why)
-    for i, step in enumerate(plan.steps):
-        for other in step.loads:
-            apart = load.source + load.store_words <= other.source
-            apart = apart or other.source + other.store_words <= load.source
-            same = (load.content, load.first, load.words) == (
-                other.content,
-                other.first,
-                other.words,
-            )
-            why = f"it shares words of the store with a load of {step_name(i, step)}"
-            _need(
-                apart or (same and load.source == other.source),
-                where,
-                f"{field}.source",
-                load.source,
-                why,
-            )
+def _check_load(where: str, plan: Plan, transfer: Transfer) -> None:
+    """It fills the start of an image's memory with words of that image."""
+    target, words, memories = transfer.target, transfer.words, plan.engine.memories
+    depths = dict(zip(Content, (memories.weight, memories.vector, *memories.param), strict=True))
+    names = [content.value for content in Content if content.value in memory_map(plan.engine)]
+    why = "the loader fills no such memory"
+    _need(target in names, where, "target", repr(target), why, ", ".join(names))
+    content = Content(target)
+    there, depth = _words(plan.images, content), depths[content]
+    _need(1 <= words <= depth, where, "words", words, f"its memory has {depth}", f"1..{depth}")
+    why, works = f"images.{target} has {there} words", f"0..{there - words}"
+    inside = 0 <= transfer.first <= there - words
+    _need(inside, where, "first", transfer.first, why, works if words <= there else "")
+    _need(transfer.at == 0, where, "at", transfer.at, "the loader begins at the first word", "0")

@@ -38,7 +38,7 @@ def test_steps_of_the_report(made: Plan) -> None:
         ("conv2", "array"),
     ]
     assert [row["floor"] for row in rows] == [324, 324, 324]
-    for row, times in zip(rows, timing.timings(made.engine, made.steps), strict=True):
+    for row, times in zip(rows, timing.plan_timings(made), strict=True):
         assert (row["begin"], row["end"]) == (times.begin, times.end)
         assert row["utilisation"] == round(324 / (times.end - times.begin), 4)
         assert row["loads"] == 0

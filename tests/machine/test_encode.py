@@ -18,6 +18,7 @@ from weft.machine.images import (
     IMAGE_ADDRESS_BITS,
     WORD_BITS,
 )
+from weft.machine.loads import by_step
 from weft.machine.memory_map import memory_map
 from weft.machine.plan import Plan, Step
 from weft.machine.rows import PackedRow
@@ -119,9 +120,10 @@ def test_step_words_of_a_compact_engine(streamed: bool) -> None:
     words = program(plan)
     n_front, n_step = part_chunks(FRONT, params), step_chunks(params)
     assert len(words) == plan.engine.memories.program
-    expected = [part for step in plan.steps for part in (*step.loads, step)]
+    loads = by_step(params, plan.transfers)
+    expected = [part for i, step in enumerate(plan.steps) for part in (*loads.get(i, ()), step)]
     assert len(words) == n_step * len(expected)
-    assert any(step.loads for step in plan.steps) == streamed
+    assert bool(loads) == streamed
     for i, item in enumerate(expected):
         word = words[i * n_step : (i + 1) * n_step]
         ends = unpacked(back, word[n_front:])

@@ -104,6 +104,28 @@ def test_refusals(path: str, value: object, text: str) -> None:
     assert text in refusal(graph, ENDLESS, plan, path, value)
 
 
+TRANSFERS = [
+    ("transfers.0.source", "flash", "transfer 0: source is 'flash': the engine has no such memory"),
+    ("transfers.0.target", "act", "transfer 0: target is 'act': the loader fills no such memory"),
+    ("transfers.1.first", 9, "transfer 1: first is 9: images.array_params has 12 words"),
+    ("transfers.0.words", 0, "transfer 0: words is 0: its memory has"),
+    ("transfers.0.at", 1, "transfer 0: at is 1: the loader begins at the first word"),
+    ("transfers.0.before", 1, "transfer 1: before is 0: not a step, or not in the order"),
+    ("transfers.1.target", "weights", "transfer 1: target is 'weights': filled twice before"),
+    ("transfers.1.first", 1, "transfer 1: first is 1: the results are not those of the operator"),
+    ("transfers", [], "weight_base is 0: tile 0 reads the words 0.."),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"), TRANSFERS, ids=[f"{p}={v}" for p, v, _ in TRANSFERS]
+)
+def test_refused_transfers(path: str, value: object, text: str) -> None:
+    graph, _ = a_chain()
+    plan = build(graph, SMALL, compact(2, 4, streamed=True), 0)
+    assert text in refusal(graph, SMALL, plan, path, value)
+
+
 def test_an_overlap() -> None:
     """A buffer moved onto another that is live at the same time."""
     graph, plan = a_chain()
