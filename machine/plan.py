@@ -10,6 +10,9 @@ from weft.machine.target import Target
 from weft.nn.ir.edges import HostEdge
 from weft.value import Value
 
+SCHEMA = 2
+"""Version of the plan's fields. Files of another version are not read."""
+
 MAX_COUNT = 4095
 """Largest loop count and image size of the engine's 12-bit counters."""
 
@@ -311,10 +314,16 @@ class Images(Value):
     vector_params: Params
 
 
+def other_schema(found: object) -> str:
+    """What is wrong with a plan of another version of the fields."""
+    return f"schema is {found!r:.40}, not {SCHEMA}: another version of weft wrote it"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan(Value):
     """Everything about one network on one target. ``engines`` has one member today."""
 
+    schema: int = SCHEMA
     network: str
     target: Target
     engines: tuple[Engine, ...]
@@ -328,6 +337,8 @@ class Plan(Value):
     notes: tuple[str, ...] = ()
 
     def _check(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(other_schema(self.schema))
         if len(self.engines) != 1:
             raise ValueError(f"a plan has one engine, not {len(self.engines)}")
 
