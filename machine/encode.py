@@ -73,7 +73,7 @@ def array_chunks(weights: np.ndarray, engine: Engine) -> np.ndarray:
 
 def contents(plan: Plan) -> dict[Content, np.ndarray]:
     """The plan's images as image chunks: int64 [words, ...]."""
-    engine, images = plan.engine, plan.images
+    engine, images = plan.engine, plan.images[0]
     return {
         Content.ARRAY_PARAMS: parameters(images.array_params),
         Content.VECTOR_PARAMS: parameters(images.vector_params),

@@ -30,8 +30,8 @@ class Load:
         return self.chunks * (2 if self.wide else 1)
 
 
-def loads_of(engine: Engine, transfers: Sequence[Transfer]) -> list[Load]:
-    """An engine's loads, from its transfers out of the store.
+def loads_of(engine: Engine, transfers: Sequence[Transfer], index: int = 0) -> list[Load]:
+    """The loads of engine ``index``, from its transfers out of the store.
 
     The store holds the words of one after the other, and once those that are loaded again.
     """
@@ -39,7 +39,7 @@ def loads_of(engine: Engine, transfers: Sequence[Transfer]) -> list[Load]:
     places: dict[tuple[str, int, int], int] = {}
     end = 0
     for transfer in transfers:
-        if transfer.source != STORE:
+        if transfer.source != STORE or transfer.to_engine != index:
             continue
         content = Content(transfer.target)
         word = word_of(engine, content)
@@ -58,9 +58,9 @@ def loads_of(engine: Engine, transfers: Sequence[Transfer]) -> list[Load]:
     return found
 
 
-def by_step(engine: Engine, transfers: Sequence[Transfer]) -> dict[int, list[Load]]:
+def by_step(engine: Engine, transfers: Sequence[Transfer], index: int = 0) -> dict[int, list[Load]]:
     """An engine's loads by the step that comes next."""
     found: dict[int, list[Load]] = {}
-    for load in loads_of(engine, transfers):
+    for load in loads_of(engine, transfers, index):
         found.setdefault(load.before, []).append(load)
     return found

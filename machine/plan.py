@@ -172,9 +172,23 @@ class Drain(Value):
     gap: int
 
 
-Dependency = Rows | Drain
-"""What a step waits for, ``step`` being a number in the plan. A step without one begins when all
-steps before it are done."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class End(Value):
+    """A step of another engine is done."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moved(Value):
+    """A transfer between engines is done."""
+
+    transfer: int
+
+
+Dependency = Rows | Drain | End | Moved
+"""What a step waits for; steps and transfers by their numbers in the plan. Without ``Rows`` and
+``Drain`` it waits for all steps before it on its engine as well."""
 
 
 class Content(enum.Enum):
@@ -190,8 +204,10 @@ class Content(enum.Enum):
 class Transfer(Value):
     """Words copied from one memory to another; the program has it ahead of the step ``before``.
 
-    source, target: memories by their names in the memory map. first: the first word in the source;
-    in the store, which holds images, of the target's image. at: the first word in the target.
+    source, target: memories of the two engines, by their names in the memory map. first: the first
+    word in the source; in the store, which holds images, of the target's image. at: the first word
+    in the target. after: the steps that one between engines waits for, beside the transfers between
+    engines that the plan has before it.
     """
 
     source: str
@@ -200,13 +216,21 @@ class Transfer(Value):
     target: str
     at: int
     before: int
+    from_engine: int = 0
+    to_engine: int = 0
+    after: tuple[End, ...] = ()
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it goes from one engine to another; else its engine's program has it."""
+        return self.from_engine != self.to_engine
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step(Value):
     """One loop nest on one unit: an operator or a part of it.
 
-    after: what it waits for; at most one of each class.
+    engine: which of the plan's. after: what it waits for; one of ``Rows`` and ``Drain`` at most.
     """
 
     name: str
@@ -220,6 +244,7 @@ class Step(Value):
     weight_base: int
     param_base: int
     after: tuple[Dependency, ...] = ()
+    engine: int = 0
 
     @property
     def follow(self) -> Rows | None:
@@ -249,6 +274,7 @@ class Buffer(Value):
     offset: int
     first_step: int
     last_step: int
+    engine: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -321,7 +347,11 @@ def other_schema(found: object) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan(Value):
-    """Everything about one network on one target. ``engines`` has one member today."""
+    """Everything about one network on one target.
+
+    Each engine has images of its own, and runs its steps in their order. Inputs and outputs are in
+    the memories of the first one. Designs are built of plans with one engine.
+    """
 
     schema: int = SCHEMA
     network: str
@@ -332,17 +362,19 @@ class Plan(Value):
     buffers: tuple[Buffer, ...]
     inputs: Region
     outputs: Region
-    images: Images
+    images: tuple[Images, ...]
     macs: int
     notes: tuple[str, ...] = ()
 
     def _check(self) -> None:
         if self.schema != SCHEMA:
             raise ValueError(other_schema(self.schema))
-        if len(self.engines) != 1:
-            raise ValueError(f"a plan has one engine, not {len(self.engines)}")
+        if not self.engines:
+            raise ValueError("a plan has at least one engine")
+        if len(self.images) != len(self.engines):
+            raise ValueError(f"engines: {len(self.engines)}, but images: {len(self.images)}")
 
     @property
     def engine(self) -> Engine:
-        """The engine that runs the steps."""
+        """The first engine: that of the inputs and outputs."""
         return self.engines[0]

@@ -257,7 +257,7 @@ def complete(draft: Draft, target: Target) -> Plan:
         buffers=draft.buffers,
         inputs=inputs,
         outputs=outputs,
-        images=program.images(),
+        images=(program.images(),),
         macs=stored.graph.macs,
         notes=stored.graph.notes,
     )

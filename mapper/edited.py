@@ -91,6 +91,8 @@ def check_edited(graph: Graph, target: Target, plan: Plan) -> None:
         ("macs", plan.macs, graph.macs),
     ):
         _need(value == wanted, "the plan", name, value, "the model has another", f"{wanted}")
+    n_engines, why = len(plan.engines), "designs are built with one engine"
+    _need(n_engines == 1, "the plan", "engines", f"{n_engines} engines", why, "one")
     rules.check(plan)
     kind_of(plan.engine).check(plan.engine, plan.target)
     excess, why = shortfall(target, plan.engine, predict_for(target, plan.engine))

@@ -22,9 +22,9 @@ class CompactClock:
         self._engine = engine
         self._end = GO_LATENCY
 
-    def next(self, step: Step, loads: Sequence[Load]) -> Timing:
+    def next(self, step: Step, loads: Sequence[Load], ready: int = 0) -> Timing:
         engine = self._engine
-        begin = self._end + load_cycles(engine, loads) + fetch_cycles(engine)
+        begin = max(self._end + load_cycles(engine, loads) + fetch_cycles(engine), ready)
         rows = [row - 2 for row in row_ends(step, begin, None)]  # the start comes with the begin
         drain = drain_cycles(engine, step)
         timing = Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows))

@@ -18,7 +18,7 @@ class OverlappedClock:
         self._last: Timing | None = None
         self._drained = 0  # cycle from which the step after a chained one may drain
 
-    def next(self, step: Step, loads: Sequence[Load]) -> Timing:
+    def next(self, step: Step, loads: Sequence[Load], ready: int = 0) -> Timing:
         assert not loads
         last, ends = self._last, self._ends
         begin = (last.begin if last else GO_LATENCY) + self._fetch
@@ -26,7 +26,7 @@ class OverlappedClock:
         if last and step.gap is not None:
             chained = max(ends[Unit.VECTOR], last.issued + 1 + step.gap, self._drained)
             idle = min(idle, chained)
-        begin = max(begin, idle)
+        begin = max(begin, idle, ready)
         rows = row_ends(step, begin, last if step.follow else None)
         drain = drain_cycles(self._engine, step)
         timing = Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows))

@@ -8,7 +8,7 @@ from weft.machine import timing
 from weft.machine.check.fault import PlanFault, field_name, step_name
 from weft.machine.engine import Engine, Unit
 from weft.machine.fields import BACK, FRONT, SIGNED, Kind, widths
-from weft.machine.plan import MAX_COUNT, Step, VectorOp
+from weft.machine.plan import MAX_COUNT, Drain, Rows, Step, VectorOp
 
 FIELDS = {
     "loops.rows": "n_row",
@@ -61,8 +61,10 @@ class StepRules:
     """The rules for step ``index`` of a program."""
 
     def __init__(self, engine: Engine, steps: Sequence[Step], index: int):
-        self.engine, self.step, self.index = engine, steps[index], index
-        self.before = steps[index - 1] if index else None
+        self.engine, self.step = engine, steps[index]
+        mine = (i for i in range(index - 1, -1, -1) if steps[i].engine == self.step.engine)
+        self.last = next(mine, None)
+        self.before = None if self.last is None else steps[self.last]
         self.where = step_name(index, self.step)
 
     def check(self) -> None:
@@ -137,7 +139,7 @@ class StepRules:
         self._need(factor, "output.multiplier", "only a pair has a second factor", "0")
         needed = product or output.minus
         why = "the engine neither multiplies nor subtracts activations"
-        self._need(self.engine.products or not needed, "vector_op", why, "engines[0].products")
+        self._need(self.engine.products or not needed, "vector_op", why, "the engine's products")
         read = step.read
         self._need(read.stay is None or product, "read.stay", "only a product has it", "null")
         self._need(read.stay is None or self.engine.products, "read.stay", why, "null")
@@ -193,10 +195,12 @@ class StepRules:
         kinds = [type(dependency).__name__ for dependency in step.after]
         for i, dependency in enumerate(step.after):
             field, kind = f"after[{i}]", kinds[i]
+            if not isinstance(dependency, Rows | Drain):
+                continue
             if kind in kinds[:i]:
                 raise PlanFault(self.where, field, kind, "it has one already", "one of each")
-            if dependency.step != self.index - 1:
-                why, works = "only the step before it can be waited for", f"{self.index - 1}"
+            if self.last is not None and dependency.step != self.last:
+                why, works = "only the step before it can be waited for", f"{self.last}"
                 raise PlanFault(self.where, f"{field}.step", dependency.step, why, works)
         if step.follow is not None:
             why = "it is the first" if self.engine.overlaps else "the engine's units take turns"

@@ -168,7 +168,7 @@ def array_lanes(plan: Plan, word: int) -> list[int]:
 
 def test_hex_files_are_the_arrays(plan: Plan) -> None:
     files = dict(hex_files(plan))
-    machine, images = plan.engine, plan.images
+    machine, images = plan.engine, plan.images[0]
     array, vector = (
         [f"{unit}_params_{r}.hex" for r in range(count)]
         for unit, count in (("array", machine.array_requant), ("vector", machine.vector_requant))
@@ -193,7 +193,7 @@ def test_hex_files_are_the_arrays(plan: Plan) -> None:
 
 def test_each_output_path_has_parameters_of_its_own_width() -> None:
     made = network((12, 6, 6, 2, 1))
-    images = made.images
+    images = made.images[0]
     assert images.array_params.bias.shape[1] == 6
     assert images.vector_params.bias.shape[1] == 2
     assert len(images.array_params.bias) == made.engine.memories.param[0]
@@ -220,7 +220,7 @@ def test_vector_words_hold_the_taps_one_after_the_other() -> None:
     """T x K weights: all lanes of sum 0 first."""
     made = network((4, 8, 2, 4, 3))
     (word, *_) = rows(dict(hex_files(made))["vector.hex"])
-    first = made.images.vector[0]
+    first = made.images[0].vector[0]
     assert len(first) == 12
     for tap, lane in np.ndindex(3, 4):
         assert signed(word >> 8 * (tap * 4 + lane) & 0xFF, 8) == first[tap * 4 + lane]

@@ -158,8 +158,8 @@ def test_a_pinned_plan_comes_back() -> None:
 def test_a_wrong_weight_is_found() -> None:
     """Also one that no sample would show."""
     graph, plan = a_chain()
-    weights = plan.images.weights.copy()
+    weights = plan.images[0].weights.copy()
     weights[0, 0, 0] += 1 if weights[0, 0, 0] < 0 else -1
-    images = plan.images.replace(weights=weights)
+    images = (plan.images[0].replace(weights=weights),)
     with pytest.raises(PlanFault, match="the weights or parameters that it reads there are not"):
         check_edited(graph, ENDLESS, plan.replace(images=images))
