@@ -160,7 +160,7 @@ def memory_map(engine: Engine) -> MemoryMap:
                 name=STORE,
                 level=Level.LARGE,
                 width=STORE_BITS,
-                depth=depths.store,
+                depth=max(1, depths.store),  # still open: as small as the others are then
                 ports=1,
                 grain=STORE_BITS,
             )
