@@ -117,7 +117,7 @@ class _Tried:
         made = draft(begun)
         short, needs = _judged(target, begun.engine, made.engine, external_memory)
         if not self.fails(False, *short):
-            took = timing.program_cycles(made.engine, made.steps)
+            took = timing.program_cycles(made.engine, made.steps, made.transfers)
             self.fitting.append((took, needs.lut, made))
 
 
