@@ -26,7 +26,10 @@ TOP = "cli"  # of weft's own folder, and imported by nothing below
 # What every folder may use: the version, and what imports nothing of ours but errors.
 GROUND = {"", "__version__", "errors", "files", "limits", "value"}
 # Sub-folder -> what it may import beyond its folder.
-BEYOND = {"nn/quantise": {"onnxruntime"}}  # calibration runs the float network
+BEYOND = {
+    "nn/quantise": {"onnxruntime"},  # calibration runs the float network
+    "nn/compress": {"ortools"},  # bits of each layer by integer programming
+}
 # An engine's own hardware, which only its ``component`` imports: planning needs no Amaranth.
 RTL = "rtl.py"
 

@@ -48,6 +48,7 @@ REQUANT_LANES = Limit(name="requant lanes", low=1, high=4096)
 CYCLES = Limit(name="cycles", low=1, high=(1 << 32) - 1)  # what the hardware counts
 SAMPLES = Limit(name="samples", low=1, high=1_000_000)
 CLOCK_MHZ = Limit(name="the clock in MHz", low=0.001, high=1000, whole=False)
+WEIGHT_BITS = Limit(name="weight bits", low=2, high=8)
 SEED = Limit(name="seed", low=0, high=(1 << 31) - 1)  # nextpnr's type
 PLACEMENTS = Limit(name="placements", low=1, high=100)
 TIMEOUT = Limit(name="timeout in seconds", low=0.001, high=7 * 24 * 3600, whole=False)

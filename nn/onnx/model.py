@@ -130,7 +130,7 @@ def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
     return OnnxModel(
         name=network_name(path),
         opset=opset,
-        nodes=tuple(_node(item) for item in proto.graph.node),
+        nodes=tuple(node_of(item) for item in proto.graph.node),
         initialisers=initialisers,
         inputs=inputs,
         outputs=tuple(_port(item) for item in proto.graph.output),
@@ -180,7 +180,7 @@ def _label(proto: onnx.NodeProto) -> tuple[str, str]:
     return name, proto.op_type if own or shared else f"{proto.domain}.{proto.op_type}"
 
 
-def _node(proto: onnx.NodeProto) -> Node:
+def node_of(proto: onnx.NodeProto) -> Node:
     name, op = _label(proto)
     attributes = {}
     for item in proto.attribute:

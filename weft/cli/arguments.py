@@ -26,6 +26,10 @@ UNITS = ("array", "vector")
 """``weft.machine.engine.Unit``, likewise."""
 
 
+ARRAY = 16
+"""Lanes and columns where a command needs some and has no board to choose them for."""
+
+
 class Parser(argparse.ArgumentParser):
     """Exits with 1, not argparse's 2, which means "does not fit" here."""
 
@@ -44,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _check(commands.add_parser("check", help="say what of a model is supported, and if it fits"))
     _compile(commands.add_parser("compile", help="make a build directory from an ONNX model"))
     _quantise(commands.add_parser("quantise", help="make an int8 ONNX model from a float one"))
+    _compress(commands.add_parser("compress", help="make a model of fewer bits and more zeros"))
     _simulate(commands.add_parser("simulate", help="check a build bit for bit, count cycles"))
     _reference(commands.add_parser("reference", help="run the NumPy reference, float in and out"))
     _synth(commands.add_parser("synth", help="synthesise, place and route, pack a bitstream"))
@@ -139,6 +144,57 @@ def _quantise(command: argparse.ArgumentParser) -> None:
     _ranges(command)
     command.add_argument("--samples", type=number(limits.SAMPLES), help="only the first so many")
     _json(command)
+
+
+def _compress(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, help="ONNX or TFLite file, quantised, or float ONNX")
+    command.add_argument("--data", type=Path, required=True, help=INPUTS)
+    command.add_argument("--labels", metavar="NAME", help="array of the data with the classes")
+    command.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    command.add_argument(
+        "--weight-bits",
+        type=weight_bits,
+        default=None,
+        metavar="auto|N",
+        help="of each layer's weights; auto: the least error within the budget (default: auto)",
+    )
+    command.add_argument(
+        "--sparsity",
+        default="none",
+        metavar="lanes:A/B|N:M|none",
+        help="share of weights that may stay: in each lane, for all columns of the array, or N of "
+        "each M channels (default: none)",
+    )
+    command.add_argument(
+        "--budget",
+        metavar="bits=|bram=|lut=",
+        help="what the weights may take: bits=N, bits=N%% of 8 bits each, block RAMs, or LUTs for "
+        "multipliers (default of --weight-bits auto: bits=50%%)",
+    )
+    command.add_argument(
+        "--keep-ends", action="store_true", help="8 bits and no zeros in the first and last layer"
+    )
+    for word, limit in (("lanes", limits.LANES), ("columns", limits.COLUMNS)):
+        text = f"of the array that --sparsity and --budget are for (default: {ARRAY})"
+        command.add_argument(f"--{word}", type=number(limit), default=ARRAY, help=text)
+    command.add_argument(
+        "--samples",
+        type=number(limits.SAMPLES),
+        default=100,
+        help="to calibrate with, at most; the others are scored (default: 100)",
+    )
+    _ranges(command)
+    _json(command)
+
+
+def weight_bits(text: str) -> int | None:
+    """A number of bits; ``auto`` is None."""
+    try:
+        return None if text == "auto" else int(limits.WEIGHT_BITS.parse(text))
+    except ConfigError:
+        raise argparse.ArgumentTypeError(
+            f"must be auto or {limits.WEIGHT_BITS}, not {text[:40]!r}"
+        ) from None
 
 
 def _ranges(command: argparse.ArgumentParser) -> None:

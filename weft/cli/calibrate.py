@@ -30,9 +30,15 @@ def calibrated(
 
     Raises ModelError for the model, ConfigError for the data.
     """
-    edges = float_inputs(model)
-    inputs = load_edges(data, edges, samples)
-    for edge in edges:
+    inputs = load_edges(data, float_inputs(model), samples)
+    return calibrated_with(model, inputs, target, method)
+
+
+def calibrated_with(
+    model: Path, inputs: Mapping[str, np.ndarray], target: Path, method: str
+) -> Calibration:
+    """The same with the samples at hand."""
+    for edge in float_inputs(model):
         encode(edge, inputs[edge.name])  # refuses other types, and what is not finite
     quantise(model, inputs, target, method)
     return Calibration(inputs=inputs)

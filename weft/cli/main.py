@@ -185,6 +185,19 @@ def _quantise(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compress(args: argparse.Namespace) -> int:
+    from weft.cli.compress import lines, run, table
+
+    figures = run(args, tell)
+    if args.json:
+        print_json(figures)
+        return 0
+    out.print(table(figures))
+    for line in lines(figures):
+        out.print(line)
+    return 0
+
+
 def _simulate(args: argparse.Namespace) -> int:
     from weft.gen.build_dir import read_build
     from weft.sim_tb.network import simulate
@@ -358,6 +371,7 @@ COMMANDS = {
     "check": _check,
     "compile": _compile,
     "quantise": _quantise,
+    "compress": _compress,
     "simulate": _simulate,
     "reference": _reference,
     "synth": _synth,
