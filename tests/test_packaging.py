@@ -15,7 +15,7 @@ import pytest
 
 import weft
 
-TOP = ("boards", "gen", "hw", "machine", "mapper", "nn", "sim_tb")
+TOP = ("boards", "gen", "hw", "machine", "mapper", "nn", "report", "sim_tb")
 
 
 @pytest.fixture(scope="module")
