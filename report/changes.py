@@ -13,12 +13,13 @@ from weft.gen.build_dir import Build
 from weft.machine import timing
 from weft.machine.plan import Plan
 from weft.machine.target import Target
+from weft.mapper.build import Draft
 from weft.mapper.resources import predict_for
 from weft.mapper.search import Options, search, shortfall
 from weft.nn.ir.graph import Graph
 from weft.report.rewrites import Rewrite, rewrites
 
-FASTER, SMALLER, BOARD = "faster", "smaller", "board"
+FASTER, SMALLER, BOARD, DEVICE = "faster", "smaller", "board", "device"
 SIZES = {
     "lanes": "lanes",
     "columns": "columns",
@@ -37,8 +38,8 @@ ENDLESS = 1 << 20  # of every resource
 class Try:
     """A network on a target with options, what is different, and the words of `weft compile`.
 
-    kind: what is changed; aim: what for. room: what the engine is searched within, if not within
-    the target.
+    kind: what is changed; aim: what for. room: what the engine is searched within where the target
+    is too small.
     """
 
     kind: str
@@ -103,9 +104,11 @@ def _tried(plan: Plan, item: Try) -> dict[str, Any] | None:
 
     gain: share of the plan's time that it saves. fits: whether its board is large enough.
     """
-    try:
-        found = search(item.graph, item.room or item.target, **item.options)
-    except WeftError:
+    # Another device is searched at once: its engine may be one that fits this board, too.
+    found = None if item.kind == DEVICE else _found(item, item.target)
+    if found is None and item.room is not None:
+        found = _found(item, item.room)
+    if found is None:
         return None
     engine = found.engine
     cycles = timing.program_cycles(engine, found.steps)
@@ -135,6 +138,13 @@ def _tried(plan: Plan, item: Try) -> dict[str, Any] | None:
         "remark": "" if most <= 1 else why,
         "command": item.command,
     }
+
+
+def _found(item: Try, target: Target) -> Draft | None:
+    try:
+        return search(item.graph, target, **item.options)
+    except WeftError:  # does not fit, or has no such size
+        return None
 
 
 def _ranked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -229,7 +239,7 @@ def _larger_device(build: Build) -> Try:
     target = build.plan.target
     twice = {name: 2 * getattr(target, name) for name in ("lut", "ff", "dsp", "bram", "spram")}
     return Try(
-        kind="device",
+        kind=DEVICE,
         aim=FASTER,
         change="a device with twice as much of everything",
         graph=build.graph,

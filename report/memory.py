@@ -9,7 +9,8 @@ from weft.machine.plan import Plan
 
 
 def buffer_rows(plan: Plan) -> list[dict[str, Any]]:
-    """Each buffer of activations: its bank and words, and the cycles from first write to last read.
+    """Each buffer of activations: its bank and words, and the cycles from the begin of the
+    step that writes it to the last tap of the step that reads it last.
 
     Inputs are there from the start, outputs until the end.
     """
@@ -26,7 +27,7 @@ def buffer_rows(plan: Plan) -> list[dict[str, Any]]:
                 "words": buffer.words,
                 "bytes": buffer.words * plan.engine.lanes,
                 "begin": times[first].begin if first >= 0 else 0,
-                "end": times[last].end if last < len(times) else total,
+                "end": times[last].issued if last < len(times) else total,
             }
         )
     return rows

@@ -17,7 +17,7 @@ EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs d
 
 INPUTS = (
     ".npz with an array of samples for each input, by name; of one input also as x or by its shape "
-    "alone. Other arrays (labels) are left alone"
+    "alone. An array labels, the class of each sample, is for top1; others are left alone"
 )
 OUTPUTS = ".npz for the outputs, by name, and once more the first one as y"
 RANGES = ("minmax", "percentile", "mse")
@@ -194,8 +194,7 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         required=True,
-        help=f"{INPUTS[: INPUTS.index(' Other')]} With an array labels, the class of each sample, "
-        "the share of right ones is counted; without, how often the largest outputs agree",
+        help=INPUTS,
     )
     command.add_argument("--float", type=Path, dest="original", help="the float ONNX network")
     command.add_argument(

@@ -214,6 +214,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _reference(args: argparse.Namespace) -> int:
+    from weft.cli.reports import right
     from weft.gen.build_dir import read_build
     from weft.gen.data import load_inputs, save_outputs
     from weft.nn.ir.host import reference_model
@@ -225,7 +226,8 @@ def _reference(args: argparse.Namespace) -> int:
     outputs = reference_model(build.graph, inputs)
     save_outputs(args.output, outputs, read)
     shapes = {name: list(array.shape) for name, array in outputs.items()}
-    show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
+    figures = {"output": str(args.output), **shapes, **right(args.inputs, build.graph, outputs)}
+    show(args, figures, f"{build.plan.network}: reference")
     return 0
 
 
@@ -263,7 +265,7 @@ def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from weft.boards.device import SIMULATIONS, Device
-    from weft.cli.reports import grow_report
+    from weft.cli.reports import grow_report, right
     from weft.gen.build_dir import read_build
     from weft.gen.data import different, load_inputs, save_outputs
     from weft.gen.report import prediction
@@ -299,8 +301,10 @@ def _run(args: argparse.Namespace) -> int:
         "microseconds": round(int(result.cycles.max()) / clock_hz * 1e6, 2),
         "seconds": round(seconds, 3),
         "labels": labels,
+        **right(args.inputs, build.graph, result.outputs),
     }
-    grow_report(args, run={"port": args.port, **figures})
+    kept = {name: value for name, value in figures.items() if name not in ("seconds", "labels")}
+    grow_report(args, run={"port": args.port, **kept})
     show(args, figures, f"{build.plan.network} on {args.port}")
     if set(result.cycles.tolist()) != {predicted}:
         counted = np.unique(result.cycles).tolist()

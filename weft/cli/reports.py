@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from weft.cli.console import log, show
 from weft.gen.build_dir import Build, read_build
+from weft.gen.labels import load_labels
 from weft.gen.rebuild import PAGE
 from weft.mapper.search import Options
+from weft.nn.ir.graph import Graph
 from weft.nn.quantise.losses import Loss
 from weft.report.grow import begin, grow, look_for_changes
 
@@ -85,6 +89,16 @@ def growing(args: argparse.Namespace) -> Iterator[None]:
         grow_report(args)
         raise
     grow_report(args)
+
+
+def right(path: Path, graph: Graph, outputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The share of right first outputs by a data file's labels; empty without usable ones."""
+    first = outputs[graph.outputs[0].name]
+    labels = load_labels(path, graph, len(first))
+    if labels.problem:
+        log.print(f"labels are not used: {labels.problem}")
+    share = labels.top1(first)
+    return {} if share is None else {"top1": share}
 
 
 def report(args: argparse.Namespace) -> int:
