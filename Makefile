@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
-# Without simulations and tools: what a change of nn, machine or mapper breaks first.
-QUICK := tests/test_arrows.py tests/machine tests/mapper/test_nest.py tests/mapper/test_pack.py \
+# Without simulations and tools: what a change of nn, machine, engines or mapper breaks first.
+QUICK := tests/test_arrows.py tests/machine tests/engines/common/test_nest.py tests/engines/common/test_pack.py \
   tests/mapper/test_fold.py tests/mapper/test_allocate.py tests/nn/test_reference.py tests/nn/test_importer.py \
   tests/nn/test_passes.py tests/nn/test_simplify.py tests/nn/test_host.py tests/nn/test_errors.py tests/nn/test_names.py
 

@@ -20,7 +20,7 @@ from weft.hw.link.link import Link
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import HASH_BYTES
 
-LIMITS = (0, 88, 224, 64, 44, 3712, 0, 0)
+LIMITS = (0, 88, 224, 64, 44, 3712)
 PACKED = re.compile(r"(\d+) LCs used as (LUT4 only|LUT4 and DFF|DFF only|CARRY only)")
 
 

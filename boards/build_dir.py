@@ -70,8 +70,14 @@ def link_params(manifest: dict[str, Any]) -> LinkParams:
                 f"field {name!r} must be an integer of 1 or more, not {_short(manifest.get(name))}"
             )
     limits, plan_hash = manifest.get("image_limits"), manifest.get("plan_hash")
+    memories = manifest.get("image_memories")
     if not isinstance(limits, list) or not all(type(limit) is int for limit in limits):
         raise ValueError(f"field 'image_limits' must be a list of integers, not {_short(limits)}")
+    if not isinstance(memories, list) or len(memories) != len(limits):
+        raise ValueError(
+            f"field 'image_memories' must name the memories of 'image_limits', not be "
+            f"{_short(memories)}: the build is of another weft; compile the model again"
+        )
     if not isinstance(plan_hash, str) or not re.fullmatch("[0-9a-f]{64}", plan_hash):
         raise ValueError(
             f"field 'plan_hash' must be 64 hexadecimal digits, not {_short(plan_hash)}"

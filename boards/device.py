@@ -18,20 +18,19 @@ from weft.boards.top import BAUD
 from weft.errors import ConfigError
 from weft.gen.build_dir import Build, read_build
 from weft.gen.locks import using
-from weft.hw.core import WORD_BITS
 from weft.hw.link.link import TIMEOUT_BITS
 from weft.hw.link.protocol import (
     HASH_BYTES,
     IMAGE_BYTES,
-    MAX_PAYLOAD,
+    IMAGE_WRITES,
     STATUS_BYTES,
     VERSION,
     Command,
 )
 from weft.hw.progress import State
 from weft.machine import timing
-from weft.machine.encode import image_writes
-from weft.machine.images import Image
+from weft.machine.encode import image_memories, image_writes
+from weft.machine.images import WORD_BITS
 from weft.machine.layout import pack_inputs, unpack_outputs
 from weft.nn.ir.host import decode, encode_inputs
 from weft.sim_tb.verilator import BUILDING
@@ -171,13 +170,15 @@ class Device:
         writes = image_writes(self.build.plan)
         memory, place = np.divmod(writes[:, 0], 1 << WORD_BITS)
         records = (writes[:, 1] | place << IMAGE_DATA_BITS).astype("<u8")
-        for select in np.unique(memory[memory != Image.REGISTER.value]).tolist():
-            data = records[memory == select].tobytes()
-            size = MAX_PAYLOAD // IMAGE_BYTES * IMAGE_BYTES
+        size = IMAGE_WRITES * IMAGE_BYTES
+        for number, name in enumerate(image_memories(self.build.plan)):
+            data = records[memory == number].tobytes()
+            if number == 0 or not data:  # the registers belong to the design
+                continue
             for begin in range(0, len(data), size):
-                self._progress(f"upload of {Image(select).name.lower()}", begin, len(data))
-                self.link.ask(Command.IMAGE + select, data[begin : begin + size])
-            self._progress(f"upload of {Image(select).name.lower()}", len(data), len(data))
+                self._progress(f"upload of {name}", begin, len(data))
+                self.link.ask(Command.IMAGE, bytes([number]) + data[begin : begin + size])
+            self._progress(f"upload of {name}", len(data), len(data))
 
     def _infer(self, words: np.ndarray) -> tuple[np.ndarray, int]:
         """Output words [n, K] and cycles for the input words of one sample."""
@@ -218,10 +219,13 @@ class Device:
         link.drain(2 * (1 << TIMEOUT_BITS) / self.clock_hz)
         answer = link.ask(Command.IDENTIFY, n_bytes=None)  # as long as its version has it
         version, identity = answer[:1], answer[1:]
-        if version and version != bytes([VERSION]):
+        if version and version[0] != VERSION:
+            older = version[0] < VERSION
             raise ConfigError(
                 f"port {link.port}: the board speaks version {version[0]} of the host link, this "
-                f"weft version {VERSION}; synthesise the build again and load its bitstream"
+                f"weft version {VERSION}: its bitstream is of {'an older' if older else 'a newer'} "
+                f"weft; compile and synthesise the network with this one and load that bitstream, "
+                f"or use the weft that made the board's"
             )
         if len(identity) != HASH_BYTES:
             name, found = Command.IDENTIFY.name, len(identity)

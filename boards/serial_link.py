@@ -12,8 +12,8 @@ from weft.errors import ToolError
 from weft.hw.link.protocol import (
     CRC_BYTES,
     REPLY_SYNC,
+    Command,
     Error,
-    command_name,
     frame,
     request,
 )
@@ -69,12 +69,12 @@ class SerialLink:
         """Give the port back."""
         self._serial.close()
 
-    def ask(self, command: int, payload: bytes = b"", *, n_bytes: int | None = 0) -> bytes:
+    def ask(self, command: Command, payload: bytes = b"", *, n_bytes: int | None = 0) -> bytes:
         """The payload of the board's reply to a request, which must have ``n_bytes``.
 
         None: any number; the caller has to look.
         """
-        name = command_name(command)
+        name = command.name
         self._expect_silence(name)
         self.send(request(command, payload))
         head = self.take(HEAD_BYTES, name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.machine import plan_check
+from weft.machine.check import rules
 from weft.machine.layout import fold_codes
 from weft.machine.plan import Plan, Port
 from weft.nn.ir import checker
@@ -51,7 +51,7 @@ def check_graph(graph: Graph) -> None:
 
 def check_pair(graph: Graph, plan: Plan) -> None:
     """Raise ValueError where a sound graph and a plan break a rule together, or the plan alone."""
-    plan_check.check(plan)
+    rules.check(plan)
     _need(plan.network == graph.name, f"it is of network {plan.network!r}, not {graph.name!r}")
     given = {edge.tensor: edge for edge in graph.inputs}
     ports = {port.edge.tensor: port.edge for port in plan.inputs.ports}

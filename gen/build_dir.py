@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import weft
+from weft.engines.kinds import read_plan
 from weft.errors import ConfigError
 from weft.files import read_object
 from weft.gen import fusesoc, hardware, soc
@@ -63,12 +64,12 @@ def write_build(
 
     What stays of that one is said in ``rebuild``; returns the lines that the user has to read.
     board: the whole board file, as plain data. fixed: neither link nor bus can write the memory
-    images. finish: adds to the build before it is put in place. Raises ConfigError when ``folder``
-    is there and is not a build directory, is in use, or cannot be written, or when a fixed network
-    would have to be uploaded.
+    images. finish: adds to the build, which is in place and complete by then. Raises ConfigError
+    when ``folder`` is there and is not a build directory, is in use, or cannot be written, or when
+    a fixed network would have to be uploaded.
     """
     check_folder(folder)
-    if fixed and plan.engine.streamed:
+    if fixed and plan.engine.has_store:
         raise ConfigError(
             f"{plan.network} cannot be fixed on {plan.target.name}: its large memories have no "
             "initial contents, so that a host must write the network; leave out --fixed"
@@ -84,9 +85,9 @@ def write_build(
             draft.mkdir()
             _fill(draft, graph, plan, manifest)
             lines = take_over(place, draft, _checksum) if place.exists() else []
-            written = read_object(draft / MANIFEST)
-            finish(Build(folder=draft, graph=graph, plan=plan, manifest=written))
             put_folder(draft, place)
+            written = read_object(place / MANIFEST)
+            finish(Build(folder=place, graph=graph, plan=plan, manifest=written))
     except FileExistsError as error:
         what = "was made by another command meanwhile" if place.is_dir() else "cannot be written"
         raise ConfigError(f"{folder} {what}: {error.strerror}") from error
@@ -155,8 +156,9 @@ def _manifest(plan: Plan, board: dict[str, Any]) -> dict[str, Any]:
         "lanes": plan.engine.lanes,
         "input_words": plan.inputs.words,
         "output_words": plan.outputs.words,
+        "image_memories": encode.image_memories(plan),  # by their numbers
         "image_limits": encode.image_limits(plan),
-        "upload": plan.engine.streamed,  # no bitstream holds the store: the host writes it
+        "upload": plan.engine.has_store,  # no bitstream holds the store: the host writes it
         "inputs": [_port(port) for port in plan.inputs.ports],
         "outputs": [_port(port) for port in plan.outputs.ports],
         "board": plan.target.name,
@@ -204,7 +206,7 @@ def read_build(folder: Path) -> Build:
         graph = Graph.from_json(_read_sound(folder / "graph.json", sums))
         check_graph(graph)
     with _expected(folder / "plan.json", "a plan"):
-        plan = Plan.from_json(_read_sound(folder / "plan.json", sums))
+        plan = read_plan(_read_sound(folder / "plan.json", sums))
         check_pair(graph, plan)
         derived = _manifest(plan, {})
     with _expected(folder / MANIFEST, "the manifest"):

@@ -92,7 +92,7 @@ def _figures(plan: Plan, params: BusParams) -> list[str]:
         _define("INPUT_WORDS", f"{params.n_in}u"),
         _define("OUTPUT_WORDS", f"{params.n_out}u"),
         _define("PREDICTED_CYCLES", f"{params.predicted_cycles}u"),
-        _define("UPLOAD", f"{int(plan.engine.streamed)} /* images must be written once */"),
+        _define("UPLOAD", f"{int(plan.engine.has_store)} /* images must be written once */"),
         _define("PLAN_HASH", f"{{{hash_words}}}"),
     ]
 

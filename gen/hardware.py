@@ -8,10 +8,10 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from weft.engines.kinds import kind_of
 from weft.gen.verilog import verilog_of
-from weft.hw.compact_engine import CompactEngine
 from weft.hw.domain import DATA
-from weft.hw.engine import OverlappedEngine
+from weft.hw.engine_base import EngineBase
 from weft.machine.encode import registers
 from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS
 from weft.machine.plan import Plan
@@ -28,7 +28,7 @@ class Top(wiring.Component):
     protocol.
     """
 
-    def __init__(self, engine: OverlappedEngine | CompactEngine):
+    def __init__(self, engine: EngineBase):
         self.engine = engine
         word = 8 * engine.params.lanes
         super().__init__(
@@ -91,8 +91,8 @@ def verilog_text(plan: Plan, *, baked: bool = True) -> str:
 
     baked: memories start with the plan's images (else the host writes them first).
     """
-    kind = CompactEngine if plan.engine.compact else OverlappedEngine
-    component = kind(plan.engine, registers(plan), IMAGE_DIR if baked else "")
+    kind, images = kind_of(plan.engine), IMAGE_DIR if baked else ""
+    component = kind.component(plan.engine, registers(plan), images)
     with _no_collection():
         return verilog_of(Top(component), TOP)
 

@@ -15,9 +15,8 @@ from weft.gen.drafts import DRAFT
 MANIFEST, REPORT, PAGE = "manifest.json", "report.json", "report.html"
 # What synthesis and simulation add to a build, by name.
 DERIVED = re.compile(
-    r"bitstream\.(bit|bin|fs)"
-    r"|synth/(weft_top\.\w+|yosys\.\w+|stat\.json|nextpnr\.json|(nextpnr|place)-\d+\.log"
-    r"|(ecppack|icepack|gowin_pack)\.log|cells/weft_\w+\.v)"
+    r"bitstream\.\w+"  # as the family's packer has it
+    r"|synth/(weft_top\.\w+|yosys\.\w+|stat\.json|nextpnr\.json|[\w-]+\.log|cells/weft_\w+\.v)"
     r"|sim/(board_top\.v|netlist\.\w+|(run(-\d+)?|cache)/.*)"
 )
 FOUND_OUT = ("synthesis", "simulation", "run", "evaluation", "commands")

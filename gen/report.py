@@ -39,7 +39,7 @@ def prediction(plan: Plan) -> dict[str, Any]:
         "act_words": list(engine.memories.act),
         "act_words_live": [peak_live([x for x in lifetimes if x.bank == bank]) for bank in (0, 1)],
         "steps": _steps(plan),
-        "notes": list(plan.notes),
+        "notes": [str(note) for note in plan.notes],
     }
 
 

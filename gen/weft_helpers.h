@@ -133,11 +133,11 @@ static inline int weft_write_images(uintptr_t base, const uint8_t *records, size
     uint32_t next = UINT32_C(0xffffffff);
 
     WEFT_WRITE(base, WEFT_REG_ERRORS, UINT32_C(0xffffffff));
-    for (; n_bytes >= 8; n_bytes -= 8, records += 8) {
+    for (; n_bytes >= 9; n_bytes -= 9, records += 9) {
         const uint32_t low = (uint32_t)records[0] | (uint32_t)records[1] << 8
                            | (uint32_t)records[2] << 16 | (uint32_t)records[3] << 24;
         const uint32_t address = (uint32_t)records[5] | (uint32_t)records[6] << 8
-                               | (uint32_t)records[7] << 16;
+                               | (uint32_t)records[7] << 16 | (uint32_t)records[8] << 24;
         if (address != next) WEFT_WRITE(base, WEFT_REG_IMAGE_ADDRESS, address);
         WEFT_WRITE(base, WEFT_REG_IMAGE_LOW, low);
         WEFT_WRITE(base, WEFT_REG_IMAGE_HIGH, records[4]);

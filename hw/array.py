@@ -5,14 +5,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.delay import delay
-from weft.hw.dual import dual_products
-from weft.hw.multiplier import Multiplier
 from weft.hw.own import own
-from weft.hw.packed import PackedMultiplier
 from weft.hw.ram import Ram
-from weft.machine.engine import Engine, Style, Unit
+from weft.hw.rows.styles import RowProducts
+from weft.machine.engine import Engine, Unit
 from weft.machine.images import weight_word
-from weft.machine.timing import unit_latency, weight_registers
+from weft.machine.timing import unit_latency
 
 LOAD_ROWS = 4
 """Rows whose weight banks share registers for writes."""
@@ -24,6 +22,8 @@ class SystolicArray(wiring.Component):
     Row k works k cycles after row 0, so that partial sums flow down a column one register per row.
     ``sums`` holds a tile's N results in the cycle ``unit_latency`` after its last tap was issued.
 
+    Parameters: ``products``, the hardware of ``params.rows``.
+
     Members
     -------
     lanes: K int8 activations of a tap, ``ROW_LATENCY`` cycles after its issue. address: of its
@@ -31,8 +31,8 @@ class SystolicArray(wiring.Component):
     issue. load_*: writes chunks of one row's weight bank, ``1 + row // LOAD_ROWS`` cycles later.
     """
 
-    def __init__(self, params: Engine, image_dir: str = ""):
-        self.params, self.image_dir = params, image_dir
+    def __init__(self, params: Engine, products: RowProducts, image_dir: str = ""):
+        self.params, self.products, self.image_dir = params, products, image_dir
         p, weight = params, weight_word(params)
         super().__init__(
             {
@@ -71,7 +71,7 @@ class SystolicArray(wiring.Component):
                 delayed = Signal(signed(8), name=f"act_{k}_{stage}")
                 m.d.sync += delayed.eq(act)
                 act = delayed
-            products = self._products(m, k, act, weights)
+            products = self.products(m, p, f"mul_{k}", act, weights)
             partial = [
                 self._add(m, k, n, product, partial[n] if partial else None)
                 for n, product in enumerate(products)
@@ -105,33 +105,14 @@ class SystolicArray(wiring.Component):
             ram.w_addr.eq(word),
             ram.r_addr.eq(address),
         ]
-        weights = delay(m, ram.r_data, weight_registers(p), f"weights_{k}")
+        weights = delay(m, ram.r_data, p.weight_registers, f"weights_{k}")
         return data.View(data.ArrayLayout(signed(weight.bits), weight.fields), weights)
 
-    def _products(self, m: Module, k: int, act: Signal, weights: data.View) -> list[Signal]:
-        """A row's N products."""
-        p = self.params
-        if p.styles.array is Style.DUAL:
-            return dual_products(m, [(weight, act) for weight in weights], f"mul_{k}")
-        products = []
-        for field in range(weight_word(p).fields):
-            if p.packed:
-                pair = PackedMultiplier()
-                m.submodules[f"mul_{k}_{field}"] = pair
-                m.d.comb += [pair.pair.eq(weights[field]), pair.act.eq(act)]
-                products += [pair.low, pair.high]
-            else:
-                multiplier = Multiplier(signed(p.weight_bits), signed(8), p.styles.array)
-                m.submodules[f"mul_{k}_{field}"] = multiplier
-                m.d.comb += [multiplier.a.eq(weights[field]), multiplier.b.eq(act)]
-                products.append(multiplier.p)
-        return products
-
-    def _add(self, m: Module, k: int, n: int, product: Signal, above: Signal | None) -> Signal:
+    def _add(self, m: Module, k: int, n: int, product: Value, above: Signal | None) -> Signal:
         """The partial sum of column n below row k."""
         p = self.params
         # k + 1 products of two full-range operands.
-        bits = min(p.accumulator_bits, 8 + p.weight_bits + k.bit_length())
+        bits = min(p.accumulator_bits, p.rows.product_bits(p.weight_bits) + k.bit_length())
         below = Signal(signed(bits), name=f"partial_{k}_{n}")
         m.d.sync += below.eq(product if above is None else above + product)
         return below

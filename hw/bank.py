@@ -17,11 +17,10 @@ class Bank(wiring.Component):
     of their multiplexers goes to the blocks from registers, and what is read, to registers. Reads
     and writes keep their order.
 
-    Parameters: ``index`` of the bank. Members: those of ``Ram``.
+    Parameters: ``index`` of the bank; ``memory``, ``Ram`` or ``Spram``. Members: those of ``Ram``.
     """
 
-    def __init__(self, params: Engine, index: int):
-        memory = Spram if params.single_port else Ram
+    def __init__(self, params: Engine, index: int, memory: type[Ram] | type[Spram] = Ram):
         self.memory = memory(width=8 * params.lanes, depth=params.memories.act[index], grain=8)
         super().__init__(
             {

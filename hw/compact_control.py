@@ -75,7 +75,7 @@ class CompactControl(wiring.Component):
                 with m.If(fetch.done):
                     m.next = "BEGIN"
             with m.State("BEGIN"):
-                loads = self.back.load if self.params.streamed else 0
+                loads = self.back.load if self.params.has_store else 0
                 m.d.comb += [self.load_start.eq(loads), self.start.eq(~self.load_start)]
                 m.next = "RUN"
             with m.State("RUN"):

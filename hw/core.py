@@ -7,16 +7,18 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.host import IMAGE_WRITE
-from weft.machine.images import SELECT_BITS, WORD_BITS
+from weft.machine.engine import bits_for
+from weft.machine.images import WORD_BITS
+from weft.machine.memory_map import MAX_MEMORIES
 
 
 @dataclass(frozen=True, kw_only=True)
 class CoreParams:
     """The core, seen from its host.
 
-    lanes: bytes per word. n_in, n_out: words per inference. image_limits: for every value of the
-    memory select of an image address, the first address within that memory that is too large (0:
-    nothing may be written); all 0 for a fixed network.
+    lanes: bytes per word. n_in, n_out: words per inference. image_limits: for the number of each
+    memory, the first address within it that is too large (0: nothing may be written); all 0 for a
+    fixed network.
     """
 
     lanes: int
@@ -28,12 +30,22 @@ class CoreParams:
         for name in ("lanes", "n_in", "n_out"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)!r}")
-        n_limits, highest = 1 << SELECT_BITS, 1 << WORD_BITS
+        most, highest = 1 + MAX_MEMORIES, 1 << WORD_BITS
         limits = self.image_limits
-        if len(limits) != n_limits or not all(0 <= limit <= highest for limit in limits):
+        if not 1 <= len(limits) <= most or not all(0 <= limit <= highest for limit in limits):
             raise ValueError(
-                f"image_limits must be {n_limits} numbers of 0 to {highest}, not {limits!r}"
+                f"image_limits must be 1 to {most} numbers of 0 to {highest}, not {limits!r}"
             )
+
+    @property
+    def number_bits(self) -> int:
+        """Bits of a number that tell the memories apart."""
+        return bits_for(len(self.image_limits))
+
+    @property
+    def padded_limits(self) -> tuple[int, ...]:
+        """The limits, with zeros for the numbers of so many bits that no memory has."""
+        return self.image_limits + (0,) * ((1 << self.number_bits) - len(self.image_limits))
 
     @property
     def fixed(self) -> bool:

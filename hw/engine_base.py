@@ -12,23 +12,29 @@ from weft.hw.delay import delay
 from weft.hw.domain import DATA
 from weft.hw.host import IMAGE_WRITE, Host
 from weft.hw.own import own
+from weft.hw.ram import Ram
+from weft.hw.rows.styles import ROW_PRODUCTS, RowProducts
+from weft.hw.spram import Spram
 from weft.hw.vector import VectorUnit
 from weft.machine.engine import Engine
-from weft.machine.images import check_addresses
 from weft.machine.timing import BANK_LATENCY, ROW_LATENCY
 
 
 class EngineBase(wiring.Component):
-    """An engine's constructor and members; see ``Engine``."""
+    """An engine's constructor and members, which ``OverlappedEngine`` describes.
+
+    products: the hardware of ``params.rows``; by default as the style of its multipliers says.
+    """
 
     def __init__(
         self,
         params: Engine,
         registers: tuple[int, int, int, int] = (0, 1, 0, 1),
         image_dir: str = "",
+        products: RowProducts | None = None,
     ):
-        check_addresses(params)
         self.params, self.registers, self.image_dir = params, registers, image_dir
+        self.products = products or ROW_PRODUCTS[params.styles.array]
         word = 8 * params.lanes
         super().__init__(
             {
@@ -52,6 +58,9 @@ class EngineBase(wiring.Component):
     busy: Signal
     cycles: Signal
 
+    def elaborate(self, platform: object) -> Module:
+        raise NotImplementedError
+
     def add_host(self, m: Module, control: Any) -> Host:
         """The host's side of a controller."""
         m.submodules.host = host = Host(self.params, self.registers)
@@ -70,7 +79,7 @@ class EngineBase(wiring.Component):
 
     def add_units(self, m: Module) -> tuple[SystolicArray, VectorUnit]:
         """The two datapaths."""
-        array = SystolicArray(self.params, self.image_dir)
+        array = SystolicArray(self.params, self.products, self.image_dir)
         vector = VectorUnit(self.params, self.image_dir)
         m.submodules.array = DomainRenamer(DATA)(array)
         m.submodules.vector = DomainRenamer(DATA)(vector)
@@ -111,10 +120,12 @@ class EngineBase(wiring.Component):
             ]
         return lanes
 
-    def add_banks(self, m: Module, host: Host, busy: Signal) -> list[Bank]:
+    def add_banks(
+        self, m: Module, host: Host, busy: Signal, memory: type[Ram] | type[Spram] = Ram
+    ) -> list[Bank]:
         """The banks of activation memory, the host's while the engine is not busy."""
         p = self.params
-        banks = [Bank(p, index) for index in (0, 1)]
+        banks = [Bank(p, index, memory) for index in (0, 1)]
         m.submodules.acts_0, m.submodules.acts_1 = banks
         top = p.act_address_bits
         read_bank = delay(m, host.read_address[top], BANK_LATENCY, "host_bank")

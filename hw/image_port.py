@@ -7,7 +7,9 @@ from amaranth.hdl import Cat, Module, Signal
 from weft.hw.delay import delay
 from weft.hw.output import OutputPath
 from weft.machine.engine import Engine
-from weft.machine.images import SELECT_BITS, Image, index_bits, vector_word, weight_word
+from weft.machine.images import WORD_BITS, index_bits, vector_word, weight_word
+from weft.machine.memory_map import PROGRAM, REGISTERS, memory_map
+from weft.machine.plan import Content
 
 
 def route_images(
@@ -19,46 +21,48 @@ def route_images(
     control: Any,
     array: Any,
     vector: Any,
-    params: dict[Image, OutputPath],
-) -> dict[Image, Signal]:
-    """Connect image writes to the memories; returns the strobes of all memory selects.
+    params: dict[str, OutputPath],
+) -> dict[str, Signal]:
+    """Connect image writes to the memories; returns the strobes of all memories, by their names.
 
-    An address is the memory select, then word, row (array only) and chunk, each of 2**n. params:
-    the output path whose parameters each select writes. The memories of units and output paths are
-    all over the chip: their writes come from registers (the array has its own).
+    An address is the memory's number, then word, row (array only) and chunk, each of 2**n. Numbers
+    beyond the memory map are never written. params: the output path of each memory of parameters.
+    The memories of units and output paths are all over the chip: their writes come from registers
+    (the array has its own).
     """
+    memories = memory_map(p)
     address, chunk = image.address, image.data
-    select = address[-SELECT_BITS:]
-    chosen = {item: Signal(name=f"to_{item.name.lower()}") for item in Image}
-    for item, signal in chosen.items():
-        m.d.comb += signal.eq(valid & (select == item.value))
+    number = address[WORD_BITS:][: memories.number_bits]
+    chosen = {name: Signal(name=f"to_{name}") for name in memories.names}
+    for name, signal in chosen.items():
+        m.d.comb += signal.eq(valid & (number == memories.number(name)))
 
     tile, taps = weight_word(p), vector_word(p)
     vector_address, vector_chunk = _split(address, taps.chunks)
     row_address, weight_chunk = _split(address, tile.chunks)
     weight_address, row = row_address[tile.row_bits :], row_address[: tile.row_bits]
     m.d.comb += [
-        host.register_en.eq(chosen[Image.REGISTER]),
+        host.register_en.eq(chosen[REGISTERS]),
         host.register_index.eq(address[:2]),
         host.register_data.eq(chunk),
-        control.load_en.eq(chosen[Image.PROGRAM]),
+        control.load_en.eq(chosen[PROGRAM]),
         control.load_address.eq(address),
         control.load_data.eq(chunk),
-        array.load_en.eq(_one_hot(weight_chunk, chosen[Image.WEIGHT], tile.chunks)),
+        array.load_en.eq(_one_hot(weight_chunk, chosen[Content.WEIGHTS.value], tile.chunks)),
         array.load_row.eq(row),
         array.load_address.eq(weight_address),
         array.load_data.eq(_spread(chunk, tile.chunks, len(array.load_data))),
     ]
     late_chunk = delay(m, chunk, 1, "late_chunk")
     m.d.sync += [
-        vector.load_en.eq(_one_hot(vector_chunk, chosen[Image.VECTOR], taps.chunks)),
+        vector.load_en.eq(_one_hot(vector_chunk, chosen[Content.VECTOR.value], taps.chunks)),
         vector.load_address.eq(vector_address),
     ]
     m.d.comb += vector.load_data.eq(_spread(late_chunk, taps.chunks, len(vector.load_data)))
-    for item, output in params.items():
+    for name, output in params.items():
         word, part = _split(address, output.param_chunks)
         m.d.sync += [
-            output.load_en.eq(_one_hot(part, chosen[item], output.param_chunks)),
+            output.load_en.eq(_one_hot(part, chosen[name], output.param_chunks)),
             output.load_address.eq(word),
         ]
         m.d.comb += output.load_data.eq(late_chunk)

@@ -8,7 +8,7 @@ from weft.hw.host import IMAGE_WRITE
 from weft.hw.spram import Spram
 from weft.hw.step import load_layout
 from weft.machine.engine import Engine
-from weft.machine.images import CHUNK_BITS, STORE_BITS
+from weft.machine.images import CHUNK_BITS, STORE_BITS, WORD_BITS
 from weft.machine.timing import READ_LATENCY
 
 
@@ -76,7 +76,8 @@ class Loader(wiring.Component):
         with m.If(arrives[-1]):
             m.d.sync += upper.eq(~upper)
         with m.If(self.valid):
-            m.d.sync += [left.eq(left - 1), self.image.address.eq(self.image.address + 1)]
+            place = self.image.address[:WORD_BITS]
+            m.d.sync += [left.eq(left - 1), place.eq(place + 1)]
         with m.If(self.done):
             m.d.sync += arrives.eq(0)
         with m.If(self.start):
@@ -84,6 +85,6 @@ class Loader(wiring.Component):
                 source.eq(self.step.source),
                 left.eq(self.step.count),
                 upper.eq(0),
-                self.image.address.eq(self.step.image),
+                self.image.address.eq(self.step.memory << WORD_BITS),
             ]
         return m

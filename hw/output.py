@@ -97,9 +97,9 @@ class OutputPath(wiring.Component):
         return m
 
     def _due(self, m: Module, tile: data.View) -> data.View | Value:
-        """The flags when the unit's sums are due; a compact engine's step says of which unit."""
+        """The flags when the sums are due; where units take turns, the step says of which."""
         p = self.params
-        if not p.compact:
+        if p.served(self.unit) == (self.unit,):
             return delay(m, tile, unit_latency(p, self.unit) - LOAD_DELAY, "tile")
         vector, array = unit_latency(p, Unit.VECTOR), unit_latency(p, Unit.ARRAY)
         early = delay(m, tile, vector - LOAD_DELAY, "tile")
@@ -127,7 +127,7 @@ class OutputPath(wiring.Component):
     def _lane(self, m: Module, r: int, drain: Drain) -> Signal:
         step = self.step
         # The array has no pairs and no averages.
-        pairs = self.unit is Unit.VECTOR or self.params.compact
+        pairs = Unit.VECTOR in self.params.served(self.unit)
         if self.params.requant_interval == 1:
             lane = RequantiseLane(self.params, pairs=pairs)
         else:

@@ -33,7 +33,7 @@ class Sequencer(wiring.Component):
     until the last tap is issued. The loops run a cycle ahead of what is issued.
 
     A step that follows issues a row only once the other unit's step has finished enough rows:
-    ``need`` of them, then ``y_row`` more for each row. A compact engine's steps never follow.
+    ``need`` of them, then ``y_row`` more for each row. Only steps of engines that overlap follow.
 
     Members
     -------
@@ -97,7 +97,7 @@ class Sequencer(wiring.Component):
         walker = _Walker(m, levels, self.start, advance, level)
         strides = {name: step[f"act_{name}"] for name in levels}
         act = walker.walk("act", step.act_base, strides)
-        if self.params.products and (self.unit is Unit.VECTOR or self.params.compact):
+        if self.params.products and Unit.VECTOR in self.params.served(self.unit):
             stays = walker.walk("stay", step.stay_base, {"tile": step.act_tile})
             act = Mux(step.stay & self.flags.first, stays, act)
         m.d.comb += self.act_address.eq(act)
@@ -120,7 +120,7 @@ class Sequencer(wiring.Component):
             m.d.sync += opens.eq(1)
         with m.Elif(active):
             m.d.sync += opens.eq(row_ends)
-        ready = Const(1) if self.params.compact else self._wait(m, active & opens)
+        ready = self._wait(m, active & opens) if self.params.overlaps else Const(1)
         self._pace(m, active, tile_ends, row_ends, ends[0], opens, ready)
         self._flag(m, active, ends, tile_ends)
         return m
@@ -165,7 +165,7 @@ class Sequencer(wiring.Component):
     ) -> None:
         """When taps are issued: always, but for ``hold`` cycles after a tile and rows not ready."""
         step = self.step
-        follow = Const(0) if self.params.compact else step.follow
+        follow = step.follow if self.params.overlaps else Const(0)
         hold = Signal.like(step.hold)  # idle cycles still to come
         settle = Signal()  # ``ready`` does not belong to the first row yet
         waiting = Signal()

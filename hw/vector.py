@@ -14,7 +14,7 @@ from weft.hw.ram import Ram
 from weft.hw.step import VectorOp
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.images import vector_word
-from weft.machine.timing import ROW_LATENCY, multiplier_latency, unit_latency, weight_registers
+from weft.machine.timing import ROW_LATENCY, multiplier_latency, unit_latency
 
 PAIR_SHIFT = 16
 """Where the second operand of a pair sits in the accumulator."""
@@ -109,7 +109,7 @@ class VectorUnit(wiring.Component):
             ram.w_data.eq(self.load_data),
         ]
         row = data.ArrayLayout(signed(p.weight_bits), p.lanes)
-        words = delay(m, ram.r_data, weight_registers(p), "words")
+        words = delay(m, ram.r_data, p.weight_registers, "words")
         weights = data.View(data.ArrayLayout(row, p.vector_taps), words)
 
         # Each lane has the last registers for itself.

@@ -8,18 +8,15 @@ from weft.machine.engine import Engine
 from weft.machine.fields import BACK, FRONT, LOAD, encode, part_chunks, values
 from weft.machine.images import (
     CHUNK_BITS,
-    PACKED_SHIFT,
     PARAM_CHUNKS,
-    SELECT,
-    SELECT_BITS,
     STORE_BITS,
     WORD_BITS,
-    Image,
     Word,
     index_bits,
     vector_word,
     weight_word,
 )
+from weft.machine.memory_map import PROGRAM, REGISTERS, STORE, memory_map
 from weft.machine.plan import Content, Load, Params, Plan
 
 
@@ -45,7 +42,8 @@ def program(plan: Plan) -> list[int]:
 
 def _loader_step(engine: Engine, load: Load) -> list[int]:
     """The step word of a load: its own fields in the place of the front part."""
-    front = encode(LOAD, engine, values(LOAD, load))
+    memory = {"memory": memory_map(engine).number(load.content.value)}
+    front = encode(LOAD, engine, values(LOAD, load) | memory)
     front += [0] * (part_chunks(FRONT, engine) - len(front))
     return front + encode(BACK, engine, {field.name: int(field.name == "load") for field in BACK})
 
@@ -65,11 +63,10 @@ def weight_chunks(weights: np.ndarray, word: Word) -> np.ndarray:
 
 
 def array_chunks(weights: np.ndarray, engine: Engine) -> np.ndarray:
-    """The array's weights [..., N] as image chunks; packed pairs as one number each."""
-    if engine.packed:
-        low, high = weights[..., 0::2].astype(np.int64), weights[..., 1::2].astype(np.int64)
-        weights = (high << PACKED_SHIFT) + low
-    return weight_chunks(weights, weight_word(engine))
+    """The array's weights [..., N] as image chunks."""
+    low, high = engine.rows.limits(engine.weight_bits)
+    assert not weights.size or (low <= weights.min() and weights.max() <= high)
+    return weight_chunks(engine.rows.pack(weights), weight_word(engine))
 
 
 def contents(plan: Plan) -> dict[Content, np.ndarray]:
@@ -85,21 +82,25 @@ def contents(plan: Plan) -> dict[Content, np.ndarray]:
 
 def image_writes(plan: Plan) -> np.ndarray:
     """All images as writes through the host port: int64 [n, 2] of (address, data)."""
-    first = [
-        _addressed(Image.REGISTER, np.array(registers(plan)).reshape(-1, 1)),
-        _addressed(Image.PROGRAM, np.array(program(plan), dtype=np.int64).reshape(-1, 1)),
-    ]
-    if plan.engine.streamed:
-        return np.concatenate([*first, uploads(plan)])
-    chunks = contents(plan)
-    return np.concatenate([*first, *(_addressed(SELECT[c], chunks[c]) for c in chunks)])
+    memories = memory_map(plan.engine)
+    images = {
+        REGISTERS: np.array(registers(plan)).reshape(-1, 1),
+        PROGRAM: np.array(program(plan), dtype=np.int64).reshape(-1, 1),
+    }
+    if plan.engine.has_store:
+        images[STORE] = store(plan).reshape(-1, 1)
+    else:
+        images |= {c.value: chunks for c, chunks in contents(plan).items()}
+    # An engine without a memory has nothing for it.
+    filled = {name: chunks for name, chunks in images.items() if chunks.size}
+    return np.concatenate([_addressed(memories.base(name), filled[name]) for name in filled])
 
 
 def uploads(plan: Plan) -> np.ndarray:
     """The writes that a host makes before the first run, because no bitstream holds them."""
-    if not plan.engine.streamed:
+    if not plan.engine.has_store:
         return np.zeros((0, 2), np.int64)
-    return _addressed(Image.STORE, store(plan).reshape(-1, 1))
+    return _addressed(memory_map(plan.engine).base(STORE), store(plan).reshape(-1, 1))
 
 
 def store(plan: Plan) -> np.ndarray:
@@ -119,38 +120,44 @@ def store(plan: Plan) -> np.ndarray:
     return words
 
 
+def image_memories(plan: Plan) -> list[str]:
+    """What image writes reach, by number: the registers, then the memories."""
+    return list(memory_map(plan.engine).names)
+
+
 def image_limits(plan: Plan) -> list[int]:
-    """For each value of the memory select, the first address beyond the plan's image.
+    """For each number of a memory, the first address beyond the plan's image.
 
     The registers have none: they belong to the design.
     """
-    address = image_writes(plan)[:, 0]
-    memory, place = np.divmod(address, 1 << WORD_BITS)
-    limits = [place[memory == m].max(initial=-1) + 1 for m in range(1 << SELECT_BITS)]
-    return [0 if m == Image.REGISTER.value else int(limit) for m, limit in enumerate(limits)]
+    memory, place = np.divmod(image_writes(plan)[:, 0], 1 << WORD_BITS)
+    numbers = range(1, len(image_memories(plan)))
+    return [0, *(int(place[memory == number].max(initial=-1)) + 1 for number in numbers)]
 
 
 UPLOAD_FILE = "upload.bin"
-"""All images as records of 8 bytes: 36 bits of data in 5, 24 bits of address in 3, low first."""
+"""All images as records of 9 bytes: 36 bits of data in 5, 32 bits of address in 4, low first."""
+
+UPLOAD_RECORD = np.dtype([("data", "<u4"), ("high", "u1"), ("address", "<u4")])
 
 
 def upload_records(plan: Plan) -> bytes:
     """The image writes of a whole network, the registers' apart, as ``UPLOAD_FILE`` has them."""
-    writes = image_writes(plan)
-    writes = writes[writes[:, 0] >> WORD_BITS != Image.REGISTER.value]
-    address, data = writes.astype(np.uint64).T
-    return (data | address << np.uint64(40)).astype("<u8").tobytes()
+    address, data = image_writes(plan).T
+    records = np.zeros(len(data), UPLOAD_RECORD)
+    records["data"], records["high"], records["address"] = data & 0xFFFFFFFF, data >> 32, address
+    return records[address >> WORD_BITS != 0].tobytes()
 
 
-def _addressed(image: Image, chunks: np.ndarray) -> np.ndarray:
-    """(address, data) of every chunk: select, then each index in bits of its own."""
+def _addressed(base: int, chunks: np.ndarray) -> np.ndarray:
+    """(address, data) of every chunk: from ``base`` on, each index in bits of its own."""
     address = np.zeros((1,) * chunks.ndim, dtype=np.int64)
     for axis, size in enumerate(chunks.shape):
         bits = index_bits(size) if axis else 0
         shape = [1] * chunks.ndim
         shape[axis] = size
         address = (address << bits) | np.arange(size).reshape(shape)
-    address = address | image.base
+    address = address | base
     return np.stack([np.broadcast_to(address, chunks.shape).ravel(), chunks.ravel()], axis=1)
 
 
@@ -158,7 +165,7 @@ def hex_files(plan: Plan) -> Iterator[tuple[str, str]]:
     """(file name, text) of every memory's image, one word per line for $readmemh."""
     engine = plan.engine
     chunks = contents(plan)
-    if engine.streamed:  # the loader fills these memories
+    if engine.has_store:  # the loader fills these memories
         chunks = {content: part[:0] for content, part in chunks.items()}
     yield "program.hex", _hex(np.array(program(plan)).reshape(-1, 1), CHUNK_BITS)
     for content in (Content.ARRAY_PARAMS, Content.VECTOR_PARAMS):

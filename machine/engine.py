@@ -1,16 +1,17 @@
 """The engine: its sizes, and the widths that follow from them."""
 
+import abc
 import enum
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from weft.machine.rows import DualRow, PackedRow, RowFormat
 from weft.value import Value
 
 SERIAL_CYCLES = 4
 """Cycles that a requantisation lane with a single multiplier takes for one result."""
-
-MAX_COMPACT_LANES = 8
-"""With more, flags of a step would outlive it in a compact engine."""
 
 
 class Unit(enum.Enum):
@@ -36,6 +37,15 @@ class Style(enum.Enum):
     LUT = "lut"
     PACKED = "packed"  # two columns of the array to a DSP block; weights in -127..127
     DUAL = "dual"  # two columns, or lanes, to a DSP block that splits into two multipliers
+
+
+ROWS = {
+    Style.DSP: RowFormat(latency=2),
+    Style.LUT: RowFormat(latency=3),
+    Style.PACKED: PackedRow(latency=4),
+    Style.DUAL: DualRow(latency=2),
+}
+"""The array's weights, by what its multipliers are built from."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,33 +86,43 @@ class Memories(Value):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Engine(Value):
+class Engine(Value, abc.ABC):
     """Two datapaths, an array of K lanes and N columns and a vector unit of K lanes with T taps,
-    each with an output path that requantises so many results per cycle, and their memories.
+    with output paths that requantise so many results per cycle, and their memories.
 
-    compact: the units take turns at one sequencer and one output path, whose lane takes
-    ``requant_interval`` cycles over a result. single_port: activations lie in memories with one
-    port: a step reads one bank and writes the other. streamed: weights and parameters wait in a
-    store until the step that needs them. products: the vector unit multiplies activations with each
+    Each kind of engine (``weft.engines``) is a subclass, with fields and rules of its own and with
+    answers to what is asked below. products: the vector unit multiplies activations with each
     other, and subtracts them. count_bits: width of loop counts and image sizes.
 
     Raises ValueError for sizes that no hardware is built for.
     """
 
+    kind: ClassVar[str]
+    """The kind's name."""
+    overlaps: ClassVar[bool]
+    """Whether a step may run beside the one before it, or begin while that drains."""
+    requant_interval: ClassVar[int]
+    """Cycles from one result group to the next."""
+    requant_stages: ClassVar[int]
+    """Cycles from a group's leaving the drain to its write, the multiplier's apart."""
+    weight_registers: ClassVar[int]
+    """Registers behind the weight memories."""
+
     lanes: int
     columns: int
-    array_requant: int
-    vector_requant: int
+    array_requant: int = 1
+    vector_requant: int = 1
     vector_taps: int = 1
     accumulator_bits: int = 25
     weight_bits: int = 8
     count_bits: int = 12
-    compact: bool = False
-    single_port: bool = False
-    streamed: bool = False
     products: bool = False
     styles: Styles = Styles()
     memories: Memories = Memories()
+
+    @classmethod
+    def tag(cls) -> str:
+        return cls.kind
 
     def _check(self) -> None:
         for name in ("lanes", "columns", "array_requant", "vector_requant", "vector_taps"):
@@ -125,28 +145,11 @@ class Engine(Value):
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be {low}..{high}, not {getattr(self, name)}")
-        self._check_kind()
         self._check_styles()
 
-    def _check_kind(self) -> None:
-        if not self.compact:
-            if self.single_port or self.streamed:
-                raise ValueError("only a compact engine has single-ported memories or a store")
-            return
-        if (self.array_requant, self.vector_requant, self.vector_taps) != (1, 1, 1):
-            raise ValueError("a compact engine has one requantisation lane and one vector tap")
-        if self.lanes > MAX_COMPACT_LANES:
-            raise ValueError(
-                f"a compact engine has at most {MAX_COMPACT_LANES} lanes, not {self.lanes}"
-            )
-
     def _check_styles(self) -> None:
-        if self.packed and (self.columns % 2 or self.weight_bits != 8):
-            raise ValueError(
-                "packed multipliers need an even number of columns and 8-bit weights, not "
-                f"{self.columns} columns and {self.weight_bits} bits"
-            )
-        if Style.DUAL in (self.styles.array, self.styles.vector) and self.weight_bits != 8:
+        self.rows.check(self.columns, self.weight_bits)
+        if self.styles.vector is Style.DUAL and self.weight_bits != 8:
             raise ValueError(f"dual multipliers need 8-bit weights, not {self.weight_bits} bits")
 
     @property
@@ -155,14 +158,33 @@ class Engine(Value):
         return self.lanes * self.columns
 
     @property
-    def packed(self) -> bool:
-        """Whether two columns share a multiplier, and their weights a field."""
-        return self.styles.array is Style.PACKED
+    def rows(self) -> RowFormat:
+        """How the array's rows keep and multiply their weights."""
+        return ROWS[self.styles.array]
+
+    @abc.abstractmethod
+    def timings(self, steps: Sequence[Any]) -> list[Any]:
+        """When every step and row of a program ends: a ``machine.timing.Timing`` for each of the
+        ``machine.plan`` steps."""
+
+    @abc.abstractmethod
+    def path(self, unit: Unit) -> Unit:
+        """The unit that gives its name to the sequencer, the output path and the parameters that
+        ``unit`` uses: itself, or the one that it shares them with."""
 
     @property
-    def requant_interval(self) -> int:
-        """Cycles from one result group to the next."""
-        return SERIAL_CYCLES if self.compact else 1
+    def has_store(self) -> bool:
+        """Whether weights and parameters wait in a store, from which steps load them."""
+        return False
+
+    @property
+    def alternates(self) -> bool:
+        """Whether a step has to read one bank and write the other."""
+        return False
+
+    def served(self, unit: Unit) -> tuple[Unit, ...]:
+        """The units that use ``unit``'s path."""
+        return tuple(u for u in Unit if self.path(u) is unit)
 
     def words(self, channels: int) -> int:
         """Activation words of one pixel."""
@@ -181,11 +203,8 @@ class Engine(Value):
         return self.columns if unit is Unit.ARRAY else self.lanes
 
     def drain_lanes(self, unit: Unit) -> int:
-        """Results that a unit's output path can take at once: in a compact engine it serves both
-        units."""
-        if self.compact:
-            return max(self.tile_lanes(unit) for unit in Unit)
-        return self.tile_lanes(unit)
+        """Results that a unit's output path can take at once."""
+        return max(self.tile_lanes(u) for u in self.served(self.path(unit)))
 
     def groups_per_word(self, unit: Unit) -> int:
         """Result groups in an activation word."""

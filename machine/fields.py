@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.machine.engine import Engine, Unit, bits_for
-from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS, SELECT
+from weft.machine.images import CHUNK_BITS, MEMORY_BITS
 from weft.machine.plan import Load, Step, VectorOp
 
 GAP_BITS = 7
@@ -50,12 +50,12 @@ def always(engine: Engine) -> bool:
     return True
 
 
-def overlapped(engine: Engine) -> bool:
-    return not engine.compact
+def overlaps(engine: Engine) -> bool:
+    return engine.overlaps
 
 
-def streamed(engine: Engine) -> bool:
-    return engine.streamed
+def has_store(engine: Engine) -> bool:
+    return engine.has_store
 
 
 def products(engine: Engine) -> bool:
@@ -143,10 +143,10 @@ FRONT: Part = (
     Field("y_kernel_row", count, lambda step: step.read.y.kernel_move),
     Field("x_kernel_col", count, lambda step: step.read.x.kernel_move),
     # Tiles at the start of a row that give no result.
-    Field("lead", count, lambda step: step.loops.lead, only=overlapped),
+    Field("lead", count, lambda step: step.loops.lead, only=overlaps),
     # Rows wait for rows of the other unit's step: so many for the first, y_row more for each next.
-    Field("follow", 1, lambda step: step.follow is not None, only=overlapped),
-    Field("need", coordinate, lambda step: step.follow.need if step.follow else 0, only=overlapped),
+    Field("follow", 1, lambda step: step.follow is not None, only=overlaps),
+    Field("need", coordinate, lambda step: step.follow.need if step.follow else 0, only=overlaps),
     # A tile's first tap lies at stay_base, from where only tiles move it on.
     Field("stay", 1, lambda step: step.read.stay is not None, only=products),
     Field("stay_base", act_address, lambda step: step.read.stay or 0, ADDRESS, only=products),
@@ -166,12 +166,12 @@ BACK: Part = (
     Field("unit", 1, lambda step: step.unit.index),
     Field("last_step", 1, lambda step: 0),  # ``machine.encode`` sets it, and ``load``
     # The front part is that of a load.
-    Field("load", 1, lambda step: 0, only=streamed),
+    Field("load", 1, lambda step: 0, only=has_store),
     # The array may begin so many cycles after the last tap of the step before, while that drains.
-    Field("chain", 1, lambda step: step.gap is not None, only=overlapped),
-    Field("gap", GAP_BITS, lambda step: step.gap or 0, only=overlapped),
+    Field("chain", 1, lambda step: step.gap is not None, only=overlaps),
+    Field("gap", GAP_BITS, lambda step: step.gap or 0, only=overlaps),
     # Sums move on to the next output column.
-    Field("rolling", 1, lambda step: step.output.rolling, only=overlapped),
+    Field("rolling", 1, lambda step: step.output.rolling, only=overlaps),
     # A tile's words, less these zero points, are multiplied; or (PAIR) the second is inverted.
     Field(
         "product",
@@ -208,11 +208,11 @@ BACK: Part = (
 
 LOAD: Part = (
     Field("source", lambda engine: engine.store_address_bits, lambda load: load.source),
-    # Image chunks, for consecutive addresses from ``image`` on.
+    # Image chunks, for consecutive addresses from the memory's first one on.
     Field("count", lambda engine: engine.store_address_bits, lambda load: load.chunks),
     # Two store words to a chunk, the upper bits in the second.
     Field("wide", 1, lambda load: load.wide),
-    Field("image", IMAGE_ADDRESS_BITS, lambda load: SELECT[load.content].base),
+    Field("memory", MEMORY_BITS, lambda load: 0),  # its number; ``machine.encode`` sets it
 )
 """A step of the loader, in the place of the front part."""
 

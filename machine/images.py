@@ -1,58 +1,27 @@
-"""The image format: which memory a write goes to, and how its words are cut into writes.
+"""The image format: the bits of an image write, and how memory words are cut into writes.
 
-An address is the memory's select, then word, row (the array's weights only) and chunk, each in as
-many bits as its count needs.
+``machine.memory_map`` says which memory a write goes to.
 """
 
-import enum
 from dataclasses import dataclass
 
-from weft.machine.engine import Engine, Unit, bits_for
+from weft.machine.engine import Engine, Unit
 from weft.machine.plan import Content
 
 CHUNK_BITS = 36
 """Width of an image write: one block-RAM word of most devices."""
 
-IMAGE_ADDRESS_BITS = 24
-SELECT_BITS = 3
-WORD_BITS = IMAGE_ADDRESS_BITS - SELECT_BITS
-"""Address bits below the memory's select."""
+MEMORY_BITS, WORD_BITS = 8, 24
+"""Bits of an image address: the memory's number on top, then the place in the memory."""
+
+IMAGE_ADDRESS_BITS = MEMORY_BITS + WORD_BITS
 
 STORE_BITS = 32
-"""Width of a store word: two single-ported RAMs of the iCE40 UP5K side by side. A wider write takes
+"""Width of a store word: two large single-ported RAMs of 16 bits side by side. A wider write takes
 two words."""
 
 PARAM_CHUNKS = 2
 """Chunks of one channel's parameters: bias and shift, then the factor."""
-
-PACKED_BITS, PACKED_SHIFT = 18, 10
-"""A field with two packed weights, and how far the second is shifted before the first is added."""
-
-
-class Image(enum.Enum):
-    """The memory that an image write goes to: the top bits of its address."""
-
-    REGISTER = 0
-    PROGRAM = 1
-    ARRAY_PARAM = 2
-    VECTOR_PARAM = 3
-    VECTOR = 4
-    WEIGHT = 5
-    STORE = 6
-
-    @property
-    def base(self) -> int:
-        """Its first address."""
-        return self.value << WORD_BITS
-
-
-SELECT = {
-    Content.WEIGHTS: Image.WEIGHT,
-    Content.VECTOR: Image.VECTOR,
-    Content.ARRAY_PARAMS: Image.ARRAY_PARAM,
-    Content.VECTOR_PARAMS: Image.VECTOR_PARAM,
-}
-"""The memory that each of the plan's images goes to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +65,12 @@ class Word:
 
 def weight_word(engine: Engine) -> Word:
     """A tile of the array's weights: a bank for each lane."""
-    if engine.packed:
-        return Word(rows=engine.lanes, fields=engine.columns // 2, bits=PACKED_BITS)
-    return Word(rows=engine.lanes, fields=engine.columns, bits=engine.weight_bits)
+    rows = engine.rows
+    return Word(
+        rows=engine.lanes,
+        fields=rows.fields(engine.columns),
+        bits=rows.field_bits(engine.weight_bits),
+    )
 
 
 def vector_word(engine: Engine) -> Word:
@@ -121,26 +93,6 @@ def word_of(engine: Engine, content: Content) -> Word:
         case Content.ARRAY_PARAMS:
             return param_word(engine, Unit.ARRAY)
     return param_word(engine, Unit.VECTOR)
-
-
-def check_addresses(engine: Engine) -> None:
-    """Raise ValueError if image addresses cannot reach all of a memory."""
-    memories = engine.memories
-    depths = {
-        Content.WEIGHTS: memories.weight,
-        Content.VECTOR: memories.vector,
-        Content.ARRAY_PARAMS: memories.param[0],
-        Content.VECTOR_PARAMS: memories.param[1],
-    }
-    bits = max(
-        bits_for(memories.program),
-        engine.store_address_bits,
-        *(bits_for(n) + word_of(engine, content).address_bits for content, n in depths.items()),
-    )
-    if bits > WORD_BITS:
-        raise ValueError(
-            f"memories must take at most {WORD_BITS} bits of image address, not {bits}"
-        )
 
 
 def index_bits(count: int) -> int:

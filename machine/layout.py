@@ -10,7 +10,7 @@ def to_words(codes: np.ndarray, lanes: int) -> np.ndarray:
     """int8 [N, C, H, W] as words [N, H * W * ceil(C / K), K]; unused lanes are 0."""
     n, channels, height, width = codes.shape
     words = -(-channels // lanes)
-    padded = np.zeros((n, words * lanes, height, width), dtype=np.int8)
+    padded = np.zeros((n, words * lanes, height, width), dtype=codes.dtype)
     padded[:, :channels] = codes
     split = padded.reshape(n, words, lanes, height, width)
     return split.transpose(0, 3, 4, 1, 2).reshape(n, -1, lanes)
@@ -62,7 +62,7 @@ def fold_codes(fold: Fold, codes: np.ndarray) -> np.ndarray:
     )
     out_h, out_w = window.output_size(height, width)
     padded = np.full(
-        (n, channels, height + top + bottom, width + left + right), fold.zero_point, np.int8
+        (n, channels, height + top + bottom, width + left + right), fold.zero_point, codes.dtype
     )
     padded[:, :, top : top + height, left : left + width] = codes
     taps = []

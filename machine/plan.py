@@ -8,10 +8,18 @@ import numpy as np
 from weft.machine.engine import Engine, Unit
 from weft.machine.target import Target
 from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.note import Note
+from weft.nn.ir.origin import Origin
 from weft.value import Value
 
 MAX_COUNT = 4095
 """Largest loop count and image size of the engine's 12-bit counters."""
+
+BIAS_OFFSET = 1 << 15
+"""Added to every bias: the output path splits the sum into signed halves at bit 16."""
+
+POINTS = (24, 32, 40, 48, 56)
+"""Binary points of a product that the output path can shift to, by the code in ``Params.shift``."""
 
 
 class VectorOp(enum.Enum):
@@ -200,6 +208,7 @@ class Step(Value):
     follow: Follow | None = None
     loads: tuple[Load, ...] = ()
     gap: int | None = None  # cycles after the last tap of the array's step before, if chained
+    origins: tuple[Origin, ...] = ()  # the model's nodes that it is for
 
     @property
     def bound(self) -> str:
@@ -297,7 +306,7 @@ class Plan(Value):
     outputs: Region
     images: Images
     macs: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def _check(self) -> None:
         if len(self.engines) != 1:

@@ -8,8 +8,8 @@ from weft.value import Value
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target(Value):
-    """A board's budget: counts of LUT4, flip-flops, multipliers (of 18 x 18 bits on ECP5 and Gowin,
-    16 x 16 on iCE40), block RAMs and large single-ported RAMs.
+    """A board's budget: counts of LUT4, flip-flops, multipliers (of 16 x 16 bits at least), block
+    RAMs and large single-ported RAMs.
     """
 
     name: str

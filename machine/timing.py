@@ -43,32 +43,24 @@ def multiplier_latency(style: Style, rows: int) -> int:
     """Cycles from operands to product; ``rows``: bits of the second operand, up to 16."""
     if style in (Style.DSP, Style.DUAL):
         return 2
-    if style is Style.PACKED:
-        return 4
     return 4 if rows > 8 else 3
 
 
 def unit_latency(engine: Engine, unit: Unit) -> int:
     """Cycles from the issue of a tile's last tap until its sums are complete."""
     if unit is Unit.ARRAY:
-        return ROW_LATENCY + multiplier_latency(engine.styles.array, 8) + engine.lanes + 1
+        return ROW_LATENCY + engine.rows.latency + engine.lanes + 1
     return ROW_LATENCY + multiplier_latency(engine.styles.vector, 8) + 1
 
 
 def requant_latency(engine: Engine) -> int:
     """Cycles from a group's leaving the drain to its write."""
-    # Four more where one multiplier makes four products and a sum is shifted byte by byte.
-    return (13 if engine.compact else 9) + multiplier_latency(engine.styles.requant, 16)
-
-
-def weight_registers(engine: Engine) -> int:
-    """Registers behind the weight memories: multipliers lie far from them in a large engine."""
-    return 0 if engine.compact else 1
+    return engine.requant_stages + multiplier_latency(engine.styles.requant, 16)
 
 
 def weight_issue(engine: Engine) -> int:
     """Cycles from a tap's issue to that of its weights' address: the data meet at row 0."""
-    return ROW_LATENCY - READ_LATENCY - weight_registers(engine)
+    return ROW_LATENCY - READ_LATENCY - engine.weight_registers
 
 
 def issue_cycles(step: Step) -> int:
@@ -97,51 +89,27 @@ def drain_cycles(engine: Engine, step: Step) -> int:
     return unit_latency(engine, step.unit) + groups + requant_latency(engine)
 
 
+def fetch_cycles(engine: Engine) -> int:
+    """Cycles of the fetch of a step."""
+    return FETCH_LATENCY + step_chunks(engine)
+
+
 def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
     """When every step and row of a program ends."""
-    if engine.compact:
-        return _in_turn(engine, steps)
-    fetch = FETCH_LATENCY + step_chunks(engine)
-    result: list[Timing] = []
-    ends = dict.fromkeys(Unit, 0)
-    for i, step in enumerate(steps):
-        begin = (result[-1].begin if result else GO_LATENCY) + fetch
-        idle = ends[step.unit] if step.follow else max(ends.values())
-        if step.gap is not None:
-            # One step of the array drains at a time.
-            drained = result[-2].end + 1 if steps[i - 1].gap is not None else 0
-            chained = max(ends[Unit.VECTOR], result[-1].issued + 1 + step.gap, drained)
-            idle = min(idle, chained)
-        begin = max(begin, idle)
-        rows = _rows(step, begin, result[-1] if step.follow else None)
-        drain = drain_cycles(engine, step)
-        result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
-        ends[step.unit] = result[i].end
-    return result
+    return engine.timings(steps)
 
 
 def load_cycles(engine: Engine, step: Step) -> int:
-    """Cycles that a compact engine spends on the loads before a step, their fetches included."""
-    fetch = FETCH_LATENCY + step_chunks(engine)
+    """Cycles of the loads before a step, their fetches included."""
+    fetch = fetch_cycles(engine)
     return sum(fetch + load.store_words + READ_LATENCY for load in step.loads)
 
 
-def _in_turn(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
-    """Timings of a compact engine: loads and steps one after the other, each fetched first."""
-    fetch = FETCH_LATENCY + step_chunks(engine)
-    end = GO_LATENCY
-    result = []
-    for step in steps:
-        begin = end + load_cycles(engine, step) + fetch
-        rows = [row - 2 for row in _rows(step, begin, None)]  # the start comes with the begin
-        drain = drain_cycles(engine, step)
-        result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
-        end = result[-1].end
-    return result
+def row_ends(step: Step, begin: int, before: Timing | None) -> list[int]:
+    """Cycles in which the last tap of each row is issued.
 
-
-def _rows(step: Step, begin: int, before: Timing | None) -> list[int]:
-    """Cycles in which the last tap of each row is issued."""
+    before: the step whose rows a step that follows waits for.
+    """
     loops = step.loops
     if before is None:
         pitch = loops.cols * loops.tiles * (loops.taps + loops.hold)

@@ -6,22 +6,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from weft.engines.common.loads import loads_of
+from weft.engines.common.program import Place, Program
+from weft.engines.common.widths import Widths, widths_of
+from weft.engines.kinds import kind_of
 from weft.machine.engine import Engine, Memories
 from weft.machine.fields import step_chunks
 from weft.machine.layout import port_words
-from weft.machine.plan import Buffer, Content, Follow, Plan, Port, Region, Step
+from weft.machine.plan import Buffer, Follow, Plan, Port, Region, Step
 from weft.machine.target import Target
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate
 from weft.mapper.banks import Parity, demands, follows
 from weft.mapper.chain import gaps
 from weft.mapper.copies import with_copies
-from weft.mapper.loads import loads_of
-from weft.mapper.lower import lower
-from weft.mapper.nest import extents
 from weft.mapper.pieces import Pieces, busy_cycles
-from weft.mapper.program import Place, Program
-from weft.mapper.widths import Widths, widths_of
 from weft.nn.ir.edges import HostEdge
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.names import Names
@@ -166,7 +165,7 @@ class Outline:
 
 def outline(stored: Stored, engine: Engine, widths: Widths) -> Outline:
     """The operators' steps, one after the other. Raises ModelError as ``build`` does."""
-    if engine.single_port:
+    if engine.alternates:
         stored = stored.copied
     pieces = stored.pieces.on(engine)
     program = Program(graph=stored.graph, engine=engine, place=lambda name: Place())
@@ -190,15 +189,15 @@ def draft(outline: Outline) -> Draft:
     """Steps, banks, buffers and memory depths."""
     stored, engine = outline.stored, outline.engine
     program, spans, region_of = outline.program, outline.spans, stored.region_of
-    parity = demands(stored.graph, region_of, engine.single_port)
+    parity = demands(stored.graph, region_of, engine.alternates)
     following: dict[int, Follow] = {}
-    if not engine.compact:
+    if engine.overlaps:
         following = follows(stored.graph, program.steps, spans, region_of, parity)
     lifetimes = _lifetimes(stored, spans, engine, following)
     buffers = allocate(_place_banks(lifetimes, parity))
     engine = _fitted(engine, program, buffers, outline.widths)
     steps = _finished(engine, program, following)
-    if not engine.compact:
+    if engine.overlaps:
         chained = gaps(engine, list(steps), _reads_before(stored.graph, spans))
         steps = tuple(s.replace(gap=gap) for s, gap in zip(steps, chained, strict=True))
     return Draft(
@@ -257,7 +256,7 @@ def complete(draft: Draft, target: Target) -> Plan:
 
 def _finished(engine: Engine, program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
     """The steps with what they follow and what is loaded before them."""
-    loads = loads_of(engine, program.segments) if engine.streamed else {}
+    loads = loads_of(engine, program.segments) if engine.has_store else {}
     return tuple(
         step.replace(follow=following.get(i), loads=loads.get(i, ()))
         for i, step in enumerate(program.steps)
@@ -269,31 +268,7 @@ def _fitted(
 ) -> Engine:
     """The engine with the widths and memory depths that a program needs."""
     ends = [max((x.offset + x.words for x in buffers if x.bank == b), default=1) for b in (0, 1)]
-    memories = Memories(
-        act=(ends[0], ends[1]),
-        weight=program.depth(Content.WEIGHTS),
-        vector=program.depth(Content.VECTOR),
-        param=(program.depth(Content.ARRAY_PARAMS), program.depth(Content.VECTOR_PARAMS)),
-    )
-    engine = engine.replace(
-        memories=memories,
-        accumulator_bits=widths.accumulator,
-        weight_bits=max(widths.weight, engine.weight_bits),
-        products=widths.products,
-    )
-    if engine.compact:  # larger ones can serve other networks, too
-        engine = engine.replace(count_bits=_count_bits(program))
-    n_steps = len(program.steps)
-    if engine.streamed:
-        loads = [load for of in loads_of(engine, program.segments).values() for load in of]
-        memories = memories.replace(store=sum(load.store_words for load in loads))
-        n_steps += len(loads)
-    return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))
-
-
-def _count_bits(program: Program) -> int:
-    """Width of the loop counters that a program needs."""
-    return max(2, max(size for step in program.steps for size in extents(step)).bit_length())
+    return kind_of(engine).fit(engine, program, (ends[0], ends[1]), widths)
 
 
 def _place_banks(lifetimes: list[Lifetime], parity: Parity) -> list[Lifetime]:
@@ -320,9 +295,9 @@ def _lowered(graph: Graph, engine: Engine, place: Callable[[str], Place]) -> Pro
     """The program with its contents, where each tensor has its place."""
     program = Program(graph=graph, engine=engine, place=place)
     for operator in graph.operators:
-        if engine.streamed:
+        if engine.has_store:
             program.open_segment()
-        lower(program, operator)
+        kind_of(engine).lower(program, operator)
     return program
 
 

@@ -7,7 +7,7 @@ from weft.nn.ir.numerics import scaling_of
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.rescale import Rescale
 from weft.nn.ir.tensor import Tensor
-from weft.nn.passes.pipeline import reading
+from weft.nn.passes.rewriting import reading
 
 
 def with_copies(graph: Graph, region_of: dict[str, str]) -> Graph:

@@ -6,7 +6,7 @@ weft builds no such design; this is for judging networks that are larger than a 
 from dataclasses import dataclass
 
 from weft.machine.engine import Engine, Unit
-from weft.machine.images import param_word
+from weft.machine.images import param_word, vector_word, weight_word
 from weft.mapper.build import Draft
 from weft.nn.ir.graph import Graph
 
@@ -36,12 +36,8 @@ def external_memory_of(draft: Draft) -> ExternalMemory:
 
 
 def _weights(engine: Engine) -> int:
-    memories = engine.memories
-    bits = (
-        engine.lanes
-        * engine.weight_bits
-        * (memories.weight * engine.columns + memories.vector * engine.vector_taps)
-    )
+    memories, row = engine.memories, weight_word(engine)
+    bits = memories.weight * row.rows * row.width + memories.vector * vector_word(engine).width
     for unit, words in zip(Unit, memories.param, strict=True):
         bits += words * param_word(engine, unit).width
     return -(-bits // 8)

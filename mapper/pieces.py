@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from weft.engines.common.lower import depthwise, unscaled
+from weft.engines.common.program import Place, Program
+from weft.engines.kinds import kind_of
 from weft.machine import timing
 from weft.machine.engine import Engine, Unit
 from weft.machine.plan import Content, Step
-from weft.mapper.lower import depthwise, lower, unscaled
-from weft.mapper.program import Place, Program
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.add import Add
@@ -16,8 +17,8 @@ from weft.nn.ir.ops.max_pool import MaxPool
 from weft.nn.ir.ops.move import Move
 from weft.nn.ir.ops.mul import Mul
 
-ARRAY = ("lanes", "compact", "columns", "array_requant")
-VECTOR = ("lanes", "compact", "vector_requant")
+ARRAY = ("lanes", "columns", "array_requant")
+VECTOR = ("lanes", "vector_requant")
 ROLLING = (*VECTOR, "vector_taps")
 EITHER = (*ARRAY, "vector_requant")
 
@@ -47,7 +48,7 @@ class Pieces:
         }
         pieces = []
         for i, fields in enumerate(self._reads):
-            key = i, sizes[fields]
+            key = i, engine.kind, sizes[fields]
             if key not in self._made:
                 self._made[key] = _piece(self._graph, self._graph.operators[i], engine)
             pieces.append(self._made[key])
@@ -55,10 +56,9 @@ class Pieces:
 
 
 def busy_cycles(engine: Engine, pieces: list[Piece]) -> int:
-    """Fewest cycles that a program of these can take: those of the unit with more to do, or of
-    both where they take turns."""
+    """Fewest cycles that a program of these can take."""
     array, vector = (sum(piece.busy[unit] for piece in pieces) for unit in Unit)
-    return array + vector if engine.compact else max(array, vector)
+    return kind_of(engine).busy(array, vector)
 
 
 def _reads(graph: Graph, operator: Operator) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def _reads(graph: Graph, operator: Operator) -> tuple[str, ...]:
 
 def _piece(graph: Graph, operator: Operator, engine: Engine) -> Piece:
     program = Program(graph=graph, engine=engine, place=lambda name: Place())
-    lower(program, operator)
+    kind_of(engine).lower(program, operator)
     busy = dict.fromkeys(Unit, 0)
     for step in program.steps:
         busy[step.unit] += timing.issue_cycles(step)

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from weft import limits
+from weft.engines.kind import Pins
+from weft.engines.kinds import kind_of
 from weft.errors import FitError, ModelError, counted
 from weft.machine import timing
 from weft.machine.engine import Engine
+from weft.machine.parts import Resources
 from weft.machine.plan import Plan
 from weft.machine.target import Target
-from weft.mapper import compact_resources
 from weft.mapper.build import FOLD_LEVELS, Draft, Outline, Stored, complete, draft, outline, store
-from weft.mapper.candidates import advice, candidates
-from weft.mapper.resources import Resources, predict_for
-from weft.mapper.widths import widths_of
+from weft.mapper.candidates import candidates, demand_of, kinds_for
+from weft.mapper.resources import predict_for
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
 
@@ -55,21 +56,21 @@ def search(
     that it takes where they are never late.
     """
     _check(options)
-    tried = _tried(graph, target, external_memory, options)
-    cycles, hint = options.get("cycles"), advice(options.get("lanes"), options.get("columns"))
+    pins, cycles = _pins(options), options.get("cycles")
+    tried = _tried(graph, target, external_memory, pins, cycles)
     if tried.fitting:
         chosen = _smallest(tried.fitting, cycles)
         if chosen is None:
             best = min(took for took, _, _ in tried.fitting)
             raise FitError(
                 f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
-                f"not {cycles}; {hint}"
+                f"not {cycles}; {pins.advice}"
             )
         return chosen
     if tried.refused is not None and (tried.closest is None or tried.closest[0]):
         raise tried.refused
     assert tried.closest is not None
-    raise FitError(f"{graph.name} does not fit {target.name}: {tried.closest[2]}; {hint}")
+    raise FitError(f"{graph.name} does not fit {target.name}: {tried.closest[2]}; {pins.advice}")
 
 
 def _check(options: Options) -> None:
@@ -80,6 +81,16 @@ def _check(options: Options) -> None:
     requant_lanes = options.get("requant_lanes")
     for lanes in requant_lanes if isinstance(requant_lanes, tuple) else (requant_lanes,):
         limits.REQUANT_LANES.check(lanes)
+
+
+def _pins(options: Options) -> Pins:
+    """The pinned sizes."""
+    requant_lanes = options.get("requant_lanes")
+    if isinstance(requant_lanes, int):
+        requant_lanes = (requant_lanes, requant_lanes)
+    return Pins(
+        lanes=options.get("lanes"), columns=options.get("columns"), requant_lanes=requant_lanes
+    )
 
 
 @dataclass
@@ -108,33 +119,24 @@ class _Tried:
             self.fitting.append((took, needs.lut, made))
 
 
-def _tried(graph: Graph, target: Target, external_memory: bool, options: Options) -> _Tried:
+def _tried(
+    graph: Graph, target: Target, external_memory: bool, pins: Pins, cycles: int | None
+) -> _Tried:
     """All engines that may be fast enough."""
     tried = _Tried()
     hopeless: list[tuple[float, Outline]] = []
-    cycles, requant_lanes = options.get("cycles"), options.get("requant_lanes")
-    if isinstance(requant_lanes, int):
-        requant_lanes = (requant_lanes, requant_lanes)
-    widths = widths_of(graph)
+    demand, macs = demand_of(graph), _array_macs(graph)
     ways = functools.cache(functools.partial(_stored, graph))
-    for engine in candidates(
-        target,
-        options.get("lanes"),
-        options.get("columns"),
-        requant_lanes,
-        taps=_taps(graph),
-        packable=_packable(graph),
-        weight_bits=widths.weight,
-    ):
+    for engine in candidates(target, pins, demand, kinds_for(graph)):
         best = min((took for took, _, _ in tried.fitting), default=math.inf)
         limit = max(cycles, best) if cycles else best * SLACK
-        if timing.mac_floor(engine, _array_macs(graph)) > limit:
+        if timing.mac_floor(engine, macs) > limit:
             continue  # too slow even without a single idle cycle
         if tried.fails(True, *shortfall(target, engine, predict_for(target, engine))):
             continue
         for stored in ways(engine.lanes):
             try:
-                begun = outline(stored, engine, widths)
+                begun = outline(stored, engine, demand.widths)
             except ModelError as error:  # more lanes may do: fewer words to count
                 tried.refused = error
                 continue
@@ -201,21 +203,6 @@ def _array_macs(graph: Graph) -> int:
     return total
 
 
-def _packable(graph: Graph) -> bool:
-    """Whether all weights of the array are in -127..127, so that two fit one multiplier."""
-    return all(
-        abs(int(operator.weight.min())) < 128 and int(operator.weight.max()) < 128
-        for operator in graph.operators
-        if isinstance(operator, Conv)
-    )
-
-
-def _taps(graph: Graph) -> tuple[int, ...]:
-    """Taps of the vector unit that are worth trying: rolling helps depthwise convolutions only."""
-    depthwise = any(isinstance(op, Conv) and op.groups > 1 for op in graph.operators)
-    return (1, 3) if depthwise else (1,)
-
-
 def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, str]:
     """How far the scarcest resource is exceeded (1.0: just fits), and a sentence about it."""
     sizes = f"{counted(engine.lanes, 'lane')} and {counted(engine.columns, 'column')}"
@@ -230,12 +217,13 @@ def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, 
 def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
     """(resource, how much an engine needs, how much of the device the core may take)."""
     facts = target.facts
-    lut = compact_resources.logic_cells(needs.lut, needs.ff) if engine.compact else needs.lut
+    cells = kind_of(engine).counts_cells
+    lut = facts.logic_cells(needs) if cells else needs.lut
     return (
         ("block RAMs", needs.bram, target.bram),
         ("DSP multipliers", needs.dsp, target.dsp),
         ("single-ported RAMs", needs.spram, target.spram),
-        ("logic cells" if engine.compact else "LUTs", lut, int(target.lut * facts.lut_share)),
+        ("logic cells" if cells else "LUTs", lut, int(target.lut * facts.lut_share)),
         ("flip-flops", needs.ff, int(target.ff * facts.ff_share)),
     )
 

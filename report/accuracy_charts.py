@@ -1,15 +1,11 @@
 """The charts of an evaluation, as Vega-Lite specifications."""
 
-from collections.abc import Mapping
-from typing import Any
+from weft.report.vega import ROW, Report, Spec, chart, name, number, step_axis, tips
 
-from weft.report.vega import Spec, chart, name, number, step_axis, tips
-
-ROW = 26  # pixels of a bar with its gap
 CELL = 26  # pixels of a class
 
 
-def sqnr(report: Mapping[str, Any]) -> Spec:
+def sqnr(report: Report) -> Spec:
     """How far the error of each layer lies below its signal."""
     layers = (report.get("evaluation") or {}).get("layers", ())
     rows = [{**row, "step": i} for i, row in enumerate(layers) if row["sqnr_db"] is not None]
@@ -28,7 +24,7 @@ def sqnr(report: Mapping[str, Any]) -> Spec:
     )  # fmt: skip
 
 
-def confusion(report: Mapping[str, Any]) -> Spec:
+def confusion(report: Report) -> Spec:
     """Classes by label and by weft's answer."""
     counts = (report.get("evaluation") or {}).get("confusion") or []
     rows = [

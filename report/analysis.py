@@ -4,12 +4,13 @@ from typing import Any
 
 from weft.gen.build_dir import Build
 from weft.machine.engine import Engine
+from weft.machine.images import weight_word
 from weft.machine.plan import Plan
 from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets
 from weft.nn.ir.edges import HostEdge
 from weft.report.cycles import bounds, step_rows
-from weft.report.memory import buffer_rows, memory_rows
+from weft.report.memory import buffer_rows, memory_rows, word_bits
 from weft.report.network import drawing
 from weft.report.traffic import energy, traffic
 from weft.report.weights import weight_rows
@@ -61,7 +62,7 @@ def _board(plan: Plan) -> dict[str, Any]:
 
 def _engine(engine: Engine) -> dict[str, Any]:
     return {
-        "kind": "compact" if engine.compact else "overlapped",
+        "kind": engine.kind,
         "lanes": engine.lanes,
         "columns": engine.columns,
         "multipliers": engine.multipliers,
@@ -69,6 +70,7 @@ def _engine(engine: Engine) -> dict[str, Any]:
         "vector_requant": engine.vector_requant,
         "vector_taps": engine.vector_taps,
         "weight_bits": engine.weight_bits,
+        "array_weight_bits": word_bits(weight_word(engine)) / engine.multipliers,
         "accumulator_bits": engine.accumulator_bits,
         "array_multipliers": engine.styles.array.value,
         "vector_multipliers": engine.styles.vector.value,

@@ -3,8 +3,15 @@
 from typing import Any
 
 from weft.machine import timing
-from weft.machine.engine import Engine
-from weft.machine.images import CHUNK_BITS, PARAM_CHUNKS, STORE_BITS
+from weft.machine.engine import Engine, Unit
+from weft.machine.images import (
+    CHUNK_BITS,
+    STORE_BITS,
+    Word,
+    param_word,
+    vector_word,
+    weight_word,
+)
 from weft.machine.plan import Plan
 
 
@@ -35,15 +42,15 @@ def buffer_rows(plan: Plan) -> list[dict[str, Any]]:
 
 def memory_rows(engine: Engine) -> list[dict[str, Any]]:
     """Each memory of the engine: words, bits of a word, bytes of all."""
-    sizes, weight = engine.memories, engine.weight_bits
-    param = CHUNK_BITS * PARAM_CHUNKS
+    sizes = engine.memories
+    array, vector = (word_bits(param_word(engine, unit)) for unit in Unit)
     memories = [
         ("activations, bank 0", sizes.act[0], 8 * engine.lanes),
         ("activations, bank 1", sizes.act[1], 8 * engine.lanes),
-        ("weights of the array", sizes.weight, engine.multipliers * weight),
-        ("weights of the vector unit", sizes.vector, engine.lanes * engine.vector_taps * weight),
-        ("parameters of the array", sizes.param[0], param * engine.array_requant),
-        ("parameters of the vector unit", sizes.param[1], param * engine.vector_requant),
+        ("weights of the array", sizes.weight, word_bits(weight_word(engine))),
+        ("weights of the vector unit", sizes.vector, word_bits(vector_word(engine))),
+        ("parameters of the array", sizes.param[0], array),
+        ("parameters of the vector unit", sizes.param[1], vector),
         ("program", sizes.program, CHUNK_BITS),
         ("store", sizes.store, STORE_BITS),
     ]
@@ -52,3 +59,8 @@ def memory_rows(engine: Engine) -> list[dict[str, Any]]:
         for name, words, bits in memories
         if words
     ]
+
+
+def word_bits(word: Word) -> int:
+    """Bits of a memory's word, over all memories side by side."""
+    return word.rows * word.fields * word.bits

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from weft.machine.engine import Unit
+from weft.machine.images import vector_word, weight_word
 from weft.machine.plan import Plan, VectorOp
 from weft.machine.timing import floor_cycles
 from weft.nn.ir.graph import Graph
+from weft.report.cycles import unit_peak
+from weft.report.memory import word_bits
 
 PARAM_BYTES = 9  # 72 bits: bias, factor and shift of a channel
 SOURCE = "M. Horowitz, ISSCC 2014: a 45 nm chip at 0.9 V"
@@ -33,11 +36,9 @@ def traffic(plan: Plan, graph: Graph) -> dict[str, int]:
         by_unit[step.unit] += taps
         if step.unit is Unit.ARRAY or step.vector_op is VectorOp.MAC:
             multiplied[step.unit] += taps
-    weights = {
-        Unit.ARRAY: engine.lanes * engine.columns,
-        Unit.VECTOR: engine.lanes * engine.vector_taps,
-    }
-    slots = sum(multiplied[unit] * weights[unit] for unit in Unit)
+    slots = sum(multiplied[unit] * unit_peak(engine, unit) for unit in Unit)
+    words = {Unit.ARRAY: weight_word(engine), Unit.VECTOR: vector_word(engine)}
+    read = sum(multiplied[unit] * word_bits(word) for unit, word in words.items())
     results = sum(graph.tensor(operator.output).size for operator in graph.operators)
     return {
         "macs": plan.macs,
@@ -45,7 +46,7 @@ def traffic(plan: Plan, graph: Graph) -> dict[str, int]:
         "requantisations": results,
         "activation_bytes_read": sum(by_unit.values()) * engine.lanes,
         "activation_bytes_written": results,
-        "weight_bytes_read": slots * engine.weight_bits // 8,
+        "weight_bytes_read": read // 8,
         "parameter_bytes_read": results * PARAM_BYTES,
         "input_bytes": plan.inputs.words * engine.lanes,
         "output_bytes": plan.outputs.words * engine.lanes,

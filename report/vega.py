@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Spec = dict[str, Any]
+Report = Mapping[str, Any]
+ROW = 26  # pixels of a bar with its gap
 
 COLOURS = {
     "array": "var(--blue)",
@@ -106,3 +108,10 @@ def step_axis(steps: Mapping[int, str]) -> Spec:
         "title": None,
         "axis": {"labelExpr": f"{names}[datum.value]", "ticks": False, "domain": False},
     }
+
+
+STEP_TIPS = tips(
+    name="step", operator="operator", unit="unit", bound="bound by", begin="begin#", end="end#",
+    cycles="adds cycles#", share="of all%", macs="MACs#", macs_per_cycle="MACs per cycle#",
+    efficiency="efficiency%",
+)  # fmt: skip

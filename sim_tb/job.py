@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS
 from weft.value import Value
 
-ADDRESS_BITS, DATA_BITS = 24, 36
+IMAGE_WORD = np.dtype([("address", ">u4"), ("data", ">u8")])
 _WAITING_FOR = {3: "in_ready", 4: "start_ready", 5: "the outputs and busy to fall"}
 
 
@@ -38,9 +39,12 @@ class Job(Value):
             raise ValueError(f"Job.max_cycles must be in 1..2**32-1, not {self.max_cycles}")
         if self.images.ndim != 2 or self.images.shape[1] != 2 or self.images.dtype != np.int64:
             raise ValueError("Job.images must be an int64 array [n, 2] of (address, data)")
-        limit = np.array([1 << ADDRESS_BITS, 1 << DATA_BITS])
+        limit = np.array([1 << IMAGE_ADDRESS_BITS, 1 << CHUNK_BITS])
         if np.any((self.images < 0) | (self.images >= limit)):
-            raise ValueError("Job.images: address must have 24 bits and data 36 bits")
+            raise ValueError(
+                f"Job.images: address must have {IMAGE_ADDRESS_BITS} bits and data "
+                f"{CHUNK_BITS} bits"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,8 +70,9 @@ class JobResult(Value):
 
 def write_job(job: Job, index: int, directory: Path) -> dict[str, int]:
     """Write job ``index``'s stimulus files; returns the values of weft_tb's signals for it."""
-    words = (job.images[:, 0] << DATA_BITS) | job.images[:, 1]
-    _write_words(directory / f"job_{index}.image.hex", words.astype(">u8"), 8)
+    words = np.zeros(len(job.images), IMAGE_WORD)
+    words["address"], words["data"] = job.images.T
+    _write_words(directory / f"job_{index}.image.hex", words, IMAGE_WORD.itemsize)
     samples, in_words, lanes = job.inputs.shape
     _write_words(directory / f"job_{index}.input.hex", job.inputs[..., ::-1], lanes)
     return {

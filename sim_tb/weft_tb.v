@@ -2,7 +2,7 @@
 // host (cocotb, weft.sim_tb.bench) only sets the sizes of a job, raises `request` and waits until
 // `done` has the same value. Everything else of a job is in files of the run directory:
 //
-//   job_<n>.image.hex   {4'b0, addr[23:0], data[35:0]} per line, read
+//   job_<n>.image.hex   {addr[31:0], 28'b0, data[35:0]} per line, read
 //   job_<n>.input.hex   in_data, one word per line, all samples one after the other, read
 //   job_<n>.output.hex  out_data, one word per line, finished and unfinished samples, written
 //   job_<n>.counts.txt  per finished sample: cycles busy_cycles load_cycles read_cycles, written
@@ -39,7 +39,7 @@ module weft_tb #(
     reg             clk = 0;
     reg             rst = 1;
     reg             img_valid = 0;
-    reg  [23:0]     img_addr = 0;
+    reg  [31:0]     img_addr = 0;
     reg  [35:0]     img_data = 0;
     reg             in_valid = 0;
     wire            in_ready;
@@ -83,7 +83,7 @@ module weft_tb #(
 
     integer        image_file, input_file, output_file, counts_file, got;
     reg [511:0]    name;
-    reg [63:0]     image_word;
+    reg [95:0]     image_word;
     reg [WORD-1:0] in_word;
 
     task open_files;
@@ -164,7 +164,7 @@ module weft_tb #(
                 else if (!stalls | random[3]) begin
                     got = $fscanf(image_file, "%h", image_word);
                     bad_file <= got != 1;
-                    {img_addr, img_data} <= image_word[59:0];
+                    {img_addr, img_data} <= {image_word[95:64], image_word[35:0]};
                     img_valid <= 1;
                     image_left <= image_left - 1;
                 end

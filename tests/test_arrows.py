@@ -13,20 +13,26 @@ ARROWS: dict[str, tuple[set[str], set[str] | None]] = {
     # flatbuffers
     "nn": (set(), {"numpy", "onnx", "google", "tflite", "flatbuffers"}),
     "machine": ({"nn"}, {"numpy"}),
-    "mapper": ({"nn", "machine"}, {"numpy", "ortools"}),
+    "engines": ({"nn", "machine"}, {"numpy"}),
+    "mapper": ({"nn", "machine", "engines"}, {"numpy", "ortools"}),
     "hw": ({"machine"}, {"amaranth"}),
-    "gen": ({"nn", "machine", "mapper", "hw"}, None),
-    "sim_tb": ({"nn", "machine", "mapper", "hw", "gen"}, None),
-    "boards": ({"nn", "machine", "mapper", "hw", "gen", "sim_tb"}, None),
-    "report": ({"nn", "machine", "mapper", "hw", "gen", "sim_tb", "boards"}, None),
+    "gen": ({"nn", "machine", "engines", "mapper", "hw"}, None),
+    "sim_tb": ({"nn", "machine", "engines", "mapper", "hw", "gen"}, None),
+    "boards": ({"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb"}, None),
+    "report": ({"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards"}, None),
     # The package itself: the command line and ONNX's backend stand on all others.
-    "weft": ({"nn", "machine", "mapper", "hw", "gen", "sim_tb", "boards", "report", "cli"}, None),
+    "weft": (
+        {"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards", "report", "cli"},
+        None,
+    ),
 }
 TOP = "cli"  # of weft's own folder, and imported by nothing below
 # What every folder may use: the version, and what imports nothing of ours but errors.
 GROUND = {"", "__version__", "errors", "files", "limits", "value"}
 # Sub-folder -> what it may import beyond its folder.
 BEYOND = {"nn/quantise": {"onnxruntime"}}  # calibration runs the float network
+# An engine's own hardware, which only its ``component`` imports: planning needs no Amaranth.
+RTL = "rtl.py"
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -43,7 +49,10 @@ def violations(file: str, source: str) -> list[str]:
     """The imports of one file, given by its path below the root, that its folder may not have."""
     folder = file.split("/")[0]
     siblings, outside = ARROWS[folder]
-    beyond = BEYOND.get(file.rpartition("/")[0], set())
+    place, _, leaf = file.rpartition("/")
+    beyond = BEYOND.get(place, set())
+    if folder == "engines" and leaf == RTL:
+        siblings, beyond = siblings | {"hw"}, {"amaranth"}
     found = []
     for module in imports(ast.parse(source)):
         package, _, rest = module.partition(".")
@@ -81,6 +90,10 @@ def test_folder_imports_only_what_it_may(root: Path, folder: str) -> None:
         ("nn/a.py", "from weft import mapper", ["weft.mapper"]),
         ("mapper/a.py", "def f():\n    from amaranth.lib import wiring", ["amaranth.lib.wiring"]),
         ("machine/a.py", "import amaranth", ["amaranth"]),
+        ("machine/a.py", "import weft.engines.kinds", ["weft.engines.kinds"]),
+        ("engines/a/kind.py", "import weft.hw.array", ["weft.hw.array"]),
+        ("engines/a/rtl.py", "import weft.hw.array, amaranth.hdl", []),
+        ("hw/a.py", "import weft.engines.kinds", ["weft.engines.kinds"]),
         ("machine/a.py", "import weft.mapper", ["weft.mapper"]),
         ("hw/a.py", "from weft.machine.plan import Unit", []),
         ("hw/a.py", "from weft.nn.ir.graph import Conv", ["weft.nn.ir.graph.Conv"]),

@@ -24,9 +24,11 @@ from onnx.backend.base import BackendRep
 from weft.errors import ConfigError, ModelError, ToolError
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.host import reference_model
+from weft.nn.ir.note import NoteKind
 from weft.nn.onnx.folding import fold
-from weft.nn.onnx.importer import FIXED_BATCH, dynamic, import_graph, quantising, running_order
+from weft.nn.onnx.importer import import_graph
 from weft.nn.onnx.model import OnnxModel, from_proto
+from weft.nn.onnx.nodes import dynamic, quantising, running_order
 from weft.nn.onnx.rewrite import gives_accumulators, parameters, specialised
 from weft.nn.onnx.table import BY_NAME
 from weft.nn.passes.simplify import simplify
@@ -118,7 +120,7 @@ class Prepared(BackendRep):
             feeds = {name: array.reshape(1, -1) for name, array in feeds.items()}
         proto = specialised(self._model, values, feeds)
         graph = import_graph(from_proto(proto))
-        notes = [note for note in graph.notes if not note.startswith(FIXED_BATCH)]
+        notes = [note for note in graph.notes if note.kind is not NoteKind.BATCH]
         if gives_accumulators(self._model) and notes:
             raise ModelError(notes[0])  # sums of integers that are not exact
         read = {edge.name for edge in graph.inputs}

@@ -8,13 +8,14 @@ import math
 import reprlib
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 TAG = "_type"
-"""Key that names the class of a nested value in JSON."""
+"""Key that names the class of a nested value in JSON (``Value.tag``)."""
 
 ARRAY_TYPES = ("int8", "int16", "int32", "int64", "uint8", "float32", "float64")
 LARGEST = 1e300  # any float that is no infinity; NaN is below nothing
@@ -59,15 +60,26 @@ class Value:
         return {f.name: _encode(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
+    def tag(cls) -> str:
+        """The name of the class in JSON."""
+        return cls.__name__
+
+    @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild a value from ``to_json``. Raises ValueError on anything else.
 
         The message names the field and what it must be: types are checked down to every number.
         """
-        return _decode_value(cls, data, "")
+        return cls.from_json_with((), data)
+
+    @classmethod
+    def from_json_with(cls, kinds: Sequence[type["Value"]], data: dict[str, Any]) -> Self:
+        """The same with classes that may stand where a field has their base, told apart by tag."""
+        return _decode_value(cls, data, "", tuple(kinds))
 
 
 _V = typing.TypeVar("_V", bound=Value)
+_Kinds = tuple[type[Value], ...]
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -85,7 +97,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _encode(item: Any) -> Any:
     if isinstance(item, Value):
-        return {TAG: type(item).__name__, **item.to_json()}
+        return {TAG: item.tag(), **item.to_json()}
     if isinstance(item, np.ndarray):
         data = base64.b64encode(item.tobytes()).decode("ascii")
         return {"dtype": str(item.dtype), "shape": list(item.shape), "data": data}
@@ -96,7 +108,7 @@ def _encode(item: Any) -> Any:
     return item
 
 
-def _decode_value(cls: type[_V], data: Any, where: str) -> _V:
+def _decode_value(cls: type[_V], data: Any, where: str, kinds: _Kinds) -> _V:
     _need(isinstance(data, dict), where, "an object", data)
     hints = typing.get_type_hints(cls)
     names = [f.name for f in dataclasses.fields(cls)]
@@ -107,29 +119,31 @@ def _decode_value(cls: type[_V], data: Any, where: str) -> _V:
     for name in names:
         if name not in data:
             raise ValueError(f"{prefix}{name} is missing")
-    fields = {name: _decode(hints[name], data[name], prefix + name) for name in names}
+    fields = {name: _decode(hints[name], data[name], prefix + name, kinds) for name in names}
     try:
         return cls(**fields)
     except ValueError as error:
         raise ValueError(f"{where}: {error}" if where else str(error)) from error
 
 
-def _decode(hint: Any, item: Any, where: str) -> Any:
+def _decode(hint: Any, item: Any, where: str, kinds: _Kinds) -> Any:
     """An item of the type that ``hint`` asks for; ``where`` names it in messages."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return _decode_union(args, item, where)
+        return _decode_union(args, item, where, kinds)
     if origin is tuple:
         _need(isinstance(item, list), where, "a list", item)
         if len(args) == 2 and args[1] is Ellipsis:
             args = (args[0],) * len(item)
         _need(len(item) == len(args), where, f"a list of {len(args)}", item)
         pairs = enumerate(zip(args, item, strict=True))
-        return tuple(_decode(arg, x, f"{where}[{i}]") for i, (arg, x) in pairs)
+        return tuple(_decode(arg, x, f"{where}[{i}]", kinds) for i, (arg, x) in pairs)
     if hint is np.ndarray:
         return _decode_array(item, where)
     if issubclass(hint, Value):
-        return _decode_value(hint, item, where)
+        if choices := [kind for kind in kinds if issubclass(kind, hint)]:
+            return _decode_tagged(choices, item, where, kinds)
+        return _decode_value(hint, item, where, kinds)
     if issubclass(hint, enum.Enum):
         values = [member.value for member in hint]
         _need(item in values, where, f"one of {', '.join(map(repr, values))}", item)
@@ -137,18 +151,23 @@ def _decode(hint: Any, item: Any, where: str) -> Any:
     return _decode_plain(hint, item, where)
 
 
-def _decode_union(args: tuple[Any, ...], item: Any, where: str) -> Any:
+def _decode_union(args: tuple[Any, ...], item: Any, where: str, kinds: _Kinds) -> Any:
     """A value or None, or one of several classes by the tag."""
     if item is None and types.NoneType in args:
         return None
-    choices = {c.__name__: c for c in args if c is not types.NoneType}
+    choices = [choice for choice in args if choice is not types.NoneType]
     if len(choices) == 1:
-        (only,) = choices.values()
-        return _decode(only, item, where)
+        return _decode(choices[0], item, where, kinds)
+    return _decode_tagged(choices, item, where, kinds)
+
+
+def _decode_tagged(choices: list[type[Value]], item: Any, where: str, kinds: _Kinds) -> Value:
+    """One of several classes by the tag."""
+    tags = {choice.tag(): choice for choice in choices}
     tag = item.get(TAG) if isinstance(item, dict) else None
-    known = isinstance(tag, str) and tag in choices
-    _need(known, where, f"an object whose {TAG!r} is one of {', '.join(choices)}", item)
-    return _decode_value(choices[str(tag)], item, where)
+    known = isinstance(tag, str) and tag in tags
+    _need(known, where, f"an object whose {TAG!r} is one of {', '.join(tags)}", tag or item)
+    return _decode_value(tags[str(tag)], item, where, kinds)
 
 
 def _decode_array(item: Any, where: str) -> np.ndarray:

@@ -5,9 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.hw.bus.params import BusParams
-from weft.hw.core import WORD_BITS
 from weft.hw.host import IMAGE_WRITE
-from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS
+from weft.machine.images import CHUNK_BITS, IMAGE_ADDRESS_BITS, WORD_BITS
 
 LOW_BITS = 32
 
@@ -17,9 +16,15 @@ class ImageWriter(wiring.Component):
 
     Parameters: ``params``, for the limits.
 
-    Members: ``set_address``, ``set_low``, ``set_high``, take ``w_data``; ``address``, ``low``, as
-    they are now; ``inside``, the address is within its memory; ``image_valid``, ``image``, the
-    core's, a cycle after ``set_high``.
+    Members
+    -------
+    set_address, set_low, set_high: take ``w_data``.
+
+    address, low: as they are now.
+
+    inside: there is the address's memory, and the address is within it.
+
+    image_valid, image: the core's, a cycle after ``set_high``.
     """
 
     set_address: In(1)
@@ -38,9 +43,12 @@ class ImageWriter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        limits = Array(Const(limit, WORD_BITS + 1) for limit in self.params.image_limits)
+        limits = Array(Const(limit, WORD_BITS + 1) for limit in self.params.padded_limits)
         image: data.View = self.image
-        m.d.comb += self.inside.eq(self.address[:WORD_BITS] < limits[self.address[WORD_BITS:]])
+        word, number = self.address[:WORD_BITS], self.address[WORD_BITS:]
+        bits = self.params.number_bits
+        exists = ~number[bits:].any()
+        m.d.comb += self.inside.eq(exists & (word < limits[number[:bits]]))
         m.d.sync += self.image_valid.eq(self.set_high)
         with m.If(self.set_address):
             m.d.sync += self.address.eq(self.w_data)
@@ -50,6 +58,6 @@ class ImageWriter(wiring.Component):
             m.d.sync += [
                 image.address.eq(self.address),
                 image.data.eq(Cat(self.low, self.w_data[: CHUNK_BITS - LOW_BITS])),
-                self.address.eq(self.address + 1),
+                word.eq(word + 1),
             ]
         return m

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from amaranth.hdl import Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,7 +56,28 @@ AccessPort = wiring.Signature(
 )
 """One access to a register, from a bus.
 
-request: it is there, until a cycle without ``hold`` in which it is carried out. write, address (in
-bytes, the lowest two bits meaning nothing), w_data, partial (less than four bytes of it are to be
-written): what it is. hold, refused, r_data: the answer, in the same cycle.
+request: it is there, until a cycle without ``hold`` in which it is carried out.
+
+write: it is a write, not a read.
+
+address: in bytes; the lowest two bits mean nothing.
+
+w_data: what is to be written.
+
+partial: less than its four bytes are.
+
+hold, refused, r_data: the answer, in the same cycle.
 """
+
+
+class AccessInterface(wiring.PureInterface):
+    """The members of ``AccessPort``, by their types."""
+
+    request: Signal
+    write: Signal
+    address: Signal
+    w_data: Signal
+    partial: Signal
+    hold: Signal
+    refused: Signal
+    r_data: Signal

@@ -10,8 +10,13 @@ from weft.hw.bus.params import BUS_BYTES, BusParams
 class Joiner(wiring.Component):
     """Makes words from pieces. Of a word's last piece only the bytes that it still lacks count.
 
-    Members: ``enable``, without it nothing is held; ``push``, take ``piece``, when not ``full``;
-    ``o``, the words.
+    Members
+    -------
+    enable: without it nothing is held.
+
+    push, piece: take a piece, when not ``full``.
+
+    o: the words.
     """
 
     def __init__(self, params: BusParams):
@@ -56,8 +61,15 @@ class Joiner(wiring.Component):
 class Splitter(wiring.Component):
     """Makes pieces from words; the bytes of a word's last piece that it lacks are 0.
 
-    Members: ``enable``, without it the next piece is a word's first; ``i``, the words; ``valid``,
-    there is a ``piece``; ``pop``, go on to the next.
+    Members
+    -------
+    enable: without it the next piece is a word's first.
+
+    i: the words.
+
+    valid, piece: there is a piece.
+
+    pop: go on to the next one.
     """
 
     def __init__(self, params: BusParams):

@@ -1,13 +1,13 @@
 """The registers behind a bus, and the core behind them."""
 
-from typing import Any
+from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weft.hw.bus.image_writer import ImageWriter
-from weft.hw.bus.params import AccessPort, BusParams
+from weft.hw.bus.params import AccessInterface, AccessPort, BusParams
 from weft.hw.bus.registers import BY_NAME, MAGIC, MAP_VERSION, REGISTERS
 from weft.hw.bus.runner import Runner
 from weft.hw.core import core_ports
@@ -24,9 +24,14 @@ class RegisterBank(wiring.Component):
 
     Members
     -------
-    bus: accesses. irq: high while an enabled bit of IRQ_PENDING is set.
-    i, o: the streams of input and output words, unless they go over the bus; last: with ``o``, the
-    inference's last word.
+    bus: accesses.
+
+    irq: high while an enabled bit of IRQ_PENDING is set.
+
+    i, o: the streams of input and output words, unless they go over the bus.
+
+    last: with ``o``, the inference's last word.
+
     The core's ports, see ``core_ports``.
     """
 
@@ -44,7 +49,7 @@ class RegisterBank(wiring.Component):
             }
         )
 
-    bus: Any
+    bus: AccessInterface
     i: stream.Interface
     o: stream.Interface
     last: Signal
@@ -164,7 +169,7 @@ class RegisterBank(wiring.Component):
             self.image.eq(images.image),
         ]
 
-    def _constants(self) -> dict[str, Any]:
+    def _constants(self) -> dict[str, Value]:
         """Registers that never change."""
         p = self.params
         numbers = {
@@ -188,13 +193,13 @@ def _bits(name: str, prefix: str = "") -> dict[str, Signal]:
     return {field.name: Signal(name=f"{prefix}{field.name.lower()}") for field in fields}
 
 
-def _field(value: Any, register: str, name: str) -> Any:
+def _field(value: Value, register: str, name: str) -> Value:
     """A field's bits of a register's value."""
     field = BY_NAME[register].field(name)
     return value[field.low : field.low + field.bits]
 
 
-def _value(register: str, fields: dict[str, Any]) -> Any:
+def _value(register: str, fields: Mapping[str, Value]) -> Value:
     """A register's value from its fields'."""
     parts, place = [], 0
     for field in sorted(BY_NAME[register].fields, key=lambda field: field.low):

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 MAGIC = int.from_bytes(b"weft", "little")
-MAP_VERSION = 1
+MAP_VERSION = 2
 ADDRESS_BITS = 8
 """Of a byte address on the bus."""
 
@@ -182,8 +182,11 @@ REGISTERS = (
         name="IMAGE_ADDRESS",
         offset=0x40,
         access=Access.RW,
-        text="where the next image write goes; one more after each",
-        fields=(Field(name="ADDRESS", low=0, bits=24, text="memory in the top 3 bits"),),
+        text="where the next image write goes",
+        fields=(
+            Field(name="WORD", low=0, bits=24, text="place in the memory; one more after each"),
+            Field(name="MEMORY", low=24, bits=8, text="number of the memory"),
+        ),
     ),
     Register(
         name="IMAGE_LOW", offset=0x44, access=Access.RW, text="bits 31 to 0 of the next image write"

@@ -16,11 +16,26 @@ class Runner(wiring.Component):
 
     Members
     -------
-    bus_input, bus_output, auto_start: as in MODE. start: run, in READY only. reset: back to LOAD.
-    state; words_left, in LOAD and DONE; finished, high for one cycle as DONE begins.
-    push, piece: of an input word, when ``takes`` and not ``full``. pop: take ``next_piece`` of an
-    output word, when ``gives`` and ``there``.
-    i, o, last: the streams; ``last`` comes with the last output word.
+    bus_input, bus_output, auto_start: as in MODE.
+
+    start: run, in READY only.
+
+    reset: back to LOAD.
+
+    state: the core's.
+
+    words_left: in LOAD and DONE.
+
+    finished: high for one cycle as DONE begins.
+
+    push, piece: of an input word, when ``takes`` and not ``full``.
+
+    pop: take ``next_piece`` of an output word, when ``gives`` and ``there``.
+
+    i, o: the streams of words.
+
+    last: with the last output word.
+
     words, start_valid, start_ready, results, core_reset: the core's.
     """
 

@@ -2,8 +2,6 @@
 
 # Ref: Wishbone B4 (OpenCores, 2010), 3.2 classic cycles, 5.2.1 standard slaves on pipelined masters
 
-from typing import Any
-
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -20,8 +18,9 @@ class Wishbone(wiring.Component):
 
     Members
     -------
-    cyc, stb, we, adr, sel, dat_w, dat_r, ack, err, stall: the bus; ``adr`` counts bytes, its lowest
-    two bits mean nothing. ``sel`` of reads means nothing.
+    cyc, stb, we, adr, sel, dat_w, dat_r, ack, err, stall: the bus. ``adr`` counts bytes, its lowest
+    two bits mean nothing; ``sel`` of reads means nothing.
+
     registers: the access.
     """
 
@@ -39,7 +38,7 @@ class Wishbone(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        registers: Any = self.registers
+        registers = self.registers
         answered = Signal()
         m.d.comb += [
             answered.eq(self.ack | self.err),

@@ -24,15 +24,30 @@ CrcPort = wiring.Signature(
         "good": In(1),
     }
 )
-"""``clear`` begins a new message; ``valid`` until ``ready`` takes a byte, ``at_end`` one of the CRC
-at the message's end. ``last``: it is the CRC's last one. ``next_byte``: what the next one of the
-CRC must be. ``good``: all of the CRC's bytes so far were right."""
+"""A user's access to the CRC register.
+
+clear: begin a new message.
+
+valid, ready: a byte is there until it is taken.
+
+at_end: the byte is one of the message's own CRC.
+
+last: of those, the next one is the last.
+
+next_byte: what the next byte of the CRC must be.
+
+good: all bytes of the CRC so far were right.
+"""
 
 
 class Crc32(wiring.Component):
     """CRC-32 of a message that its own CRC follows; a byte is taken in its tenth cycle.
 
-    Members: ``byte``, the message's next one, until it is taken; all others as in ``CrcPort``.
+    Members
+    -------
+    byte: the message's next one, until it is taken.
+
+    port: all others, see ``CrcPort``.
     """
 
     byte: In(8)

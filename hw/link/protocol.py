@@ -10,12 +10,17 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
+"""Of the protocol. In all versions IDENTIFY is command 0, and its reply begins with this number."""
+
 SYNC, REPLY_SYNC = 0x57, 0x77  # "W" there, "w" back: an echo is no reply
 MAX_PAYLOAD = 255
 CRC_BYTES = 4
 IMAGE_BYTES = 8
-"""One image write: 36 bits of data in 5 bytes, 21 bits of address in 3, low bytes first."""
+"""One image write: 36 bits of data in 5 bytes, 24 bits of address in 3, low bytes first."""
+
+IMAGE_WRITES = (MAX_PAYLOAD - 1) // IMAGE_BYTES
+"""Image writes in a request at most; the number of their memory comes before them."""
 
 HASH_BYTES = 15
 IDENTIFY_BYTES = 1 + HASH_BYTES
@@ -31,18 +36,13 @@ class Command(enum.IntEnum):
     INPUT = 3
     START = 4
     OUTPUT = 5
-    IMAGE = 8  # to 15: plus the memory that is written
+    IMAGE = 6
 
 
 UNKNOWN = 7
 """What a reply names as its command if there is no such command."""
 
-KNOWN = (*Command, *range(Command.IMAGE + 1, Command.IMAGE + 8))
-
-
-def command_name(command: int) -> str:
-    """A known command's name."""
-    return Command(min(command, Command.IMAGE)).name
+COMMAND_BITS = 3
 
 
 class Error(enum.IntEnum):
@@ -86,7 +86,7 @@ def request(command: int, payload: bytes = b"") -> bytes:
 
 def reply(command: int, payload: bytes = b"", error: int = Error.NONE) -> bytes:
     """A reply's bytes."""
-    known = command if command in KNOWN else UNKNOWN
+    known = command if command in tuple(Command) else UNKNOWN
     return frame(REPLY_SYNC, error << 4 | known, payload)
 
 

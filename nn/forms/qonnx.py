@@ -10,10 +10,10 @@ import numpy as np
 from weft.errors import ModelError
 from weft.nn.forms.steps import Steps
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.clamps import clamp_codes
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.clamp import clamp_codes
-from weft.nn.onnx.ops.pool import PendingAverage
 from weft.nn.onnx.ops.qdq import dequantize_linear
+from weft.nn.onnx.pending.average import PendingAverage
 from weft.nn.onnx.pending.conv import PendingConv, identity_conv
 from weft.nn.onnx.pending.pending import Pending
 from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Real, Rounding, Symbol
@@ -60,8 +60,8 @@ def quant(node: Node, builder: Builder) -> Symbol:
     if bits > 8:
         raise ModelError(f"{node}: activations of {bits} bits are not supported; up to 8 bits are")
     if grid.zero_point & 1:
-        builder.notes.append(
-            f"{node.name}: exact ties are rounded before the odd zero point is added, not after"
+        builder.note(
+            node.origin, "exact ties are rounded before the odd zero point is added, not after"
         )
     return _activation(steps, value, grid)
 
@@ -103,9 +103,7 @@ def trunc(node: Node, builder: Builder) -> Symbol:
             "are supported"
         )
     if not _has_step(builder, value, fine):
-        builder.notes.append(
-            f"{node.name}: rounds once, from real values, where QONNX rounds twice"
-        )
+        builder.note(node.origin, "rounds once, from real values, where QONNX rounds twice")
     grid = _Grid(
         scale=np.array(np.float32(fine * 2.0**places)),
         zero_point=0,
@@ -144,7 +142,7 @@ def _activation(steps: Steps, value: Symbol, grid: _Grid) -> Symbol:
             value = replace(value, clip=value.clip.then(*bounds))
             if rounding is not Rounding.EVEN:
                 if isinstance(value, Real):
-                    value = identity_conv(node.name, node.op, builder, value)
+                    value = identity_conv(node.origin, builder, value)
                 value = replace(value, rounding=rounding)
         case _ if rounding is not Rounding.EVEN:
             raise ModelError(
@@ -153,8 +151,8 @@ def _activation(steps: Steps, value: Symbol, grid: _Grid) -> Symbol:
             )
     codes = steps.quantised(steps.name(value), scale, zero_point)
     if isinstance(codes, Codes):
-        clamp = replace(node, outputs=(builder.names.new(f"{node.outputs[0]}_clamped"),))
-        codes = clamp_codes(clamp, builder, codes, grid.low, grid.high)
+        name = builder.names.new(f"{node.outputs[0]}_clamped")
+        codes = clamp_codes(node, builder, codes, grid.low, grid.high, name)
     return steps.symbol(dequantize_linear, steps.name(codes), scale, zero_point, axis=1)
 
 

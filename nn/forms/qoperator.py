@@ -9,7 +9,7 @@ from weft.errors import ModelError
 from weft.nn.forms.steps import Handler, Steps
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops import concat, conv, function, pool, shape, sums
+from weft.nn.onnx.ops import concat, conv, function, host, pool, product, sums
 from weft.nn.onnx.ops.qdq import dequantize_linear
 from weft.nn.onnx.pending.conv import PendingConv
 from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Symbol
@@ -137,8 +137,8 @@ HANDLERS: dict[str, Handler] = {
     "com.microsoft.QLinearConcat": qlinear_concat,
     "com.microsoft.QLinearGlobalAveragePool": qlinear_unary(pool.global_average_pool),
     "com.microsoft.QLinearLeakyRelu": qlinear_unary(function.unary(function.leaky_relu)),
-    "com.microsoft.QLinearMul": qlinear_binary(function.multiply),
+    "com.microsoft.QLinearMul": qlinear_binary(product.multiply),
     "com.microsoft.QLinearReduceMean": qlinear_unary(pool.reduce_mean),
     "com.microsoft.QLinearSigmoid": qlinear_unary(function.unary(function.sigmoid)),
-    "com.microsoft.QLinearSoftmax": qlinear_unary(shape.softmax),
+    "com.microsoft.QLinearSoftmax": qlinear_unary(host.softmax),
 }

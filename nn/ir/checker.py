@@ -1,7 +1,7 @@
 """Rules that every graph keeps; run after every pass. A broken rule is a bug of weft's own."""
 
 from weft.nn.ir.graph import Graph
-from weft.nn.ir.operator import need
+from weft.nn.ir.rules import need
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 
 

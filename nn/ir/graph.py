@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from weft.nn.ir.edges import HostEdge
+from weft.nn.ir.note import Note
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.add import Add
 from weft.nn.ir.ops.average_pool import AveragePool
@@ -38,7 +39,7 @@ class Graph(Value):
     inputs: tuple[HostEdge, ...]
     outputs: tuple[HostEdge, ...]
     macs: int = 0  # multiply-accumulates of the original network
-    notes: tuple[str, ...] = ()  # every approximation, in words, for the report
+    notes: tuple[Note, ...] = ()  # every approximation, for the report
     unused_inputs: tuple[str, ...] = ()  # of the model, by name: no output depends on them
 
     def tensor(self, name: str) -> Tensor:
@@ -72,7 +73,7 @@ class Graph(Value):
         return {name: tuple(operators) for name, operators in found.items()}
 
 
-def origin(tensor: str, operators: Iterable[Operator], inputs: Iterable[HostEdge]) -> str:
+def where_from(tensor: str, operators: Iterable[Operator], inputs: Iterable[HostEdge]) -> str:
     """Where a tensor comes from, in words of the model: tensors' names may be invented."""
     for edge in inputs:
         if edge.tensor == tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.nn.ir.operator import need
+from weft.nn.ir.rules import need
 from weft.value import Value
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Codes, Tensors
 from weft.value import Value
 
@@ -17,6 +18,7 @@ class Operator(Value):
     output: str
     low: int = CODE_MIN
     high: int = CODE_MAX
+    origins: tuple[Origin, ...] = ()  # the model's nodes that it is for, the first one above all
 
     type: ClassVar[str]
 
@@ -41,12 +43,6 @@ class Operator(Value):
         an operator of another kind overrides this.
         """
         return self.compute(tensors, low), self.compute(tensors, high)
-
-
-def need(condition: bool, rule: str) -> None:
-    """Raise ValueError with the rule where it is broken."""
-    if not condition:
-        raise ValueError(rule)
 
 
 def at_corners(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from weft.nn.ir.operator import need
+from weft.nn.ir.rules import need
 from weft.nn.ir.tensor import Tensor
 from weft.value import Value
 

@@ -1,15 +1,11 @@
 """Collects the graph's parts while an importer walks the ONNX nodes; shared by all importers."""
 
 import math
-import zlib
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from weft.errors import ModelError
 from weft.nn.ir.edges import HostEdge
-from weft.nn.ir.graph import Graph, origin
 from weft.nn.ir.host_steps import (
     AnyHostStep,
     DequantizeStep,
@@ -18,14 +14,10 @@ from weft.nn.ir.host_steps import (
     TransposeStep,
 )
 from weft.nn.ir.names import Names
-from weft.nn.ir.numerics import scaling_of
+from weft.nn.ir.note import Note, NoteKind
 from weft.nn.ir.operator import Operator
-from weft.nn.ir.ops.conv import Conv
-from weft.nn.ir.ops.move import Move
-from weft.nn.ir.ops.rescale import Rescale
-from weft.nn.ir.ops.reshape import Reshape
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Tensor
-from weft.nn.ir.window import Window
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.symbols import (
     NO_CLIP,
@@ -34,12 +26,11 @@ from weft.nn.onnx.symbols import (
     HostResult,
     Quantisation,
     Real,
-    Shape,
     Symbol,
     Unquantised,
     chw,
 )
-from weft.nn.onnx.views import Picks, axes_of, channels_of, picks_of
+from weft.nn.onnx.views import Shape, axes_of
 
 MAX_CODES = (1 << 23) - 1  # of one activation: beyond the memories of all devices
 
@@ -61,7 +52,7 @@ class Builder:
     operators: list[Operator] = field(default_factory=list)
     inputs: list[HostEdge] = field(default_factory=list)
     outputs: list[HostEdge] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     hosts: dict[str, HostInput] = field(default_factory=dict)  # of each input tensor
     unused_inputs: tuple[str, ...] = ()
     names: Names = field(default_factory=Names)  # of the model's values and all tensors
@@ -88,7 +79,7 @@ class Builder:
             case Real() | Unquantised():
                 raise ModelError(
                     f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
-                    f"DequantizeLinear between node {value.node!r} and this one"
+                    f"DequantizeLinear between node {value.origin.name!r} and this one"
                 )
             case HostInput():
                 raise ModelError(
@@ -107,96 +98,9 @@ class Builder:
             case _:
                 raise ModelError(f"{node}: input {name!r} is a constant; it must be an activation")
 
-    def image(self, node: Node, value: Real | Codes) -> str:
-        """Name of a tensor with the value's [C, H, W]; inserts a Reshape where needed."""
-        shape = chw(value.shape)
-        if shape is None:
-            raise ModelError(
-                f"{node}: input of {len(value.shape)} dimensions {list(value.shape)}; "
-                "at most 4 ([N, C, H, W]) are supported"
-            )
-        if value.order is not None:
-            return self._in_order(node, value)
-        source = self.tensors[value.tensor]
-        if source.shape == shape:
-            return value.tensor
-        key = (value.tensor, shape)
-        if key not in self.derived:
-            wanted = f"{value.tensor}_{'x'.join(map(str, shape))}"
-            reshaped = source.replace(name=self.names.new(wanted), shape=shape)
-            operator = Reshape(
-                name=self.operator_names.new(wanted), output=reshaped.name, input=value.tensor
-            )
-            self.add(operator, reshaped, self.quantisations[value.tensor])
-            self.derived[key] = reshaped.name
-        return self.derived[key]
-
-    def pick(self, node: str, tensor: str, picks: Picks, wanted: str, fill: int = 0) -> str:
-        """A tensor with some channels, rows and columns of another; ``fill`` is a code.
-
-        wanted: its name, unless that is taken.
-        """
-        source = self.tensors[tensor]
-        _, height, width = source.shape
-        size = (width, height) if picks.swap else (height, width)
-        still = not picks.swap and (picks.rows, picks.cols) == tuple(tuple(range(n)) for n in size)
-        if picks.channels != tuple(range(source.shape[0])):
-            tensor = self.select(
-                node, tensor, picks.channels, wanted if still else f"{wanted}_channels", fill
-            )
-        if still:
-            return tensor
-        name = self.names.new(wanted)
-        low, high = self.ranges[tensor]
-        inside = min(*picks.rows, *picks.cols) >= 0
-        operator = Move(
-            name=node,
-            output=name,
-            input=tensor,
-            rows=picks.rows,
-            cols=picks.cols,
-            swap=picks.swap,
-            fill=fill,
-            low=low if inside else min(low, fill),
-            high=high if inside else max(high, fill),
-        )
-        shape = (len(picks.channels), len(picks.rows), len(picks.cols))
-        self.add(operator, source.replace(name=name, shape=shape), self.quantisations[tensor])
-        return name
-
-    def select(
-        self, node: str, tensor: str, channels: tuple[int, ...], wanted: str, fill: int = 0
-    ) -> str:
-        """A tensor with some channels of another, in that order: a 1x1 convolution by 1.
-
-        A channel of -1 holds the code ``fill``. wanted: its name, unless that is taken.
-        """
-        name = self.names.new(wanted)
-        source = self.tensors[tensor]
-        there = np.array(channels)
-        weight = np.zeros((len(channels), source.shape[0], 1, 1), np.int16)
-        weight[there >= 0, there[there >= 0]] = 1
-        low, high = self.ranges[tensor]
-        if there.min() < 0:
-            low, high = min(low, fill), max(high, fill)
-        operator = Conv(
-            name=node,
-            output=name,
-            input=tensor,
-            weight=weight,
-            bias=np.where(there < 0, fill - source.zero_point, 0).astype(np.int64),
-            scaling=scaling_of(1.0),
-            window=Window(kernel=(1, 1)),
-            low=low,
-            high=high,
-        )
-        copy = source.replace(name=name, shape=(len(channels), *source.shape[1:]))
-        self.add(operator, copy, self.quantisations[tensor])
-        return name
-
-    def whole(self, tensor: str) -> Real:
+    def whole(self, tensor: str, origin: Origin) -> Real:
         """A tensor's values as they are."""
-        return Real(tensor=tensor, shape=(1, *self.tensors[tensor].shape), node=tensor)
+        return Real(tensor=tensor, shape=(1, *self.tensors[tensor].shape), origin=origin)
 
     def span(self, tensor: str) -> tuple[float, float]:
         """Bounds of a tensor's real values."""
@@ -204,61 +108,12 @@ class Builder:
         low, high = ((c - own.code_zero_point) * own.scale for c in self.ranges[tensor])
         return low, high
 
-    def _in_order(self, node: Node, value: Real | Codes) -> str:
-        """A tensor with the elements of a transposed view: the host writes its input that way."""
-        tensor, shape = value.tensor, chw(value.shape)
-        assert value.order is not None
-        assert shape is not None
-        order = np.asarray(value.order, np.int64).tobytes()
-        key = (tensor, shape, order)
-        if key not in self.derived:
-            wanted = f"{tensor}_{'x'.join(map(str, shape))}_{zlib.crc32(order):08x}"
-            self.derived[key] = self._ordered(node, value, shape, wanted)
-        return self.derived[key]
-
-    def _ordered(
-        self, node: Node, value: Real | Codes, shape: tuple[int, int, int], wanted: str
-    ) -> str:
-        """What ``_in_order`` makes; ``wanted`` is its name, unless that is taken."""
-        tensor = value.tensor
-        assert value.order is not None
-        own = self.tensors[tensor].shape
-        found = channels_of(value.order, own)
-        if found is not None and found[1] is None and axes_of(value.order, (1, *own)) is None:
-            chosen = self.select(node.name, tensor, found[0], wanted)  # a channel shuffle
-            return self.image(node, Codes(tensor=chosen, shape=value.shape))
-        if tensor in self.hosts:
-            host = self.hosts[tensor]
-            order = value.order if host.order is None else host.order[value.order]
-            moved = replace(host, shape=value.shape, order=order)
-            return self.add_input(moved, self.quantisations[tensor], self.names.new(wanted))
-        producer = next((op for op in self.operators if op.output == tensor), None)
-        picks = picks_of(value.order.reshape(shape), own)
-        if not isinstance(producer, Rescale) and picks is not None:
-            return self.pick(node.name, tensor, picks, wanted)
-        if not isinstance(producer, Rescale):
-            raise ModelError(
-                f"{node}: its input is a Transpose that moves elements of "
-                f"{origin(tensor, self.operators, self.inputs)}; supported are Transposes that "
-                "meet their inverse, the model's inputs and outputs, or a Flatten in front of Gemm "
-                "or MatMul, and those that exchange height and width: export in NCHW order"
-            )
-        before = self._in_order(
-            node, Codes(tensor=producer.input, shape=value.shape, order=value.order)
-        )
-        copy = self.tensors[tensor].replace(name=self.names.new(wanted), shape=shape)
-        again = producer.replace(
-            name=self.operator_names.new(wanted), output=copy.name, input=before
-        )
-        self.add(again, copy, self.quantisations[tensor])
-        return copy.name
-
-    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, node: str) -> Tensor:
-        """A tensor for an ONNX shape; not yet part of the graph."""
+    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, where: str) -> Tensor:
+        """A tensor for an ONNX shape; not yet part of the graph. where: for messages."""
         image = chw(shape)
         if image is None:
             raise ModelError(
-                f"node {node!r}: result of {len(shape)} dimensions {list(shape)}; "
+                f"{where}: result of {len(shape)} dimensions {list(shape)}; "
                 "at most 4 ([N, C, H, W]) are supported"
             )
         if math.prod(image) > MAX_CODES:
@@ -273,26 +128,37 @@ class Builder:
             zero_point=quantisation.code_zero_point,
         )
 
-    def add(self, operator: Operator, output: Tensor, quantisation: Quantisation) -> None:
+    def note(self, origin: Origin, text: str, kind: NoteKind = NoteKind.APPROXIMATION) -> None:
+        """Tell the user something about what came of a node."""
+        self.notes.append(Note(kind=kind, text=text, node=origin.name))
+
+    def add(
+        self,
+        origin: Origin,
+        operator: Operator,
+        output: Tensor,
+        quantisation: Quantisation,
+        reach: tuple[int, int] | None = None,
+    ) -> None:
         """Append an operator together with the tensor it writes, whose name nothing else has.
 
-        The operator is called after its node, or by a new name where others are already.
+        origin: the node that it is for. The operator is called after its node, or by a new name
+        where others are already. reach: the codes that it can write, where they are fewer than its
+        clamp lets through.
         """
         assert output.name not in self.tensors, f"tensor {output.name!r} is made twice"
-        self.operators.append(operator.replace(name=self.operator_names.hold(operator.name)))
+        name = self.operator_names.hold(operator.name)
+        self.operators.append(operator.replace(name=name, origins=(origin,)))
         self.tensors[output.name] = output
         self.quantisations[output.name] = quantisation
-        low, high = operator.low, operator.high
-        if isinstance(operator, Reshape):
-            low, high = self.ranges[operator.input]
-        self.ranges[output.name] = (low, high)
+        self.ranges[output.name] = reach or (operator.low, operator.high)
 
     def add_input(self, value: HostInput, quantisation: Quantisation, name: str) -> str:
         """The tensor of a model input, quantised on the host unless it comes as codes.
 
         name: what it is called if it is new; nothing else may have that name.
         """
-        tensor = self.new_tensor(name, value.shape, quantisation, value.name)
+        tensor = self.new_tensor(name, value.shape, quantisation, f"input {value.name!r}")
         steps: tuple[AnyHostStep, ...] = ()
         if value.order is not None:
             axes = axes_of(value.order, value.model_shape)
@@ -347,19 +213,6 @@ class Builder:
             shape=value.shape,
             steps=steps,
             integer=isinstance(value, Codes),
-        )
-
-    def graph(self) -> Graph:
-        """The graph as collected."""
-        return Graph(
-            name=self.name,
-            tensors=tuple(self.tensors.values()),
-            operators=tuple(self.operators),  # pyright: ignore[reportArgumentType]
-            inputs=tuple(self.inputs),
-            outputs=tuple(self.outputs),
-            macs=self.macs,
-            notes=tuple(dict.fromkeys(self.notes)),
-            unused_inputs=self.unused_inputs,
         )
 
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.onnx.importer import begin, import_node, running_order
 from weft.nn.onnx.model import OnnxModel
+from weft.nn.onnx.nodes import running_order
+from weft.nn.onnx.ports import begin
 from weft.nn.onnx.symbols import Constant, QuantisedConstant
+from weft.nn.onnx.table import import_node
 
 
 def fold(model: OnnxModel, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

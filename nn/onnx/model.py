@@ -17,6 +17,7 @@ from onnx import TensorProto, numpy_helper
 
 from weft.errors import ModelError
 from weft.files import network_name, regular_size
+from weft.nn.ir.origin import Origin
 
 MAX_ELEMENTS = 1 << 28  # of one tensor: beyond any network meant for these devices
 
@@ -36,8 +37,13 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
 
+    @property
+    def origin(self) -> Origin:
+        """The node, for what comes of it."""
+        return Origin(name=self.name, op=self.op, result=next(iter(self.outputs), ""))
+
     def __str__(self) -> str:
-        return f"node {self.name!r} ({self.op})"
+        return str(self.origin)
 
     def input(self, index: int) -> str:
         """Name of an input, '' where it is absent."""

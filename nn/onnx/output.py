@@ -40,7 +40,7 @@ def accumulators(builder: Builder, pending: PendingConv) -> HostResult:
 def _accumulators(builder: Builder, pending: PendingConv) -> HostResult:
     if pending.clip != NO_CLIP:
         raise ModelError(
-            f"node {pending.node!r} ({pending.op}): its clamped result is an output that is not "
+            f"{pending.origin}: its clamped result is an output that is not "
             "quantised: put QuantizeLinear and DequantizeLinear behind it"
         )
     low, high = accumulator_range(pending, builder)
@@ -50,11 +50,11 @@ def _accumulators(builder: Builder, pending: PendingConv) -> HostResult:
     exponent = np.ceil(np.log2(np.maximum(needed / n_codes, 1))).astype(np.int64)
     step = np.int64(1) << exponent
     shape = (pending.channels * n_codes, *(*pending.own_shape[2:], 1, 1)[:2])
-    output = builder.names.new(f"{pending.node}_accumulators")
+    output = builder.names.new(f"{pending.origin.name}_accumulators")
     quantisation = Quantisation(scale=1.0, zero_point=CODE_MIN, dtype="int8")
     first = np.arange(n_codes) * SPAN * step[:, None] + low[:, None]
     conv = Conv(
-        name=pending.node,
+        name=pending.origin.name,
         output=output,
         input=pending.source,
         weight=np.repeat(pending.weight, n_codes, axis=0),
@@ -64,15 +64,19 @@ def _accumulators(builder: Builder, pending: PendingConv) -> HostResult:
         groups=pending.groups,
     )
     builder.add(
-        conv, builder.new_tensor(output, (1, *shape), quantisation, conv.name), quantisation
+        pending.origin,
+        conv,
+        builder.new_tensor(output, (1, *shape), quantisation, str(pending.origin)),
+        quantisation,
     )
     scale = pending.scale(builder)
     if exponent.any():
-        builder.notes.append(
-            f"{pending.node}: its result is an output that is not quantised; the host reads it in "
+        builder.note(
+            pending.origin,
+            f"its result is an output that is not quantised; the host reads it in "
             f"steps of up to {int(step.max())} accumulator steps, of a range of "
             f"{int((high - low).max())}{_error(builder, pending, step)}"
-            f"{ADVICE if _coarse(builder, pending, step) else ''}"
+            f"{ADVICE if _coarse(builder, pending, step) else ''}",
         )
     decode = AccumulatorsStep(
         scales=tuple((scale * step).tolist()),

@@ -4,7 +4,7 @@ Importing stops at the first node that is not supported. A survey goes on: what 
 node is not judged, up to the next quantised tensor of known shape, where it starts afresh.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,26 +12,19 @@ import onnx
 
 from weft.errors import ModelError
 from weft.nn.forms import tflite, tflite_file
+from weft.nn.forms.file import read
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.onnx.advice import GENERAL, not_supported
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.importer import (
-    NOTHING,
-    begin,
-    bind_batch,
-    dynamic,
-    host_input,
-    import_node,
-    import_output,
-    read,
-    running_order,
-)
 from weft.nn.onnx.model import TYPE_NAMES, Node, OnnxModel, Port
-from weft.nn.onnx.symbols import Constant, HostInput, HostResult, QuantisedConstant, Real, Shape
-from weft.nn.onnx.table import BY_NAME
+from weft.nn.onnx.nodes import dynamic, running_order
+from weft.nn.onnx.ports import NOTHING, begin, bind_batch, graph_of, host_input, import_output
+from weft.nn.onnx.symbols import Constant, HostInput, HostResult, QuantisedConstant, Real
+from weft.nn.onnx.table import BY_NAME, import_node
+from weft.nn.onnx.views import Shape
 from weft.nn.passes.pipeline import run_passes
 from weft.nn.passes.simplify import simplify
 
@@ -90,7 +83,7 @@ def survey(path: Path) -> Survey:
     graph = walk.graph()
     simplified = None if graph is None else simplify(graph)
     operators = walk.builder.operators if simplified is None else simplified.operators
-    made = _made(operators, nodes)
+    made = _made(operators)
     return Survey(
         findings=tuple(_finding(walk, node, made.get(_key(node), [])) for node in nodes),
         problems=tuple(walk.problems),
@@ -218,7 +211,7 @@ class _Walk:
             self.problems.append(NOTHING)
             return None
         try:
-            return run_passes(self.builder.graph())
+            return run_passes(graph_of(self.builder))
         except ModelError as error:
             self.problems.append(str(error))
             return None
@@ -282,38 +275,13 @@ def _place(walk: _Walk, node: Node, made: list[Operator]) -> str:
     return "host" if _key(node) in walk.on_host and not constant else "folded"
 
 
-def _made(operators: Iterable[Operator], nodes: list[Node]) -> dict[str, list[Operator]]:
-    """The operators that came from each node, by the node's key."""
-    maker_of = makers([(node.name, node.op) for node in nodes])
+def _made(operators: Iterable[Operator]) -> dict[str, list[Operator]]:
+    """The operators that came from each node above all, by the node's result."""
     made: dict[str, list[Operator]] = {}
     for operator in operators:
-        maker = maker_of(operator.name)
-        if maker is not None:
-            made.setdefault(_key(nodes[maker]), []).append(operator)
+        for origin in operator.origins[:1]:
+            made.setdefault(origin.result, []).append(operator)
     return made
-
-
-def makers(nodes: Sequence[tuple[str, str]]) -> Callable[[str], int | None]:
-    """Which of the nodes (name, operator) made one of the graph's operators, by the latter's name.
-
-    It is the one with the longest name that the operator's begins with, before a "_" or the end. A
-    TFLite operator's nodes share its name; the first one with the work is meant.
-    """
-    named: dict[str, int] = {}
-    for index, (name, op) in reversed(list(enumerate(nodes))):
-        if name and (name not in named or _works(op) or not _works(nodes[named[name]][1])):
-            named[name] = index
-
-    def maker_of(name: str) -> int | None:
-        while name and name not in named:
-            name = name.rpartition("_")[0]
-        return named.get(name)
-
-    return maker_of
-
-
-def _works(op: str) -> bool:
-    return op in BY_NAME and BY_NAME[op].runs != "none"
 
 
 def on_array(operator: Operator) -> bool:

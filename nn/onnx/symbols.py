@@ -8,18 +8,14 @@ view's order, None where that is the tensor's own (see ``weft.nn.onnx.views``).
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from weft.nn.ir.host_steps import AnyHostStep, quantize
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
-
-if TYPE_CHECKING:
-    pass
-
-Shape = tuple[int, ...]
-Order = np.ndarray | None
+from weft.nn.onnx.views import Order, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +148,7 @@ class Real:
 
     tensor: str
     shape: Shape
-    node: str  # who made it, for messages
+    origin: Origin  # who made it
     clip: Clip = NO_CLIP
     order: Order = None
 
@@ -181,8 +177,7 @@ class Unquantised:
     rounding: how its quantisation rounds; only QONNX knows others than half to even.
     """
 
-    node: str
-    op: str
+    origin: Origin
     own_shape: Shape
     shape: Shape
     clip: Clip = NO_CLIP

@@ -1,14 +1,15 @@
-"""The ONNX operators that can be imported. The importer dispatches through this table."""
+"""The ONNX operators that can be imported. Importers dispatch through this table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from weft.errors import ModelError
 from weft.nn.forms import qonnx, qoperator
+from weft.nn.onnx.advice import not_supported
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.ops import (
     affine,
-    argmax,
     clamp,
     concat,
     conv,
@@ -16,8 +17,10 @@ from weft.nn.onnx.ops import (
     depth,
     function,
     gather,
+    host,
     pad,
     pool,
+    product,
     qdq,
     resize,
     shape,
@@ -58,7 +61,7 @@ _VIEW = "the batch stays in front; folded into the operators around it"
 
 _QDQ: tuple[Support, ...] = (
     _row("Add", "vector", sums.add, "two activations of one shape, or a constant bias"),
-    _row("ArgMax", "host", argmax.argmax, "at the end of the network, not over the batch"),
+    _row("ArgMax", "host", host.argmax, "at the end of the network, not over the batch"),
     _row("AveragePool", "vector", pool.average_pool, "1-D and 2-D, any pads and strides"),
     _row("BatchNormalization", "array", affine.batch_normalization, _AFFINE),
     _row("Cast", "none", shape.cast, "of constants; of an ArgMax to int32 or int64"),
@@ -94,7 +97,7 @@ _QDQ: tuple[Support, ...] = (
     _row(
         "Mul",
         "vector",
-        function.multiply,
+        product.multiply,
         "two activations of one shape, or an image and one value per channel; by constants on the "
         "array, one or one per channel; x * Sigmoid(x)",
     ),
@@ -117,7 +120,7 @@ _QDQ: tuple[Support, ...] = (
     _row("Reshape", "none", shape.reshape, f"constant shape; {_VIEW}"),
     _row("Sigmoid", "array", function.unary(function.sigmoid), _TABLE),
     _row("Slice", "vector", slices.slice_, "behind the batch, any steps; channels on the array"),
-    _row("Softmax", "host", shape.softmax, "at the end of the network"),
+    _row("Softmax", "host", host.softmax, "at the end of the network"),
     _row("SpaceToDepth", "array", depth.space_to_depth, "any block that divides the image"),
     _row("Split", "vector", slices.split, "behind the batch; along the channels on the array"),
     _row("Squeeze", "none", shape.squeeze, _VIEW),
@@ -138,6 +141,7 @@ _QDQ: tuple[Support, ...] = (
     _row("Unsqueeze", "none", shape.unsqueeze, _VIEW),
 )
 
+INTEGER = ("ConvInteger", "MatMulInteger")
 _RUNS = {
     "com.microsoft.QLinearAdd": "vector",
     "com.microsoft.QLinearAveragePool": "vector",
@@ -154,7 +158,7 @@ _FORMS = (
             name,
             _RUNS.get(name, "array"),
             handler,
-            _INTEGER if name.endswith("Integer") else "as the operator between Q and DQ",
+            _INTEGER if name in INTEGER else "as the operator between Q and DQ",
             "QOperator",
         )
         for name, handler in qoperator.HANDLERS.items()
@@ -167,3 +171,18 @@ _FORMS = (
 SUPPORTED: tuple[Support, ...] = tuple(sorted((*_QDQ, *_FORMS), key=lambda item: item.name))
 
 BY_NAME: dict[str, Support] = {item.name: item for item in SUPPORTED}
+
+MANY_OUTPUTS = ("Split",)  # their handlers make all of them known
+
+
+def import_node(node: Node, builder: Builder) -> None:
+    """Add what a node is to the builder. Raises ModelError where it is not supported."""
+    support = BY_NAME.get(node.op)
+    if support is None:
+        raise ModelError(f"{node}: {not_supported(node.op)}")
+    for name in node.outputs[1:] if node.op not in MANY_OUTPUTS else ():
+        if name and name in builder.wanted:
+            raise ModelError(f"{node}: output {name!r} is used; only the first output is supported")
+    if not node.outputs or not node.outputs[0]:
+        raise ModelError(f"{node}: its first output is not used; only that one is supported")
+    builder.symbols[node.outputs[0]] = support.handler(node, builder)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weft.nn.onnx.symbols import Order, Shape
+Shape = tuple[int, ...]
+Order = np.ndarray | None
 
 
 def transposed(order: Order, shape: Shape, perm: tuple[int, ...]) -> Order:

@@ -4,15 +4,12 @@ Every pass keeps the meaning exactly; ``checker.check`` runs after each one, and
 and after all of them are compared (``equivalence``).
 """
 
-from collections.abc import Callable
-from dataclasses import replace as _replace
-
 import numpy as np
 
 from weft.errors import ModelError
 from weft.nn.ir.checker import check
 from weft.nn.ir.edges import HostEdge
-from weft.nn.ir.graph import Graph, origin
+from weft.nn.ir.graph import Graph, where_from
 from weft.nn.ir.host_steps import ReshapeStep, TransposeStep
 from weft.nn.ir.names import Names
 from weft.nn.ir.operator import Operator
@@ -23,8 +20,7 @@ from weft.nn.ir.ops.reshape import Reshape
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 from weft.nn.ir.window import Window
 from weft.nn.passes.equivalence import require_same
-
-Pass = Callable[[Graph], Graph]
+from weft.nn.passes.rewriting import Pass, bypassed, drop_dead, with_operators
 
 
 def run_passes(graph: Graph) -> Graph:
@@ -80,7 +76,9 @@ def reshape_behind_rescale(graph: Graph) -> Graph:
 
 def _swapped(reshape: Reshape, rescale: Rescale, middle: str) -> tuple[Rescale, Reshape]:
     """The same in the other order; ``middle`` is the tensor between them."""
-    behind = Reshape(name=f"{rescale.name}_reshape", output=rescale.output, input=middle)
+    behind = Reshape(
+        name=f"{rescale.name}_reshape", output=rescale.output, input=middle, origins=rescale.origins
+    )
     return rescale.replace(input=reshape.input, output=middle), behind
 
 
@@ -167,24 +165,13 @@ def reshape_as_move(graph: Graph) -> Graph:
                     name=operator.name,
                     output=operator.output,
                     input=operator.input,
+                    origins=operator.origins,
                     rows=tuple(range(after[1])),
                     cols=tuple(range(after[2])),
                     swap=True,
                 )
         operators.append(operator)
     return with_operators(graph, operators)
-
-
-def drop_dead(graph: Graph) -> Graph:
-    """Operators whose results nobody needs, with their tensors and inputs."""
-    needed = {edge.tensor for edge in graph.outputs}
-    kept: list[Operator] = []
-    for operator in reversed(graph.operators):
-        if operator.output in needed:
-            kept.append(operator)
-            needed |= set(operator.inputs)
-    inputs = tuple(edge for edge in graph.inputs if edge.tensor in needed)
-    return with_operators(graph.replace(inputs=inputs), kept[::-1])
 
 
 # Order matters where a comment says so.
@@ -214,50 +201,8 @@ def _refuse_reshapes(graph: Graph) -> None:
             after = list(graph.tensor(operator.output).shape)
             readers = ", ".join(repr(op.name) for op in graph.consumers(operator.output))
             raise ModelError(
-                f"Reshape of {origin(operator.input, graph.operators, graph.inputs)} from {before} "
-                f"to {after} (channels, height, width) in front of node {readers} is not "
+                f"Reshape of {where_from(operator.input, graph.operators, graph.inputs)} from "
+                f"{before} to {after} (channels, height, width) in front of node {readers} is not "
                 "supported; what works: a Reshape next to the model's inputs and outputs, and one "
                 "to a vector in front of Gemm or MatMul"
             )
-
-
-def bypass(graph: Graph, tensor: str, source: str) -> Graph:
-    """Read ``source`` wherever ``tensor`` was read; its operator goes."""
-    return bypassed(graph, {tensor: source})
-
-
-def bypassed(graph: Graph, same: dict[str, str]) -> Graph:
-    """Read ``same[name]``, which is no key of it, wherever ``name`` was read; its operator goes."""
-    operators = []
-    for operator in graph.operators:
-        if operator.output not in same:
-            for name in operator.inputs:
-                if name in same:
-                    operator = reading(operator, name, same[name])
-            operators.append(operator)
-    outputs = tuple(
-        edge.replace(tensor=same[edge.tensor]) if edge.tensor in same else edge
-        for edge in graph.outputs
-    )
-    return with_operators(graph.replace(outputs=outputs), operators)
-
-
-def reading(operator: Operator, old: str, new: str) -> Operator:
-    """The operator with another tensor in the place of one that it reads."""
-    changes: dict[str, object] = {}
-    for name in ("input", "a", "b"):
-        if getattr(operator, name, None) == old:
-            changes[name] = new
-    if old in getattr(operator, "parts", ()):
-        parts = operator.inputs
-        changes["parts"] = tuple(new if part == old else part for part in parts)
-    return _replace(operator, **changes) if changes else operator
-
-
-def with_operators(graph: Graph, operators: object, tensors: object = None) -> Graph:
-    """The graph with other operators; tensors that nobody writes any more are dropped."""
-    ops = tuple(operators)  # pyright: ignore[reportArgumentType]
-    written = {op.output for op in ops} | {edge.tensor for edge in graph.inputs}
-    pool = graph.tensors if tensors is None else tensors
-    kept = tuple(t for t in pool if t.name in written)  # pyright: ignore
-    return graph.replace(operators=ops, tensors=kept)

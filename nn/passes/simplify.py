@@ -24,7 +24,7 @@ from weft.nn.ir.ranges import Range, code_ranges
 from weft.nn.ir.tensor import Tensor
 from weft.nn.ir.window import Window, windows
 from weft.nn.passes.equivalence import require_same
-from weft.nn.passes.pipeline import Pass, bypass, drop_dead, with_operators
+from weft.nn.passes.rewriting import Pass, bypass, drop_dead, with_operators
 from weft.nn.passes.simplify_moves import merge_moves, moves_into_windows
 
 Kept = dict[str, np.ndarray]
@@ -154,7 +154,8 @@ def _clamp_producer(graph: Graph, operator: Operator, source: Tensor) -> Graph:
     if producer is None or isinstance(producer, Reshape) or len(readers) > 1 or shown:
         return graph
     low, high = (min(max(x, operator.low), operator.high) for x in (producer.low, producer.high))
-    merged = producer.replace(output=operator.output, low=low, high=high)
+    origins = producer.origins + operator.origins
+    merged = producer.replace(output=operator.output, low=low, high=high, origins=origins)
     operators = [merged if op is producer else op for op in graph.operators if op is not operator]
     return with_operators(graph, operators)
 

@@ -6,7 +6,7 @@ from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.ops.move import Move
 from weft.nn.ir.ranges import Range, code_ranges
 from weft.nn.ir.window import Window
-from weft.nn.passes.pipeline import bypass, with_operators
+from weft.nn.passes.rewriting import bypass, with_operators
 
 
 def merge_moves(graph: Graph) -> Graph:
@@ -77,6 +77,7 @@ def _merged(first: Move, second: Move) -> Move | None:
         cols=tuple(cols[place] if place >= 0 else -1 for place in second.cols),
         fill=fills.pop() if fills else second.fill,
         swap=swap,
+        origins=second.origins + first.origins,
     )
 
 

@@ -18,8 +18,9 @@ from onnx import numpy_helper
 from weft.errors import ConfigError, ModelError
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.edges import HostEdge
-from weft.nn.onnx.importer import host_input, quantising
 from weft.nn.onnx.model import load, to_array
+from weft.nn.onnx.nodes import quantising
+from weft.nn.onnx.ports import host_input
 from weft.nn.quantise.calibration import Ranges, chosen_ranges, whole_ranges
 from weft.nn.quantise.check import Samples, check
 from weft.nn.quantise.insert import WEIGHTED, Insertion, OutOfReach, free_scales

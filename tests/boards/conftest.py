@@ -17,7 +17,7 @@ FACTORS = [3, 5, 7, 251]  # one per word, the same for all lanes
 # Answers word i with each lane times FACTORS[i], modulo 256.
 WEFT_TOP = """
 module weft_top (
-    input clk, input rst, input img_valid, input [23:0] img_addr, input [35:0] img_data,
+    input clk, input rst, input img_valid, input [31:0] img_addr, input [35:0] img_data,
     input in_valid, output in_ready, input [31:0] in_data,
     input start_valid, output start_ready, output busy,
     output out_valid, input out_ready, output [31:0] out_data, output reg [31:0] cycles
@@ -90,7 +90,8 @@ def fake_build(tmp_path: Path) -> Callable[[str], Path]:
             "lanes": LANES,
             "input_words": N_WORDS,
             "output_words": N_WORDS,
-            "image_limits": [0, 4, 0, 0, 0, 0, 0, 0],
+            "image_memories": ["registers", "program"],
+            "image_limits": [0, 4],
             "plan_hash": PLAN_HASH,
             "sources": ["rtl/weft_top.v", "rtl/cells/weft_ram.v", "rtl/cells/weft_mul.v"],
             "board": board_name,

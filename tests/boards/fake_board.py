@@ -74,7 +74,7 @@ class FakeBoard:
     """Does what a board with this build does, for samples that it was told of.
 
     codes: int8 [n, C, H, W] by input tensor. identity: what it says that it is. extra_cycles: on
-    top of those predicted. images: payloads of the image writes, by memory.
+    top of those predicted. images: image writes by the number of their memory.
     """
 
     build: Build
@@ -121,7 +121,9 @@ class FakeBoard:
                 size = self.link.outputs.full_bytes
                 back, self.left = self.left[:size], self.left[size:]
                 return reply(command, back)
+            case Command.IMAGE:
+                number, writes = payload[0], payload[1:]
+                self.images[number] = self.images.get(number, b"") + writes
             case _:
-                memory = command - Command.IMAGE
-                self.images[memory] = self.images.get(memory, b"") + payload
+                return reply(command, error=Error.COMMAND)
         return reply(command)

@@ -79,13 +79,13 @@ def test_upload(build: Build, board: FakeBoard, wanted: bool | None, listed: boo
     build.manifest["upload"] = listed
     with port_that(board.answer) as port, Device(build, port, upload=wanted):
         pass
-    writes = {int(address): int(data) for address, data in image_writes(build.plan)}
     sent = {}
-    for memory, payload in board.images.items():
+    for number, payload in board.images.items():
         for i in range(0, len(payload), 8):
-            address = memory << 21 | int.from_bytes(payload[i + 5 : i + 8], "little")
+            address = number << 24 | int.from_bytes(payload[i + 5 : i + 8], "little")
             sent[address] = int.from_bytes(payload[i : i + 5], "little")
-    assert sent == {address: data for address, data in writes.items() if address >> 21}
+    writes = dict(image_writes(build.plan).tolist())
+    assert sent == {address: data for address, data in writes.items() if address >> 24}
 
 
 def test_no_upload(build: Build, board: FakeBoard) -> None:
@@ -96,7 +96,9 @@ def test_no_upload(build: Build, board: FakeBoard) -> None:
 
 def test_no_upload_of_a_fixed_network(build: Build, board: FakeBoard) -> None:
     path = build.folder / "manifest.json"
-    path.write_text(json.dumps(build.manifest | {"image_limits": [0] * 8}))
+    path.write_text(
+        json.dumps(build.manifest | {"image_limits": [0] * len(build.manifest["image_limits"])})
+    )
     fixed = read_build(build.folder)
     with (
         port_that(board.answer) as port,
@@ -129,12 +131,15 @@ def test_another_design(build: Build, board: FakeBoard) -> None:
     assert Command.INPUT not in board.commands
 
 
-def test_another_version(build: Build, board: FakeBoard) -> None:
-    board.version = 9
+@pytest.mark.parametrize(("version", "age"), [(1, "an older"), (9, "a newer")])
+def test_another_version(build: Build, board: FakeBoard, version: int, age: str) -> None:
+    board.version = version
     assert error_of(build, board) == (
-        "port PORT: the board speaks version 9 of the host link, this weft version 1; synthesise "
-        "the build again and load its bitstream"
+        f"port PORT: the board speaks version {version} of the host link, this weft version 2: its "
+        f"bitstream is of {age} weft; compile and synthesise the network with this one and load "
+        "that bitstream, or use the weft that made the board's"
     )
+    assert set(board.commands) == {Command.IDENTIFY}
 
 
 def test_an_inference_that_does_not_end(
@@ -181,7 +186,7 @@ AGAIN = "is another program or another design at the port's end?"
     ("command", "payload", "message"),
     [
         (Command.IDENTIFY, b"", f"names a design by 0 bytes, not 15; {AGAIN}"),
-        (Command.IDENTIFY, b"\1abc", f"names a design by 3 bytes, not 15; {AGAIN}"),
+        (Command.IDENTIFY, b"\2abc", f"names a design by 3 bytes, not 15; {AGAIN}"),
         (Command.STATUS, b"1234", f"has 4 bytes of payload, not 5; {AGAIN}"),
         (Command.STATUS, bytes(5), f"gives state 0 and 0 cycles after a START; {AGAIN}"),
         (Command.STATUS, b"\1\0\0\0\2", f"gives state 2 and 1 cycles after a START; {AGAIN}"),

@@ -159,8 +159,13 @@ def test_a_hold_violation_is_refused(
             "{manifest}: field 'image_limits' must be a list of integers, not [1, 2.0]",
         ),
         (
-            {"image_limits": [1, 2]},
-            "{manifest}: image_limits must be 8 numbers of 0 to 2097152, not (1, 2)",
+            {"image_limits": [1, -2]},
+            "{manifest}: image_limits must be 1 to 256 numbers of 0 to 16777216, not (1, -2)",
+        ),
+        (  # of a weft whose image writes had other addresses
+            {"image_memories": None},
+            "{manifest}: field 'image_memories' must name the memories of 'image_limits', not be "
+            "None: the build is of another weft; compile the model again",
         ),
         (
             {"plan_hash": "12"},

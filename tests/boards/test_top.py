@@ -67,9 +67,9 @@ def check_answers(port: str) -> None:
         link.send(request(Command.INPUT, FIRST)[:9])
         assert link.take(7, "INPUT") == reply(Command.INPUT, error=Error.INCOMPLETE)
         with pytest.raises(LinkError, match="an address is outside the memory"):
-            link.ask(Command.IMAGE + 1, bytes([9, 9, 0, 0, 0, 4, 0, 0]))
+            link.ask(Command.IMAGE, bytes([1, 9, 9, 0, 0, 0, 4, 0, 0]))
         assert infer(link, SECOND)[0] == answer(SECOND, FACTORS)
-        link.ask(Command.IMAGE + 1, bytes([9, 9, 0, 0, 0, 2, 0, 0]))
+        link.ask(Command.IMAGE, bytes([1, 9, 9, 0, 0, 0, 2, 0, 0]))
         assert infer(link, SECOND)[0] == answer(SECOND, [3, 5, 9, 251])
 
 

@@ -18,7 +18,7 @@ from weft.errors import REPORT
 from weft.nn.ir.graph import Graph
 from weft.nn.onnx.table import SUPPORTED
 from weft.nn.passes import simplify
-from weft.nn.passes.pipeline import with_operators
+from weft.nn.passes.rewriting import with_operators
 
 Captured = pytest.CaptureFixture[str]
 

@@ -35,11 +35,21 @@ def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return end
 
 
+def interrupted(error: Exception, *, within: bool) -> Exception:
+    """An error that a library makes of an interruption, on purpose or while it handles it."""
+    made = ImportError("initialization failed")
+    made.__cause__, made.__context__ = (None, error) if within else (error, None)
+    error.__context__ = KeyboardInterrupt()
+    return made
+
+
 @pytest.mark.parametrize(
     ("error", "message", "code"),
     [
         (FitError("too large"), "weft ops: too large\n", 2),
         (KeyboardInterrupt(), "weft ops: interrupted\n", 130),
+        (interrupted(SystemError("x"), within=False), "weft ops: interrupted\n", 130),
+        (interrupted(FitError("x"), within=True), "weft ops: interrupted\n", 130),
         (BrokenPipeError(), "", 141),
         (MemoryError(), f"weft ops: {faults.MEMORY}\n", 1),
         (PermissionError(13, "Permission denied", "a/b"), "weft ops: a/b: Permission denied\n", 1),

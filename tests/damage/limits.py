@@ -1,14 +1,20 @@
-"""Many cases in a child process with limits: what each comes to, its seconds and its memory."""
+"""Many cases in child processes with limits: what each comes to, its seconds and its memory."""
 
+import importlib
 import json
 import multiprocessing
+import pkgutil
 import resource
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import weft
 
 ADDRESS_BYTES = 6 << 30  # of a child: libraries map much that they never touch
 
@@ -25,10 +31,24 @@ class Outcome:
     peak_bytes: int = 0
 
 
-def run_all(act: Act, paths: Sequence[Path], folder: Path, seconds: float) -> dict[str, Outcome]:
-    """``act`` on every path, one after the other. ``seconds``: after which one has hung."""
+def run_all(
+    act: Act, paths: Sequence[Path], folder: Path, seconds: float, children: int = 1
+) -> dict[str, Outcome]:
+    """``act`` on every path, one after the other in each of some children side by side.
+
+    ``seconds``: after which a case has hung.
+    """
+    reports = [folder / f"report{number}.txt" for number in range(children)]
+    parts = [paths[number::children] for number in range(children)]
+    with ThreadPoolExecutor(children) as pool:
+        found = pool.map(_run_part, repeat(act), parts, reports, repeat(seconds))
+        return {name: outcome for part in found for name, outcome in part.items()}
+
+
+def _run_part(act: Act, paths: Sequence[Path], report: Path, seconds: float) -> dict[str, Outcome]:
+    """Every path, in one child after the other where a case ends its child."""
     found: dict[str, Outcome] = {}
-    context, report = multiprocessing.get_context("spawn"), folder / "report.txt"
+    context = multiprocessing.get_context("spawn")
     while left := [path for path in paths if str(path) not in found]:
         report.unlink(missing_ok=True)
         child = context.Process(target=_child, args=(act, left, report))
@@ -48,6 +68,7 @@ def run_all(act: Act, paths: Sequence[Path], folder: Path, seconds: float) -> di
 
 def _child(act: Act, paths: Sequence[Path], report: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
+    _import_all()
     with report.open("w") as out:
         for path in paths:
             _forget_peak()
@@ -59,6 +80,12 @@ def _child(act: Act, paths: Sequence[Path], report: Path) -> None:
                 text = traceback.format_exc()
             took = time.monotonic() - begin
             print(json.dumps([str(path), text, took, _peak_bytes()]), file=out, flush=True)
+
+
+def _import_all() -> None:
+    """Commands import what they need when they need it: that is not a case's time."""
+    for module in pkgutil.walk_packages(weft.__path__, "weft."):
+        importlib.import_module(module.name)
 
 
 def _forget_peak() -> None:

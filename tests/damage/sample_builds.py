@@ -5,7 +5,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.mapper.support import ENDLESS, compact, engine
+from tests.mapper.support import ENDLESS, ENDLESS_ICE40, compact, engine
 from tests.mapper.test_lower import dag
 from weft.boards.board import load_board
 from weft.gen import hardware, soc
@@ -33,7 +33,7 @@ def samples() -> list[tuple[Graph, Plan]]:
     digits = import_model(DIGITS)
     made = [
         (digits, build(digits, ENDLESS, engine(4, 4, 2, 2, 2), 2)),
-        (digits, build(digits, ENDLESS, compact(2, 2, single_port=True, streamed=True), 0)),
+        (digits, build(digits, ENDLESS_ICE40, compact(2, 2, single_port=True, streamed=True), 0)),
     ]
     for seed in (1, 2, 5):
         graph = shaped(dag(seed))

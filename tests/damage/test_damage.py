@@ -14,10 +14,18 @@ from tests.damage.command import DONE, REFUSED
 from tests.damage.sample_builds import write_samples
 
 SECONDS, PEAK_BYTES = 10, 1 << 30
+WAITING = 4
+"""Children side by side for cases that wait for most of their time."""
 
 
-def check(act: limits.Act, paths: list[Path], folder: Path, also: tuple[str, ...] = ()) -> None:
-    found = limits.run_all(act, paths, folder, SECONDS)
+def check(
+    act: limits.Act,
+    paths: list[Path],
+    folder: Path,
+    also: tuple[str, ...] = (),
+    children: int = 1,
+) -> None:
+    found = limits.run_all(act, paths, folder, SECONDS, children)
     assert len(found) == len(paths)
     wrong = {k: x.text for k, x in found.items() if x.text not in (DONE, REFUSED, *also)}
     assert not wrong, "\n".join(f"{name}: {text}" for name, text in list(wrong.items())[:10])
@@ -57,7 +65,7 @@ def test_replies(tmp_path: Path, count: int) -> None:
     """A reply of right form may lie about an output: only ``--check`` finds that."""
     builds = write_samples(tmp_path)
     paths = replies.write(tmp_path, builds, count, count)
-    check(replies.act, paths, tmp_path, also=(replies.LIE,))
+    check(replies.act, paths, tmp_path, also=(replies.LIE,), children=WAITING)
 
 
 def faulty(path: Path) -> str:

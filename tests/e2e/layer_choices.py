@@ -1,7 +1,7 @@
 """What the operators of random networks can be given: sizes, windows, factors, places."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -11,6 +11,13 @@ from weft.nn.ir.window import Window
 
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 24, 31, 33, 48, 64, 70)
 ZERO_POINTS = (-128, 127, 0, -1, 1, 83, -17, 4)
+
+
+class Clamp(TypedDict, total=False):
+    """An operator's output limits, where it has any."""
+
+    low: int
+    high: int
 
 
 @dataclass
@@ -47,7 +54,7 @@ class Choices:
         height, width = (int(n) for n in self.rng.integers(1, 10, 2))
         return self.input((channels or int(self.pick(CHANNELS)), height, width))
 
-    def clamp(self) -> dict[str, int]:
+    def clamp(self) -> Clamp:
         """Output limits: the whole range, or what a folded Clip leaves."""
         if self.rng.random() < 0.5:
             return {}

@@ -19,7 +19,9 @@ from weft.gen.build_dir import read_build
 from weft.gen.data import load_inputs
 from weft.hw.bus.registers import BY_NAME
 from weft.machine import timing
+from weft.machine.encode import UPLOAD_RECORD
 from weft.machine.layout import pack_inputs, unpack_outputs
+from weft.machine.memory_map import memory_map
 from weft.nn.ir.host import encode_inputs
 from weft.nn.ir.reference import run
 
@@ -28,8 +30,8 @@ PLAN = BUILD.plan
 LANES = PLAN.engine.lanes
 PIECES = -(-LANES // 4)
 PREDICTED = timing.cycles(PLAN)
-RECORDS = np.fromfile("build/images/upload.bin", "<u8").tolist()
-WEIGHTS = 5  # the memory select of the array's weights
+RECORDS = np.fromfile("build/images/upload.bin", UPLOAD_RECORD).tolist()
+WEIGHTS = memory_map(PLAN.engine).number("weights")
 CODES = encode_inputs(BUILD.graph, load_inputs(Path("inputs.npz"), BUILD.graph, 8))
 WORDS = pack_inputs(PLAN.inputs, CODES, LANES).view(np.uint8)
 EXPECTED = run(BUILD.graph, CODES)
@@ -245,12 +247,12 @@ async def refusals(dut: Any) -> None:
     assert await master.refused("CONTROL", START)
     limits = BUILD.manifest["image_limits"]
     for memory, limit in enumerate(limits):
-        await master.write("IMAGE_ADDRESS", memory << 21 | limit)
+        await master.write("IMAGE_ADDRESS", memory << 24 | limit)
         assert await master.refused("IMAGE_HIGH", 0)
     await master.write("ERRORS", 15)
     await master.send(WORDS[0])
     await master.write("CONTROL", START)
-    await master.write("IMAGE_ADDRESS", WEIGHTS << 21)
+    await master.write("IMAGE_ADDRESS", WEIGHTS << 24)
     while await master.state() == RUN:
         for name, value in (("IMAGE_HIGH", 9), ("INPUT_DATA", 9), ("CONTROL", START), ("MODE", 0)):
             assert await master.refused(name, value) or await master.state() == DONE
@@ -287,7 +289,7 @@ async def resets(dut: Any) -> None:
 async def uploads(dut: Any) -> None:
     """Other weights give something else; with the records of upload.bin all is as before."""
     master = await reset(dut)
-    weights = [record >> 40 for record in RECORDS if record >> 61 == WEIGHTS]
+    weights = [address for _, _, address in RECORDS if address >> 24 == WEIGHTS]
     for address in weights[::7]:
         await master.write_image(address, 0)
     words = await master.infer(0, check=False)
@@ -298,11 +300,11 @@ async def uploads(dut: Any) -> None:
     else:
         raise AssertionError("the weights were not written")
     following = None
-    for record in RECORDS:
-        if record >> 40 != following:
-            await master.write("IMAGE_ADDRESS", record >> 40)
-        await master.write("IMAGE_LOW", record & 0xFFFFFFFF)
-        await master.write("IMAGE_HIGH", record >> 32 & 15)
-        following = (record >> 40) + 1
+    for low, high, address in RECORDS:
+        if address != following:
+            await master.write("IMAGE_ADDRESS", address)
+        await master.write("IMAGE_LOW", low)
+        await master.write("IMAGE_HIGH", high)
+        following = address + 1
     await master.infer(0)
     assert await master.read("ERRORS") == 0

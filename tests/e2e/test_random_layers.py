@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.hardware import wrong_on_hardware
 from tests.e2e.random_networks import KINDS, PRODUCTS, random_network
 from tests.mapper.support import chains
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.machine.engine import Engine, Style, Styles
 from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build, shared_engine
@@ -37,7 +38,7 @@ class Shape:
 
     def engine(self) -> Engine:
         """The engine, its memories still open."""
-        return Engine(
+        return OverlappedSpec(
             lanes=self.lanes,
             columns=self.columns,
             array_requant=self.array_requant,

@@ -9,13 +9,12 @@ import pytest
 import yaml
 
 from tests.gen.test_c_header import STRICT
-from tests.mapper.support import ENDLESS, compact
+from tests.mapper.support import ENDLESS, ENDLESS_ICE40, compact, engine
 from tests.nn.hostile_names import ODD, hostile
 from tests.nn.random_graphs import build as build_model
 from tests.nn.random_graphs import random_layers
 from weft.gen import hardware, soc
 from weft.gen.build_dir import read_build, write_build
-from weft.machine.engine import Engine
 from weft.machine.plan import Plan
 from weft.mapper.build import build
 from weft.nn.ir.graph import Graph
@@ -24,8 +23,8 @@ from weft.nn.onnx.model import from_proto
 from weft.nn.passes.simplify import simplify
 
 ENGINES = (
-    Engine(lanes=4, columns=4, array_requant=2, vector_requant=2),
-    compact(3, 3, single_port=True),
+    (ENDLESS, engine(4, 4, 2, 2)),
+    (ENDLESS_ICE40, compact(3, 3, single_port=True)),
 )
 MAIN = """#include <stdio.h>
 #include "weft.h"
@@ -42,7 +41,7 @@ def network(seed: int) -> tuple[Graph, Graph]:
 
 
 def planned(graph: Graph, seed: int) -> Plan:
-    return build(graph, ENDLESS, ENGINES[seed % len(ENGINES)], seed % 3)
+    return build(graph, *ENGINES[seed % len(ENGINES)], seed % 3)
 
 
 def check_files(seed: int, folder: Path) -> None:

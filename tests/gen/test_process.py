@@ -1,8 +1,11 @@
 """No tool outlives the block that started it, nor weft, however that ends."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -88,6 +91,45 @@ def test_a_killed_weft_leaves_no_tool(
     assert ends(pid)
 
 
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_no_temporary_file_stays(temporary: Path) -> None:
+    """Compilers leave theirs when they are killed. What else the environment says is kept."""
+    left = ["sh", "-c", "echo $A > $TMPDIR/left; cat $TMPDIR/left; kill -KILL $$"]
+    done = call(left, env=os.environ | {"A": "1"}, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"1\n")
+    with libraries_tools():
+        done = subprocess.run(left, env=os.environ | {"A": "2"}, stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"2\n")
+        assert subprocess.run(left).returncode == -signal.SIGKILL
+    assert not list(temporary.iterdir())
+    with pytest.raises(PermissionError, match=re.escape(str(temporary))):
+        call([str(temporary)])  # not said of the temporary files
+
+
+@pytest.mark.parametrize("way", ["own", "library"])
+def test_the_next_command_removes_temporary_files(root: Path, temporary: Path, way: str) -> None:
+    """After a kill."""
+    code = f"import sys; sys.path.insert(0, {str(root)!r})\n{PROGRAM}"
+    words = [sys.executable, "-c", code, way, "touch $TMPDIR/cc.s; " + TREE]
+    weft = subprocess.Popen(words, cwd=temporary)
+    pid = child(temporary)
+    weft.kill()
+    weft.wait()
+    assert ends(pid)
+    assert list(temporary.glob("*/cc.s"))
+    call(["true"])
+    assert [path.name for path in temporary.iterdir()] == ["child"]
+
+
 def ended(root: Path, number: signal.Signals, body: str) -> tuple[int, str]:
     """A program's exit code and stderr, if this signal comes while it sleeps."""
     code = (
@@ -111,6 +153,21 @@ def test_signals_while_importing(root: Path) -> None:
     assert ended(root, signal.SIGINT, "interrupt.with_nothing_begun()") == line
     for number in (signal.SIGTERM, signal.SIGHUP):
         assert ended(root, number, "interrupt.with_nothing_begun()") == (-number, "")
+
+
+@pytest.mark.parametrize("number", interrupt.ENDINGS)
+def test_signals_while_a_command_imports(
+    root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Nothing is raised into a library that loads: those in C++ abort."""
+    (tmp_path / "slow.py").write_text(
+        "import time\nprint('ready', flush=True)\nfor _ in range(600): time.sleep(0.1)\n"
+    )
+    body = (
+        f"sys.path.insert(0, {str(tmp_path)!r})\ninterrupt.while_running()\n"
+        "try: import slow\nexcept BaseException: print('raised', file=sys.stderr)"
+    )
+    assert ended(root, number, body) == (interrupt.INTERRUPTED, "weft: interrupted\n")
 
 
 @pytest.mark.parametrize("number", interrupt.ENDINGS)
@@ -142,7 +199,7 @@ def test_ignored_signals_stay_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         interrupt.while_running()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is interrupt.interrupt
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

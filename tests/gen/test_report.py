@@ -11,7 +11,8 @@ from weft.gen.report import prediction
 from weft.machine import timing
 from weft.machine.plan import Plan
 from weft.mapper.build import build
-from weft.mapper.resources import predict
+from weft.mapper.resources import predict_for
+from weft.nn.ir.note import Note, NoteKind
 from weft.nn.ir.window import Window
 
 
@@ -23,7 +24,10 @@ def made() -> Plan:
     first = net.conv(net.input((4, 6, 6)), 4, 1, same)
     graph = net.graph("pair", [net.conv(net.conv(first, 4, 4, same), 4, 1, same)])
     return build(
-        graph.replace(macs=36 * 36 * 9, notes=("rounded",)), ENDLESS, engine(4, 4, 4, 4), 0
+        graph.replace(macs=36 * 36 * 9, notes=(Note(kind=NoteKind.APPROXIMATION, text="rounded"),)),
+        ENDLESS,
+        engine(4, 4, 4, 4),
+        0,
     )
 
 
@@ -51,7 +55,7 @@ def test_steps_of_the_report(made: Plan) -> None:
 
 def test_figures_of_the_report(made: Plan) -> None:
     found = prediction(made)
-    needs = predict(made.engine)
+    needs = predict_for(made.target, made.engine)
     assert {name: found[name] for name in ("lut", "ff", "dsp", "bram")} == {
         "lut": needs.lut,
         "ff": needs.ff,

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from amaranth.lib.wiring import In
@@ -20,7 +19,7 @@ from weft.gen.soc import SocTop, bus_params, soc_verilog
 from weft.hw.bus.registers import table
 from weft.machine import timing
 from weft.machine.encode import image_writes
-from weft.machine.images import Image
+from weft.machine.memory_map import memory_map
 from weft.mapper.search import plan
 from weft.nn.ir.window import Window
 
@@ -110,12 +109,22 @@ def test_core_name(network: str, name: str) -> None:
 
 def test_upload_file(build: Build) -> None:
     """Records hold every image write but the registers', which belong to the design."""
-    records = np.fromfile(build.folder / "images/upload.bin", "<u8").tolist()
+    data = (build.folder / "images/upload.bin").read_bytes()
+    records = [data[i : i + 9] for i in range(0, len(data), 9)]
     writes = image_writes(build.plan)
-    kept = writes[writes[:, 0] >> 21 != Image.REGISTER.value]
-    assert [[record >> 40, record & (1 << 40) - 1] for record in records] == kept.tolist()
+    kept = writes[writes[:, 0] >> 24 != 0]
+    parts = [[int.from_bytes(part, "little") for part in (r[5:], r[:5])] for r in records]
+    assert parts == kept.tolist()
     limits = build.manifest["image_limits"]
-    assert all((address & (1 << 21) - 1) < limits[address >> 21] for address in kept[:, 0])
+    assert all((address & (1 << 24) - 1) < limits[address >> 24] for address in kept[:, 0])
+
+
+def test_the_manifest_names_the_memories(build: Build) -> None:
+    names, limits = build.manifest["image_memories"], build.manifest["image_limits"]
+    assert names == list(memory_map(build.plan.engine).names)
+    assert len(limits) == len(names)
+    assert (names[0], limits[0]) == ("registers", 0)
+    assert limits[names.index("weights")] > 0
 
 
 def test_the_page_has_the_register_map(page: str) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from tests.mapper.support import ENDLESS, conv_graph
 from tests.mapper.test_lower import dag
+from weft.engines.kinds import read_plan
 from weft.machine.engine import Style, Styles, Unit
-from weft.machine.plan import Loops, Plan
+from weft.machine.plan import Loops
 from weft.mapper.search import plan
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.numerics import Scaling
@@ -34,7 +35,7 @@ def test_graph_round_trip(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_plan_round_trip(seed: int) -> None:
     made = plan(dag(seed), ENDLESS, lanes=4, columns=4)
-    back = Plan.from_json(through_text(made.to_json()))
+    back = read_plan(through_text(made.to_json()))
     assert back == made
     assert back.to_json() == made.to_json()
     assert isinstance(back.steps[0].unit, Unit)
@@ -46,7 +47,7 @@ def test_optional_and_nested_values(graph: Graph) -> None:
     made = plan(graph, ENDLESS, lanes=16, columns=4)
     assert made.inputs.ports[0].fold is not None
     assert made.outputs.ports[0].fold is None
-    assert Plan.from_json(through_text(made.to_json())) == made
+    assert read_plan(through_text(made.to_json())) == made
 
 
 def test_equality_sees_every_change(graph: Graph) -> None:

@@ -16,7 +16,7 @@ from weft.hw.bus.registers import BY_NAME
 from weft.hw.bus.wishbone import Wishbone
 from weft.hw.progress import State
 
-LIMITS = (0, 5, 256, 257, 0x12345, 1 << 21, 0, 0)
+LIMITS = (0, 5, 256, 257, 0x12345, 1 << 24, 0, 1, 0x300, 2)
 HASH = bytes(range(0xA1, 0xA1 + 16))
 PREDICTED = 4711
 
@@ -34,7 +34,7 @@ def bus_params(lanes: int = 4, n_in: int = 3, n_out: int = 2) -> BusParams:
 
 BUS_IN, BUS_OUT, AUTO = (f.mask for f in BY_NAME["MODE"].fields)
 START, RESET = (f.mask for f in BY_NAME["CONTROL"].fields)
-MEMORY = 21  # place of the memory select in an image address
+MEMORY = 24  # place of the memory's number in an image address
 
 
 def sample(params: BusParams, seed: int = 0) -> list[int]:

@@ -10,11 +10,14 @@ from amaranth.sim import Simulator
 
 from weft.hw.link.link import Link
 from weft.hw.link.params import LinkParams
+from weft.hw.link.protocol import Command, request
 
 CYCLES = 0x0403_0201
 TIMEOUT_BITS = 7
 IDENTITY = bytes(range(0xA1, 0xA1 + 15))
-LIMITS = (0, 5, 256, 257, 0x12345, 1 << 21, 0, 0)
+LIMITS = (0, 5, 256, 257, 0x12345, 1 << 24, 0, (1 << 24) - 1, 0x300, 1)
+"""Of the registers and nine memories; the last number is no power of two."""
+
 ONE = Const(1)
 
 
@@ -22,9 +25,10 @@ def link_params(lanes: int = 4, n_in: int = 3, n_out: int = 2) -> LinkParams:
     return LinkParams(lanes=lanes, n_in=n_in, n_out=n_out, image_limits=LIMITS, identity=IDENTITY)
 
 
-def image_write(address: int, data: int) -> bytes:
-    """One record of an IMAGE request."""
-    return data.to_bytes(5, "little") + address.to_bytes(3, "little")
+def image_request(memory: int, *writes: tuple[int, int]) -> bytes:
+    """An IMAGE request of writes (address, data)."""
+    parts = (data.to_bytes(5, "little") + place.to_bytes(3, "little") for place, data in writes)
+    return request(Command.IMAGE, bytes([memory]) + b"".join(parts))
 
 
 def ref_results(words: list[int], n_out: int, bits: int) -> list[int]:

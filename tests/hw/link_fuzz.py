@@ -3,7 +3,14 @@
 import random
 from collections.abc import Sequence
 
-from weft.hw.link.protocol import IMAGE_BYTES, MAX_PAYLOAD, SYNC, UNKNOWN, Command, frame
+from weft.hw.link.protocol import (
+    IMAGE_BYTES,
+    MAX_PAYLOAD,
+    SYNC,
+    UNKNOWN,
+    Command,
+    frame,
+)
 
 
 def damaged(rng: random.Random, requests: Sequence[bytes]) -> bytes:
@@ -39,12 +46,14 @@ def wrong(rng: random.Random) -> bytes:
     match rng.randrange(4):
         case 0:
             return frame(SYNC, rng.choice([UNKNOWN, rng.randrange(16, 256)]), payload)
-        case 1:  # two memories that do not exist, and the registers
+        case 1:  # the registers, and memories that do not exist
             whole = payload[: len(payload) // IMAGE_BYTES * IMAGE_BYTES]
-            return frame(SYNC, Command.IMAGE + rng.choice([0, 6, 7]), whole)
+            return frame(
+                SYNC, Command.IMAGE, bytes([rng.choice([0, 6, 10, 16, 255])]) + whole[:248]
+            )
         case 2:
-            ragged = payload if len(payload) % IMAGE_BYTES else payload + b"\0"
-            return frame(SYNC, Command.IMAGE + rng.randrange(8), ragged[:MAX_PAYLOAD])
+            ragged = payload if len(payload) % IMAGE_BYTES != 1 else payload + b"\0"
+            return frame(SYNC, Command.IMAGE, ragged[:MAX_PAYLOAD])
         case _:
             commands = [Command.IDENTIFY, Command.STATUS, Command.START, Command.OUTPUT]
             return frame(SYNC, rng.choice(commands), payload or b"\0")

@@ -7,10 +7,12 @@ from typing import Any
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
+from weft.engines.compact.spec import CompactSpec
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.hw.domain import DATA
 from weft.machine.engine import Engine, Memories, Styles
 
-SMALL = Engine(
+SMALL = OverlappedSpec(
     lanes=4,
     columns=4,
     array_requant=2,
@@ -20,7 +22,10 @@ SMALL = Engine(
 )
 
 
-def small_params(**changes: Any) -> Engine:
+SMALL_COMPACT = CompactSpec(lanes=4, columns=4, accumulator_bits=32, memories=SMALL.memories)
+
+
+def small_params(base: Engine = SMALL, **changes: Any) -> Engine:
     """A small engine, with some of its fields changed.
 
     ``X_words`` is the depth of memory X, ``X_multiplier`` the style of X's multipliers.
@@ -30,8 +35,8 @@ def small_params(**changes: Any) -> Engine:
         names = [name for name in changes if name.endswith(suffix)]
         return {name.removesuffix(suffix): changes.pop(name) for name in names}
 
-    memories = SMALL.memories.replace(**taken("_words"))
-    return SMALL.replace(memories=memories, styles=Styles(**taken("_multiplier")), **changes)
+    memories = base.memories.replace(**taken("_words"))
+    return base.replace(memories=memories, styles=Styles(**taken("_multiplier")), **changes)
 
 
 MAX_CYCLES = 50_000

@@ -8,6 +8,7 @@ import pytest
 
 from tests.hw.support import play, small_params
 from weft.hw.array import SystolicArray
+from weft.hw.rows.styles import ROW_PRODUCTS
 from weft.machine.encode import array_chunks
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.images import weight_word
@@ -46,19 +47,13 @@ def params_of(case: tuple[int, int, int, int, Style]) -> Engine:
 
 def weights_of(rng: np.random.Generator, p: Engine) -> np.ndarray:
     """[words, K, N]: lowest, highest, zero, one, alternating and random words."""
-    low, high = limits(p)
+    low, high = p.rows.limits(p.weight_bits)
     weights = rng.integers(low, high + 1, (p.memories.weight, p.lanes, p.columns))
     for word, value in enumerate((low, high, 0, 1)):
         weights[word] = value
     weights[4, :, 0::2], weights[4, :, 1::2] = low, high
     weights[5, :, 0::2], weights[5, :, 1::2] = high, low
     return weights
-
-
-def limits(p: Engine) -> tuple[int, int]:
-    """Lowest and highest weight."""
-    half = 1 << p.weight_bits - 1
-    return (1 - half if p.packed else -half), half - 1
 
 
 def loads(dut: SystolicArray, weights: np.ndarray) -> list[tuple[Any, list[int]]]:
@@ -87,7 +82,7 @@ def run(p: Engine, weights: np.ndarray, tiles: list[np.ndarray], words: list[lis
 
     Compares the sums ``unit_latency`` cycles after each tile's last tap.
     """
-    dut = SystolicArray(p)
+    dut = SystolicArray(p, ROW_PRODUCTS[p.styles.array])
     loading = loads(dut, weights)
     t = begin = len(loading[0][1])
     idle = [0x55 - 128] * p.lanes

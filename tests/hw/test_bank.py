@@ -6,6 +6,8 @@ import pytest
 
 from tests.hw.support import play, small_params
 from weft.hw.bank import Bank
+from weft.hw.ram import Ram
+from weft.hw.spram import Spram
 from weft.machine.timing import BANK_LATENCY
 
 LANES, WORDS, N_CYCLES = 3, 17, 400
@@ -15,15 +17,8 @@ LANES, WORDS, N_CYCLES = 3, 17, 400
 def test_reads_and_writes_keep_their_order(single_port: bool) -> None:
     """A read gives what was written in earlier cycles, lane by lane, ``BANK_LATENCY`` later."""
     rng = random.Random(1)
-    params = small_params(
-        lanes=LANES,
-        array_requant=1,
-        vector_requant=1,
-        act_words=(1, WORDS),
-        compact=single_port,
-        single_port=single_port,
-    )
-    dut = Bank(params, 1)
+    params = small_params(lanes=LANES, array_requant=1, vector_requant=1, act_words=(1, WORDS))
+    dut = Bank(params, 1, Spram if single_port else Ram)
     contents: list[list[int | None]] = [[None] * LANES for _ in range(WORDS)]
     driven = (dut.w_en, dut.w_addr, dut.w_data, dut.r_addr)
     values, expected = [], []

@@ -158,7 +158,9 @@ def test_data_registers_are_the_streams_unless_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "limit"), [(m, limit) for m, limit in enumerate(LIMITS) if limit < 1 << MEMORY]
+    ("memory", "limit"),
+    [(m, limit) for m, limit in enumerate((*LIMITS, 0)) if limit < 1 << MEMORY]
+    + [(16, 0), (255, 0)],
 )
 def test_image_writes_end_at_the_limit(memory: int, limit: int) -> None:
     """The address counts on after each write, and not after one that is refused."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.hw.support import simulate, small_params
+from tests.hw.support import SMALL_COMPACT, simulate, small_params
 from weft.hw.compact_control import CompactControl
 from weft.machine import timing
 from weft.machine.fields import FRONT, part_chunks
@@ -26,11 +26,8 @@ def test_steps_in_turn(steps: list[tuple[int, bool]], store_words: int) -> None:
     if not store_words:
         steps = [(cycles, False) for cycles, _ in steps]
     dut = CompactControl(
-        small_params(
-            columns=2, array_requant=1, vector_requant=1, compact=True,
-            store_words=store_words, streamed=store_words > 0,
-        )
-    )  # fmt: skip
+        small_params(SMALL_COMPACT, columns=2, store_words=store_words, streamed=store_words > 0)
+    )
     words = program(dut, steps)
     fetch = timing.FETCH_LATENCY + dut.step_chunks
 
@@ -79,7 +76,7 @@ def program(dut: CompactControl, steps: list[tuple[int, bool]]) -> list[int]:
     for i, (_, is_load) in enumerate(steps):
         word = rng.getrandbits(dut.step_chunks * CHUNK_BITS)
         fixed = {"last_step": i == len(steps) - 1}
-        if dut.params.streamed:
+        if dut.params.has_store:
             fixed["load"] = is_load
         for name, value in fixed.items():
             place = at + dut.back_layout[name].offset

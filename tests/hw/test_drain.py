@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.hw.support import mix, play, small_params
+from tests.hw.support import SMALL, SMALL_COMPACT, mix, play, small_params
 from weft.hw.drain import GROUP, Drain
 from weft.hw.sequencer import FLAGS
 from weft.machine.engine import Engine, Unit
@@ -39,12 +39,12 @@ class Case:
         """The other unit's output path has another width."""
         requant = [self.requant, 1] if self.unit is Unit.ARRAY else [1, self.requant]
         return small_params(
+            SMALL_COMPACT if self.interval > 1 else SMALL,
             lanes=self.lanes,
             columns=self.columns,
             array_requant=requant[0],
             vector_requant=requant[1],
             param_words=(64, 50),
-            compact=self.interval > 1,
         )
 
 

@@ -8,8 +8,9 @@ import pytest
 from tests.e2e.layers import Layers
 from tests.hw.support import simulate
 from tests.mapper.support import chains
+from tests.mapper.support import engine as spec
+from weft.engines.overlapped.rtl import OverlappedEngine
 from weft.gen.data import random_inputs
-from weft.hw.engine import OverlappedEngine
 from weft.machine import timing
 from weft.machine.encode import image_writes, registers
 from weft.machine.engine import Engine, Style, Styles, Unit
@@ -133,13 +134,11 @@ def square(kernel: int, **fields: Any) -> Window:
 
 
 ENGINES = [
-    Engine(lanes=4, columns=4, array_requant=2, vector_requant=1, vector_taps=3),
-    Engine(lanes=3, columns=6, array_requant=3, vector_requant=1, vector_taps=1,
-           styles=Styles(array=Style.LUT, vector=Style.LUT, requant=Style.LUT)),
-    Engine(lanes=8, columns=4, array_requant=2, vector_requant=4, vector_taps=3,
-           styles=Styles(array=Style.PACKED)),
-    Engine(lanes=4, columns=10, array_requant=2, vector_requant=2, vector_taps=2, weight_bits=9),
-]  # fmt: skip
+    spec(4, 4, 2, 1, 3),
+    spec(3, 6, 3, 1).replace(styles=Styles(array=Style.LUT, vector=Style.LUT, requant=Style.LUT)),
+    spec(8, 4, 2, 4, 3).replace(styles=Styles(array=Style.PACKED)),
+    spec(4, 10, 2, 2, 2).replace(weight_bits=9),
+]
 IDS = ["4x4", "3x6-lut", "8x4-packed", "4x10-w9"]
 
 
@@ -166,7 +165,7 @@ def test_array_follows_vector(engine: Engine) -> None:
 @pytest.mark.parametrize("kernel_rows", [1, 2])
 def test_rolling_with_holds(kernel_rows: int, requant: int) -> None:
     """A tile's results take longer to leave than its columns to read; sums must survive that."""
-    engine = Engine(lanes=4, columns=4, array_requant=2, vector_requant=requant, vector_taps=3)
+    engine = spec(4, 4, 2, requant, 3)
     window = Window(kernel=(kernel_rows, 3), pads=(0, 1, 0, 1))
     plan = check(network(3, (6, 3, 5), (None, window), (5, square(1))), engine)
     assert plan.steps[0].output.rolling
@@ -229,7 +228,7 @@ def test_one_chained_step_drains_at_a_time() -> None:
     first = net.conv(source, 3, 1, square(3))
     second = net.conv(source, 2, 1, Window(kernel=(1, 1), stride=(3, 3)))
     graph = net.graph("branches", [first, second, net.conv(source, 2, 1, square(3))])
-    engine = Engine(lanes=16, columns=2, array_requant=2, vector_requant=1)
+    engine = spec(16, 2, 2, 1)
     plan = check(graph, engine, samples=2)
     assert "once the step before the last has drained" in chains(plan)
 

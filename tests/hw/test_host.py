@@ -13,7 +13,6 @@ from tests.hw.support import simulate, small_params
 from weft.hw.host import Host, Register
 from weft.hw.ram import Ram
 from weft.machine.engine import Engine
-from weft.machine.images import Image
 from weft.machine.timing import BANK_LATENCY
 
 LANES = 2
@@ -233,18 +232,8 @@ def test_output_rate() -> None:
     assert {b - a for a, b in pairwise(valid)} == {BANK_LATENCY + 2}
 
 
-def test_memory_map() -> None:
+def test_registers() -> None:
     """Numbers that generated images and drivers depend on."""
-    assert [image.name for image in sorted(Image, key=lambda image: image.value)] == [
-        "REGISTER",
-        "PROGRAM",
-        "ARRAY_PARAM",
-        "VECTOR_PARAM",
-        "VECTOR",
-        "WEIGHT",
-        "STORE",
-    ]
-    assert [image.value for image in Image] == list(range(7))
     assert [register.value for register in Register] == list(range(4))
     assert [r.name for r in sorted(Register, key=lambda r: r.value)] == [
         "INPUT_BASE",

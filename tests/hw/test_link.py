@@ -1,5 +1,6 @@
 """Host link: whole inferences, image writes, every refusal, resynchronisation, damaged requests."""
 
+import dataclasses
 import gc
 import random
 import re
@@ -16,15 +17,17 @@ from tests.hw.link_bench import (
     LIMITS,
     TIMEOUT_BITS,
     Bench,
-    image_write,
+    image_request,
     link_params,
     ref_results,
 )
 from tests.hw.link_fuzz import damaged
 from weft.hw.link.crc import Crc32
+from weft.hw.link.frame_receiver import FrameReceiver
 from weft.hw.link.link import Link
 from weft.hw.link.params import LinkParams
 from weft.hw.link.protocol import (
+    IMAGE_WRITES,
     MAX_PAYLOAD,
     REPLY_SYNC,
     SYNC,
@@ -37,7 +40,6 @@ from weft.hw.link.protocol import (
     reply,
     request,
 )
-from weft.hw.link.reader import Reader
 from weft.hw.progress import State
 
 IDENTIFY, STATUS, RESET = (
@@ -132,45 +134,67 @@ def test_a_status_while_the_run_ends(run_cycles: int) -> None:
 
 def test_image_writes() -> None:
     writes = [(0x12344, (1 << 36) - 1), (0, 1), (0x10FFF, 0x123456789)]
-    payload = b"".join(image_write(*write) for write in writes)
-    full = b"".join(image_write(i, i) for i in range(31))
-    script = [request(Command.IMAGE + 4, payload), request(Command.IMAGE + 2, full)]
+    full = [(i, i) for i in range(IMAGE_WRITES)]
+    script = [image_request(4, *writes), image_request(8, *full), image_request(9, (0, 5))]
     bench = Bench(link_params(), script).run()
-    assert bench.replies == [reply(Command.IMAGE + 4), reply(Command.IMAGE + 2)]
-    expected = [(4 << 21 | address, data) for address, data in writes]
-    assert bench.images == expected + [(2 << 21 | i, i) for i in range(31)]
+    assert bench.replies == [reply(Command.IMAGE)] * 3
+    expected = [(4 << 24 | address, data) for address, data in writes]
+    expected += [(8 << 24 | address, data) for address, data in full]
+    assert bench.images == [*expected, (9 << 24, 5)]
 
 
-@pytest.mark.parametrize("memory", range(8))
+@pytest.mark.parametrize("memory", [*range(11), 16, 17, 127, 255])
 def test_addresses_are_checked_before_anything_is_written(memory: int) -> None:
-    limit = LIMITS[memory]
+    limit = LIMITS[memory] if memory < len(LIMITS) else 0
     bad = [limit, limit | 1 << 23, (1 << 24) - 1, limit ^ limit & 0xFF | 0x100000]
-    good = image_write(max(limit - 1, 0), 7)
+    good = (max(limit - 1, 0), 7)
     script = [
-        request(Command.IMAGE + memory, good + good + image_write(address, 9))
+        image_request(memory, good, good, (address, 9))
         for address in bad
-        if address >= limit
+        if limit <= address < 1 << 24
     ]
-    bench = Bench(link_params(), [*script, request(Command.IMAGE + memory, good)]).run()
+    bench = Bench(link_params(), [*script, image_request(memory, good)]).run()
     *refused, last = bench.replies
-    assert refused == [reply(Command.IMAGE + memory, error=Error.ADDRESS)] * len(script)
+    assert refused == [reply(Command.IMAGE, error=Error.ADDRESS)] * len(script)
     if limit:
-        assert last == reply(Command.IMAGE + memory)
-        assert bench.images == [(memory << 21 | limit - 1, 7)]
+        assert last == reply(Command.IMAGE)
+        assert bench.images == [(memory << 24 | limit - 1, 7)]
     else:
-        assert last == reply(Command.IMAGE + memory, error=Error.ADDRESS)
+        assert last == reply(Command.IMAGE, error=Error.ADDRESS)
         assert bench.images == []
+
+
+@pytest.mark.parametrize("n_memories", [0, 1, 200, 255])
+def test_any_number_of_memories(n_memories: int) -> None:
+    """The last one can be written, and the next number is refused."""
+    limits = (0,) + (3,) * n_memories
+    params = dataclasses.replace(link_params(), image_limits=limits)
+    numbers = [number for number in (n_memories, n_memories + 1) if number < 256]
+    bench = Bench(params, [image_request(number, (2, 9)) for number in numbers]).run()
+    errors = [Error.NONE if 0 < number <= n_memories else Error.ADDRESS for number in numbers]
+    assert bench.replies == [reply(Command.IMAGE, error=error) for error in errors]
+    assert bench.images == [(n_memories << 24 | 2, 9)] * (n_memories > 0)
+
+
+@pytest.mark.parametrize("command", range(8, 16))
+def test_an_image_write_of_version_1(command: int) -> None:
+    """There the memory was part of the command, 8 + m, and the payload image writes alone."""
+    write = (7).to_bytes(5, "little") + (0).to_bytes(3, "little")
+    bench = Bench(link_params(), [request(command, write), IDENTIFY]).run()
+    refused = frame(REPLY_SYNC, Error.COMMAND << 4 | UNKNOWN, b"")
+    assert bench.replies == [refused, reply(Command.IDENTIFY, b"\2" + IDENTITY)]
+    assert bench.images == []
 
 
 WORDS = bytes(range(1, 13))
 FIRST = request(Command.INPUT, WORDS)
-IMAGE = request(Command.IMAGE + 2, image_write(0, 1))
+IMAGE = image_request(2, (0, 1))
 
 
 @pytest.mark.parametrize(
     ("before", "refused", "error"),
     [
-        ([], frame(SYNC, 6, b""), Error.COMMAND),
+        ([], frame(SYNC, 8, b""), Error.COMMAND),
         ([], frame(SYNC, 7, b"1"), Error.COMMAND),
         ([], frame(SYNC, 0x83, WORDS), Error.COMMAND),
         ([], frame(SYNC, 0xFF, b""), Error.COMMAND),
@@ -180,8 +204,10 @@ IMAGE = request(Command.IMAGE + 2, image_write(0, 1))
         ([], request(Command.INPUT), Error.LENGTH),
         ([], request(Command.INPUT, WORDS[:8]), Error.LENGTH),
         ([], request(Command.INPUT, WORDS + WORDS), Error.LENGTH),
-        ([], request(Command.IMAGE + 2), Error.LENGTH),
-        ([], request(Command.IMAGE + 2, bytes(12)), Error.LENGTH),
+        ([], request(Command.IMAGE), Error.LENGTH),
+        ([], request(Command.IMAGE, b"\2"), Error.LENGTH),
+        ([], request(Command.IMAGE, b"\2" + bytes(7)), Error.LENGTH),
+        ([], request(Command.IMAGE, b"\2" + bytes(12)), Error.LENGTH),
         ([], START, Error.STATE),
         ([], OUTPUT, Error.STATE),
         ([FIRST], FIRST, Error.STATE),
@@ -291,7 +317,7 @@ def test_the_links_own_reset_in_mid_request(n_bytes: int) -> None:
     assert back == status(State.LOAD)
 
 
-TRUE_IMAGES = {(2 << 21 | i): i * 0x1234567 for i in range(20)}
+TRUE_IMAGES = {(2 << 24 | i): i * 0x1234567 for i in range(20)}
 
 
 @pytest.mark.parametrize("n_frames", [90, pytest.param(900, marks=pytest.mark.slow)])
@@ -299,10 +325,10 @@ def test_damaged_requests(n_frames: int) -> None:
     """No hang, no other image write than the true ones, and each inference after them is right."""
     rng = random.Random(n_frames)
     params = link_params(4, 70, 3)
-    writes = [image_write(a & 0xFF, data) for a, data in TRUE_IMAGES.items()]
+    writes = [(address & 0xFF, data) for address, data in TRUE_IMAGES.items()]
     data = rng.randbytes(280)
     good = [IDENTIFY, STATUS, START, OUTPUT, RESET, *input_requests(params, data)]
-    good += [request(Command.IMAGE + 2, b"".join(writes[i : i + 3])) for i in range(0, 20, 3)]
+    good += [image_request(2, *writes[i : i + 3]) for i in range(0, 20, 3)]
     script: list[bytes | int] = []
     for _ in range(n_frames // 30):
         script += [damaged(rng, good) for _ in range(30)]
@@ -356,7 +382,7 @@ def test_the_documents_examples(root: Path) -> None:
     requests, replies = ([bytes.fromhex(row[i]) for row in rows] for i in (0, 1))
     bench = Bench(link_params(4, 1, 1), [*requests[:3], 100, *requests[3:]]).run()
     del bench.replies[3]
-    assert len(rows) == len(bench.replies) == 7
+    assert len(rows) == len(bench.replies) == 8
     for shown, real in zip(replies, bench.replies, strict=True):
         assert shown == frame(REPLY_SYNC, shown[1], shown[3:-4])
         assert shown[:3] == real[:3]  # cycles and outputs are another core's
@@ -370,7 +396,14 @@ def test_the_documents_examples(root: Path) -> None:
         ({"lanes": 256}, "lanes must be 255 or less, not 256"),
         ({"n_in": 0}, "n_in must be 1 or more, not 0"),
         ({"n_out": -1}, "n_out must be 1 or more, not -1"),
-        ({"image_limits": (1, 2)}, r"image_limits must be 8 numbers of 0 to 2097152, not \(1, 2\)"),
+        (
+            {"image_limits": (1, -2)},
+            r"image_limits must be 1 to 256 numbers of 0 to 16777216, not \(1, -2\)",
+        ),
+        (
+            {"image_limits": ()},
+            r"image_limits must be 1 to 256 numbers of 0 to 16777216, not \(\)",
+        ),
         ({"identity": b"short"}, "identity must have 15 bytes, not 5"),
     ],
 )
@@ -383,5 +416,5 @@ def test_parameters_are_checked(changes: dict, message: str) -> None:
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")  # it never came to be
 def test_time_out_is_checked() -> None:
     with pytest.raises(ValueError, match=r"^timeout_bits must be 1 or more, not 0$"):
-        Reader(timeout_bits=0)
+        FrameReceiver(timeout_bits=0)
     gc.collect()  # so that Amaranth's warning about it falls into this test

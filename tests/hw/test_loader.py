@@ -5,28 +5,25 @@ from typing import Any
 
 import pytest
 
-from tests.hw.support import simulate, small_params
+from tests.hw.support import SMALL_COMPACT, simulate, small_params
 from weft.hw.loader import Loader
 from weft.machine.engine import Engine
-from weft.machine.images import CHUNK_BITS, STORE_BITS
+from weft.machine.images import CHUNK_BITS, STORE_BITS, WORD_BITS
 from weft.machine.timing import READ_LATENCY
 
 WORDS = 37
 
 
 def params() -> Engine:
-    return small_params(
-        columns=2, array_requant=1, vector_requant=1, compact=True,
-        store_words=WORDS, streamed=True,
-    )  # fmt: skip
+    return small_params(SMALL_COMPACT, columns=2, store_words=WORDS, streamed=True)
 
 
 LOADS = {
     "one": [(0, 1, 0, 5)],
-    "narrow": [(3, 9, 0, 0x500000)],
-    "wide": [(2, 1, 1, 7), (1, 12, 1, 0x7FFFFF)],
+    "narrow": [(3, 9, 0, 255)],
+    "wide": [(2, 1, 1, 7), (1, 12, 1, 128)],
     "whole-store": [(0, WORDS, 0, 0)],
-    "mixed": [(30, 7, 0, 40), (0, 5, 1, 1), (11, 2, 0, 2), (11, 2, 1, 2)],
+    "mixed": [(30, 7, 0, 4), (0, 5, 1, 1), (11, 2, 0, 2), (11, 2, 1, 2)],
 }
 
 
@@ -43,8 +40,8 @@ def test_writes_and_cycles(loads: list[tuple[int, int, int, int]]) -> None:
             ctx.set(dut.load_data, word)
             await ctx.tick()
         ctx.set(dut.load_en, 0)
-        for source, count, wide, image in loads:
-            fields = {"source": source, "count": count, "wide": wide, "image": image}
+        for source, count, wide, memory in loads:
+            fields = {"source": source, "count": count, "wide": wide, "memory": memory}
             ctx.set(dut.step, fields)
             ctx.set(dut.start, 1)
             await ctx.tick()
@@ -74,7 +71,7 @@ async def replay(ctx: Any, dut: Loader) -> tuple[list[tuple[int, int]], int]:
 
 
 def expected(
-    store: list[int], *, source: int, count: int, wide: int, image: int
+    store: list[int], *, source: int, count: int, wide: int, memory: int
 ) -> list[tuple[int, int]]:
     words = store[source : source + count * (1 + wide)]
     if wide:
@@ -82,4 +79,4 @@ def expected(
         chunks = [(low | high << STORE_BITS) & (1 << CHUNK_BITS) - 1 for low, high in pairs]
     else:
         chunks = words
-    return [(image + i, chunk) for i, chunk in enumerate(chunks)]
+    return [(memory << WORD_BITS | i, chunk) for i, chunk in enumerate(chunks)]

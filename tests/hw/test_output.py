@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.hw.support import mix, simulate, small_params
+from tests.hw.support import SMALL, SMALL_COMPACT, mix, simulate, small_params
+from weft.engines.common.pack import BIAS_OFFSET, param_groups
 from weft.hw.output import OutputPath
 from weft.hw.sequencer import FLAGS
 from weft.machine.encode import parameters
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.plan import Params
 from weft.machine.timing import requant_latency, unit_latency
-from weft.mapper.pack import BIAS_OFFSET, param_groups
 from weft.nn.ir.numerics import Scaling, requantise, round_scaled, scaling_of
 
 ROWS, COLS = 2, 3
@@ -48,6 +48,7 @@ class Case:
     def params(self) -> Engine:
         requant = [self.requant, 1] if self.unit is Unit.ARRAY else [1, self.requant]
         return small_params(
+            SMALL_COMPACT if self.interval > 1 else SMALL,
             lanes=self.lanes,
             columns=self.columns,
             array_requant=requant[0],
@@ -56,7 +57,6 @@ class Case:
             requant_multiplier=self.style,
             act_words=(128, 3),
             param_words=(32, 40),
-            compact=self.interval > 1,
             **self.extra,
         )
 
@@ -161,12 +161,12 @@ async def load(ctx: Any, dut: OutputPath, images: np.ndarray) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_bytes(case: Case) -> None:
     p, unit = case.params(), case.unit
-    dut = OutputPath(p, unit)
+    dut = OutputPath(p, p.path(unit))  # in a compact engine there is only one
     rng = random.Random(6)
     data = data_of(case, np.random.default_rng(5))
     n_lanes = p.drain_lanes(unit)
     order = [(col, tile) for tile in range(case.tiles) for col in range(COLS)]
-    if unit is Unit.ARRAY:
+    if p.path(unit) is Unit.ARRAY:
         order.sort()
 
     flags: dict[int, dict[str, int]] = {}  # by the cycle of a tile's last tap

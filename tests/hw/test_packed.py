@@ -11,8 +11,8 @@ from tests.hw.cell_bench import CELLS, QUIET
 from tests.hw.support import play
 from tests.verilated import verilate
 from weft.hw.cells import CellLibrary
-from weft.hw.packed import LATENCY, PackedMultiplier
-from weft.machine.images import PACKED_SHIFT
+from weft.hw.rows.packed import LATENCY, PackedMultiplier
+from weft.machine.rows import PackedRow
 
 CORNERS = (-127, -126, -65, -64, -33, -1, 0, 1, 2, 31, 32, 63, 64, 126, 127)
 ACTS = (-128, -127, -65, -64, -63, -32, -2, -1, 0, 1, 2, 31, 63, 64, 85, 126, 127)
@@ -54,7 +54,7 @@ def check(triples: list[Triple]) -> None:
     """(lower weight, upper weight, activation), one after the other without a gap."""
     dut = PackedMultiplier()
     inputs = [
-        (dut.pair, [(upper << PACKED_SHIFT) + lower for lower, upper, _ in triples]),
+        (dut.pair, [(upper << PackedRow.SHIFT) + lower for lower, upper, _ in triples]),
         (dut.act, [act for _, _, act in triples]),
     ]
     rows = play(dut, inputs, [dut.low, dut.high], len(triples) + LATENCY)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.hw.support import simulate, small_params
+from tests.hw.support import SMALL, SMALL_COMPACT, simulate, small_params
+from weft.engines.common.pack import BIAS_OFFSET, POINTS, encode_scaling
 from weft.hw.requantise import SHIFTS, RequantiseLane
 from weft.hw.serial_requantise import SerialRequantiseLane
 from weft.machine.engine import SERIAL_CYCLES, Engine, Style
 from weft.machine.timing import requant_latency
-from weft.mapper.pack import BIAS_OFFSET, POINTS, encode_scaling
 from weft.nn.ir.numerics import Scaling, requantise, round_scaled
 
 CONFIGURATIONS = [(bits, style, 1) for bits in (25, 28, 32) for style in (Style.DSP, Style.LUT)]
@@ -241,11 +241,11 @@ def _products(value: int) -> list[tuple[int, int, int]]:
 
 def lane_params(bits: int, style: Style, interval: int) -> Engine:
     return small_params(
+        SMALL_COMPACT if interval > 1 else SMALL,
         array_requant=1,
         vector_requant=1,
         accumulator_bits=bits,
         requant_multiplier=style,
-        compact=interval > 1,
     )
 
 
@@ -316,7 +316,7 @@ def pair_run(
     a: np.ndarray, b: np.ndarray, zeros: tuple[int, int], factors: tuple[int, int], code: int,
     zero_point: int,
 ) -> Run:  # fmt: skip
-    """Both operands in one accumulator, as the vector unit and ``mapper.lower`` lay them out."""
+    """Both operands in one accumulator, as the vector unit and ``lower`` lay them out."""
     product = (a - zeros[0]) * factors[0] + (b - zeros[1]) * factors[1]
     odd = bool(zero_point & 1)
     rounded = round_scaled(product, np.int64(POINTS[code]), odd)

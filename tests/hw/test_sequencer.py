@@ -19,11 +19,12 @@ from tests.hw.sequencer_bench import (
     tiles,
     unpaced,
 )
-from tests.hw.support import simulate, small_params
+from tests.hw.support import SMALL, SMALL_COMPACT, simulate, small_params
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.hw.sequencer import FLAGS
 from weft.hw.step import front_layout
 from weft.machine import plan, timing
-from weft.machine.engine import Engine, Memories, Unit
+from weft.machine.engine import Memories, Unit
 from weft.machine.fields import FRONT, values
 
 
@@ -38,10 +39,8 @@ def test_random_steps(gap: int) -> None:
 def test_first_taps_that_stay(compact: bool) -> None:
     """A tile's first tap lies elsewhere, and only tiles move it on."""
     rng = random.Random(3)
-    lanes = {"array_requant": 1, "vector_requant": 1}
-    params = small_params(
-        act_words=(500, 3), weight_words=300, products=True, compact=compact, **lanes
-    )
+    base = SMALL_COMPACT if compact else SMALL
+    params = small_params(base, act_words=(500, 3), weight_words=300, products=True)
     names = {str(name) for name, _ in front_layout(params)}
     steps = []
     for _ in range(40):
@@ -114,7 +113,7 @@ def test_flags() -> None:
 
 # ---- Steps that follow.
 
-ENGINE = Engine(
+ENGINE = OverlappedSpec(
     lanes=4, columns=4, array_requant=2, vector_requant=1,
     memories=Memories(act=(300, 1), weight=50, vector=50),
 )  # fmt: skip

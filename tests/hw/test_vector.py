@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from tests.hw.support import play, small_params
+from weft.engines.common.pack import rolling_weights, vector_weights
 from weft.hw.step import PRODUCT, VectorOp
 from weft.hw.vector import PAIR_SHIFT, VectorUnit
 from weft.machine.encode import weight_chunks
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.images import vector_word
 from weft.machine.timing import ROW_LATENCY, unit_latency, weight_issue
-from weft.mapper.pack import rolling_weights, vector_weights
 
 # (lanes, taps, weight bits, accumulator bits, multiplier)
 CASES = [

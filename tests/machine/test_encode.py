@@ -11,21 +11,16 @@ from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact, engine
 from weft.hw import step as layout
 from weft.machine.encode import array_chunks, hex_files, image_writes, program, registers
-from weft.machine.engine import Style, Styles, Unit
+from weft.machine.engine import Style, Styles
 from weft.machine.fields import BACK, FRONT, part_chunks, step_chunks, values
 from weft.machine.images import (
     CHUNK_BITS,
     IMAGE_ADDRESS_BITS,
-    PACKED_SHIFT,
-    SELECT,
     WORD_BITS,
-    Image,
-    index_bits,
-    param_word,
-    vector_word,
-    weight_word,
 )
-from weft.machine.plan import Follow, Plan, Step
+from weft.machine.memory_map import memory_map
+from weft.machine.plan import Plan, Step
+from weft.machine.rows import PackedRow
 from weft.mapper.build import build
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.window import Window
@@ -141,7 +136,7 @@ def test_step_words_of_a_compact_engine(streamed: bool) -> None:
             part = layout.load_layout(params)
             load = unpacked(part, word[: -(-part.size // CHUNK_BITS)])
             assert (load["source"], load["count"]) == (item.source, item.chunks)
-            assert load["image"] >> WORD_BITS == SELECT[item.content].value
+            assert load["memory"] == memory_map(params).number(item.content.value)
 
 
 def rows(text: str) -> list[int]:
@@ -164,8 +159,8 @@ def array_lanes(plan: Plan, word: int) -> list[int]:
     weights = []
     for pair in lanes_of(word, machine.columns // 2, 18):
         low = signed(pair & 0xFF, 8)
-        assert (pair - low) % (1 << PACKED_SHIFT) == 0
-        weights += [low, pair - low >> PACKED_SHIFT]
+        assert (pair - low) % (1 << PackedRow.SHIFT) == 0
+        weights += [low, pair - low >> PackedRow.SHIFT]
     return weights
 
 
@@ -209,7 +204,7 @@ def test_packed_pairs_are_one_number(low: int, high: int) -> None:
     """18 bits, two to a chunk, of which the multiplier's sums can be taken apart again."""
     params = network((3, 4, 1, 1, 1), style=Style.PACKED).engine
     words = np.array([[low, high, 0, 0], [0, 0, low, high]], dtype=np.int16)
-    number = ((high << PACKED_SHIFT) + low) & (1 << 18) - 1
+    number = ((high << PackedRow.SHIFT) + low) & (1 << 18) - 1
     assert array_chunks(words, params).tolist() == [[number], [number << 18]]
 
 
@@ -252,114 +247,38 @@ def test_empty_memories_have_one_word() -> None:
     assert files["array_params_0.hex"] == "0" * 18 + "\n"
 
 
-def memories(plan: Plan) -> Iterator[tuple[Image, tuple[int, ...], int]]:
+def memories(plan: Plan) -> Iterator[tuple[str, tuple[int, ...], int]]:
     """(memory, indices, data) of every image write, its address taken apart as hardware does."""
-    params = plan.engine
-    chunks = {
-        Image.REGISTER: (0, 0),
-        Image.PROGRAM: (0, 0),
-        Image.ARRAY_PARAM: (0, param_word(params, Unit.ARRAY).address_bits),
-        Image.VECTOR_PARAM: (0, param_word(params, Unit.VECTOR).address_bits),
-        Image.VECTOR: (0, vector_word(params).address_bits),
-        Image.WEIGHT: (weight_word(params).row_bits, index_bits(weight_word(params).chunks)),
-    }
+    known = memory_map(plan.engine)
+    specs = {spec.name: spec for spec in known.memories}
     for address, value in image_writes(plan).tolist():
-        image = Image(address >> WORD_BITS)
-        row_bits, chunk_bits = chunks[image]
+        name = known.names[address >> WORD_BITS]
+        spec = specs.get(name)
+        bank_bits, part_bits = (spec.bank_bits, spec.part_bits) if spec else (0, 0)
         rest = address & (1 << WORD_BITS) - 1
-        chunk = rest & (1 << chunk_bits) - 1
-        row = rest >> chunk_bits & (1 << row_bits) - 1
-        assert 0 <= value < 1 << CHUNK_BITS
-        yield image, (rest >> chunk_bits >> row_bits, row, chunk), value
+        part = rest & (1 << part_bits) - 1
+        bank = rest >> part_bits & (1 << bank_bits) - 1
+        assert 0 <= value < 1 << (spec.grain if spec else CHUNK_BITS)
+        yield name, (rest >> part_bits >> bank_bits, bank, part), value
 
 
 def test_image_writes_fill_the_same_memories(plan: Plan) -> None:
     """What the host writes is what the hex files hold, each chunk once."""
-    machine = plan.engine
     addresses = image_writes(plan)[:, 0]
     assert len(np.unique(addresses)) == len(addresses)
     assert addresses.max() < 1 << IMAGE_ADDRESS_BITS
-    bits = {
-        Image.PROGRAM: CHUNK_BITS,
-        Image.ARRAY_PARAM: CHUNK_BITS,
-        Image.VECTOR_PARAM: CHUNK_BITS,
-        Image.VECTOR: vector_word(machine).chunk_bits,
-        Image.WEIGHT: weight_word(machine).chunk_bits,
-    }
+    grains = {spec.name: spec.grain for spec in memory_map(plan.engine).memories}
     found: dict[str, dict[int, int]] = {}
     host = {}
-    for image, (word, row, chunk), value in memories(plan):
-        if image is Image.REGISTER:
+    for name, (word, bank, part), value in memories(plan):
+        if name == "registers":
             host[word] = value
             continue
-        assert value < 1 << bits[image]
-        if image in (Image.ARRAY_PARAM, Image.VECTOR_PARAM):
-            row, chunk = divmod(chunk, 2)
-        name = {
-            Image.PROGRAM: "program",
-            Image.ARRAY_PARAM: f"array_params_{row}",
-            Image.VECTOR_PARAM: f"vector_params_{row}",
-            Image.VECTOR: "vector",
-        }
-        memory = found.setdefault(f"{name.get(image, f'weights_{row}')}.hex", {})
-        memory[word] = memory.get(word, 0) | value << chunk * bits[image]
+        if name.endswith("_params"):
+            bank, part = divmod(part, 2)
+        file = f"{name}.hex" if name in ("program", "vector") else f"{name}_{bank}.hex"
+        memory = found.setdefault(file, {})
+        memory[word] = memory.get(word, 0) | value << part * grains[name]
     assert host == dict(enumerate(registers(plan)))
     for name, text in hex_files(plan):
         assert found[name] == dict(enumerate(rows(text))), name
-
-
-OVERFLOWS = [
-    ("zero_point", 128),
-    ("zero_point", -129),
-    ("low", 200),
-    ("high", -1000),
-    ("multiplier", 1 << 32),
-    ("multiplier", -1),
-]
-
-
-@pytest.mark.parametrize(("field", "value"), OVERFLOWS)
-def test_fields_do_not_overflow_silently(field: str, value: int) -> None:
-    made = network((4, 8, 2, 4, 3))
-    step = made.steps[0]
-    wrong = step.replace(output=step.output.replace(**{field: value}))
-    bits = 32 if field == "multiplier" else 8
-    _refused(made, wrong, f"step field {field}: {value} does not fit {bits} bits")
-
-
-def test_counts_do_not_overflow_silently() -> None:
-    made = network((4, 8, 2, 4, 3))
-    step = made.steps[0]
-    read, write = step.read, step.write
-    for wrong, text in (
-        (step.replace(loops=step.loops.replace(rows=4096)), "n_row: 4096 does not fit 12"),
-        (step.replace(loops=step.loops.replace(hold=-1)), "hold: -1 does not fit"),
-        (step.replace(read=read.replace(pad_value=128)), "pad_value: 128 does not fit 8"),
-        (step.replace(read=read.replace(y=read.y.replace(origin=8192))), "y0: 8192 does not fit"),
-        (step.replace(read=read.replace(x=read.x.replace(move=4096))), "x_col: 4096 does not fit"),
-        (step.replace(read=read.replace(x=read.x.replace(size=-1))), "width: -1 does not fit"),
-        (step.replace(write=write.replace(group=2)), "out_group: 2 does not fit 1"),
-        (step.replace(write=write.replace(bank=2)), "write_bank: 2 does not fit 1"),
-        (step.replace(read=read.replace(bank=2)), "read_bank: 2 does not fit 1"),
-        (step.replace(follow=Follow(need=1 << 14)), "need: 16384 does not fit 14"),
-        (step.replace(gap=128), "gap: 128 does not fit 7"),
-        (step.replace(write=write.replace(first_lanes=16)), "first_lanes: 16 does not fit 4"),
-        (step.replace(param_base=1 << 20), "param_base: 1048576 does not fit"),
-        (step.replace(weight_base=-1), "weight_base: -1 does not fit"),
-    ):
-        _refused(made, wrong, text)
-
-
-def _refused(made: Plan, wrong: Step, text: str) -> None:
-    with pytest.raises(ValueError, match=text):
-        program(made.replace(steps=(wrong, *made.steps[1:])))
-
-
-def test_addresses_wrap_around_the_memory() -> None:
-    """Padding begins before the buffer: addresses are counted modulo the memory's size."""
-    made = network((4, 8, 2, 4, 3))
-    step = made.steps[0].replace(read=made.steps[0].read.replace(base=-5))
-    part = layout.front_layout(made.engine)
-    words = program(made.replace(steps=(step, *made.steps[1:])))
-    found = unpacked(part, words[: -(-part.size // CHUNK_BITS)])
-    assert found["act_base"] == (1 << part["act_base"].width) - 5

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.hw.support import small_params
+from tests.hw.support import SMALL_COMPACT, small_params
 from weft.machine.engine import Style, Unit
 
 
@@ -26,7 +26,7 @@ def test_derived_numbers() -> None:
 
 
 def test_the_one_output_path_of_a_compact_engine_takes_the_larger_tile() -> None:
-    p = small_params(lanes=2, columns=6, array_requant=1, vector_requant=1, compact=True)
+    p = small_params(SMALL_COMPACT, lanes=2, columns=6)
     assert [p.tile_lanes(unit) for unit in Unit] == [6, 2]
     assert [p.drain_lanes(unit) for unit in Unit] == [6, 6]
 
@@ -67,17 +67,6 @@ NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weight
                                               "divide 4"),
         ({"accumulator_bits": 24}, "accumulator_bits must be 25..32, not 24"),
         ({"accumulator_bits": 33}, "accumulator_bits must be 25..32, not 33"),
-        ({"compact": True}, "a compact engine has one requantisation lane and one vector tap"),
-        (
-            {"compact": True, "array_requant": 1, "vector_requant": 1, "vector_taps": 2},
-            "a compact engine has one requantisation lane and one vector tap",
-        ),
-        (
-            {"compact": True, "array_requant": 1, "vector_requant": 1, "lanes": 9},
-            "a compact engine has at most 8 lanes, not 9",
-        ),
-        ({"single_port": True}, "only a compact engine has single-ported memories or a store"),
-        ({"streamed": True}, "only a compact engine has single-ported memories or a store"),
         ({"count_bits": 1}, "count_bits must be 2..12, not 1"),
         ({"count_bits": 13}, "count_bits must be 2..12, not 13"),
         ({"weight_bits": 7}, "weight_bits must be 8..9, not 7"),
@@ -112,3 +101,17 @@ NOT_PACKED = "packed multipliers need an even number of columns and 8-bit weight
 def test_errors(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         small_params(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vector_taps": 2}, "a compact engine has one requantisation lane and one vector tap"),
+        ({"array_requant": 2}, "a compact engine has one requantisation lane and one vector tap"),
+        ({"lanes": 9}, "a compact engine has at most 8 lanes, not 9"),
+        ({"lanes": 0}, "lanes must be at least 1, not 0"),
+    ],
+)
+def test_errors_of_compact_engines(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        small_params(SMALL_COMPACT, **changes)

@@ -4,22 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from tests.hw.support import small_params
+from tests.hw.support import SMALL_COMPACT, small_params
 from weft.hw.step import back_layout, front_layout, load_layout, param_layout
 from weft.machine.engine import Engine
 from weft.machine.fields import BACK, FRONT, LOAD, SIGNED, Field, Kind, encode, part_chunks, widths
 from weft.machine.images import CHUNK_BITS, PARAM_CHUNKS
 
-COMPACT = small_params(
-    array_requant=1, vector_requant=1, compact=True, streamed=True, store_words=100
-)
+COMPACT = small_params(SMALL_COMPACT, streamed=True, store_words=100)
 
 
 @pytest.mark.parametrize(
     ("engine", "hold", "groups"),
     [
         (small_params(columns=8, array_requant=1, vector_requant=1), 4, 4),
-        (small_params(columns=8, array_requant=1, vector_requant=1, compact=True), 6, 4),
+        (small_params(SMALL_COMPACT, columns=8), 6, 4),
         (small_params(lanes=16, columns=8, array_requant=4, vector_requant=2), 4, 4),
     ],
 )
@@ -76,7 +74,7 @@ def test_parameters_of_a_channel_fill_two_chunks() -> None:
 def test_fields_lie_one_behind_the_other() -> None:
     part = (
         Field("a", 3, lambda step: 0),
-        Field("absent", 8, lambda step: 0, only=lambda engine: engine.compact),
+        Field("absent", 8, lambda step: 0, only=lambda engine: engine.has_store),
         Field("b", 4, lambda step: 0, SIGNED),
         Field("c", 36, lambda step: 0, Kind.ADDRESS),
     )

@@ -1,8 +1,5 @@
 """The image format: how words are cut into writes, and how far addresses reach."""
 
-import re
-from typing import Any
-
 import pytest
 
 from tests.hw.support import small_params
@@ -10,9 +7,7 @@ from weft.machine.engine import Style, Unit
 from weft.machine.images import (
     CHUNK_BITS,
     PARAM_CHUNKS,
-    WORD_BITS,
     Word,
-    check_addresses,
     param_word,
     vector_word,
     weight_word,
@@ -55,47 +50,3 @@ def test_parameters_of_each_lane_are_two_chunks() -> None:
     words = [param_word(p, unit) for unit in Unit]
     assert [word.chunks for word in words] == [4 * PARAM_CHUNKS, PARAM_CHUNKS]
     assert [word.address_bits for word in words] == [3, 1]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            {"weight_words": (1 << 19) + 1},
-            "memories must take at most 21 bits of image address, not 22",
-        ),
-        (
-            {"vector_words": (1 << 21) + 1},
-            "memories must take at most 21 bits of image address, not 22",
-        ),
-        (
-            {"param_words": ((1 << 20) + 1, 1)},
-            "memories must take at most 21 bits of image address, not 23",
-        ),
-        (
-            {"param_words": (1, (1 << 19) + 1)},
-            "memories must take at most 21 bits of image address, not 22",
-        ),
-        (
-            {"program_words": (1 << 21) + 1},
-            "memories must take at most 21 bits of image address, not 22",
-        ),
-    ],
-)  # fmt: skip
-def test_memories_beyond_the_addresses(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        check_addresses(small_params(**changes))
-
-
-@pytest.mark.parametrize(
-    ("memory", "depth"),
-    [
-        ("weight_words", 1 << WORD_BITS - 2),  # of 4 rows of one chunk
-        ("vector_words", 1 << WORD_BITS),  # of one chunk
-        ("param_words", (1 << WORD_BITS - 2, 1)),  # of 4 chunks
-        ("param_words", (1, 1 << WORD_BITS - 2)),
-        ("program_words", 1 << WORD_BITS),
-    ],
-)
-def test_deepest_memories(memory: str, depth: Any) -> None:
-    check_addresses(small_params(**{memory: depth}))

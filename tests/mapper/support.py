@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from weft.engines.compact.spec import CompactSpec
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.machine import timing
-from weft.machine.engine import Engine
 from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.nn.ir.edges import HostEdge
@@ -16,6 +17,8 @@ from weft.nn.ir.window import Window
 ENDLESS = Target(
     name="endless", family="ecp5", lut=10**8, ff=10**8, dsp=10**6, bram=10**6, clock_hz=25e6
 )
+ENDLESS_ICE40 = ENDLESS.replace(family="ice40", spram=10**6)
+"""The same of a family that takes compact engines."""
 ULX3S_85F = Target(
     name="ulx3s-85f", family="ecp5", lut=83640, ff=83640, dsp=156, bram=208, clock_hz=25e6
 )
@@ -23,9 +26,9 @@ ULX3S_85F = Target(
 
 def engine(
     lanes: int, columns: int, array_requant: int = 1, vector_requant: int = 1, taps: int = 1
-) -> Engine:
+) -> OverlappedSpec:
     """An engine whose memory depths are still open."""
-    return Engine(
+    return OverlappedSpec(
         lanes=lanes,
         columns=columns,
         array_requant=array_requant,
@@ -36,9 +39,9 @@ def engine(
 
 def compact(
     lanes: int, columns: int, *, single_port: bool = False, streamed: bool = False
-) -> Engine:
+) -> CompactSpec:
     """A compact engine whose memory depths are still open."""
-    return engine(lanes, columns).replace(compact=True, single_port=single_port, streamed=streamed)
+    return CompactSpec(lanes=lanes, columns=columns, single_port=single_port, streamed=streamed)
 
 
 def edge(tensor: str, shape: tuple[int, ...] = (1,)) -> HostEdge:

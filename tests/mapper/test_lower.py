@@ -7,10 +7,10 @@ import pytest
 
 from tests.e2e.layers import Layers
 from tests.e2e.random_networks import KINDS, random_network
-from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, codes, compact, conv_graph, edge, engine
 from weft.errors import ModelError
 from weft.gen.data import random_inputs
+from weft.machine.check.execute import execute
 from weft.machine.engine import Unit
 from weft.machine.plan import Plan
 from weft.mapper.build import FOLD_LEVELS, build

@@ -6,13 +6,13 @@ import pytest
 
 from tests.e2e.random_networks import KINDS, random_network
 from tests.mapper.support import ENDLESS, compact, engine
+from weft.engines.common.lower import lower
+from weft.engines.common.program import Place, Program
+from weft.engines.common.widths import widths_of
 from weft.machine import timing
 from weft.machine.engine import Engine
 from weft.machine.plan import Step
 from weft.mapper.build import build, draft, outline, store
-from weft.mapper.lower import lower
-from weft.mapper.program import Place, Program
-from weft.mapper.widths import widths_of
 from weft.nn.ir.graph import Graph
 
 ENGINES = (
@@ -26,7 +26,7 @@ ENGINES = (
 def one_by_one(graph: Graph, made: Engine) -> Program:
     program = Program(graph=graph, engine=made, place=lambda name: Place())
     for operator in graph.operators:
-        if made.streamed:
+        if made.has_store:
             program.open_segment()
         lower(program, operator)
     return program

@@ -1,54 +1,19 @@
-"""The resource model: block RAMs as yosys maps them, and figures that grow with the engine."""
+"""The resource model: against yosys, and figures that grow with the engine."""
+
+import runpy
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.mapper.support import engine
+from tests.mapper.support import ENDLESS, engine
 from weft.machine.engine import Engine, Memories, Style, Styles
-from weft.mapper import compact_resources
-from weft.mapper.resources import block_rams, predict
-
-# Measured with yosys 0.70 on ECP5, one write and one read port: width -> blocks at each depth.
-DEPTHS = (256, 512, 1024, 2048, 4096)
-MEASURED = {
-    32: (1, 1, 2, 4, 8),
-    64: (2, 2, 4, 8, 16),
-    128: (4, 4, 8, 15, 30),
-    256: (8, 8, 15, 29, 58),
-}
+from weft.machine.parts import Resources
+from weft.mapper.resources import predict_for
 
 
-@pytest.mark.parametrize("width", MEASURED)
-def test_block_rams_as_measured(width: int) -> None:
-    assert tuple(block_rams(width, depth, width) for depth in DEPTHS) == MEASURED[width]
-
-
-@pytest.mark.parametrize(
-    ("width", "depth", "grain", "expected"),
-    [
-        (8, 32, 8, 0),  # in LUTs
-        (36, 32, 36, 0),
-        (36, 33, 36, 1),  # 3 x 9 cells of 4 and two selects outweigh a block of 128
-        (28, 48, 28, 0),
-        (32, 48, 32, 1),  # as dear as a block: the block
-        (16, 80, 16, 0),
-        (16, 96, 16, 1),
-        (8, 160, 8, 0),
-        (8, 192, 8, 1),
-        (576, 32, 36, 0),
-        (576, 33, 36, 16),
-        (72, 96, 36, 2),
-        (36, 512, 36, 1),
-        (36, 513, 36, 2),
-        (8, 2048, 8, 1),
-        (128, 1024, 8, 8),  # 16 bytes take 9 bits each
-        (32, 512, 8, 1),
-        (72, 512, 36, 2),
-        (1, 16384, 1, 1),
-        (1, 16385, 1, 2),
-    ],
-)
-def test_block_rams(width: int, depth: int, grain: int, expected: int) -> None:
-    assert block_rams(width, depth, grain) == expected
+def predict(made: Engine) -> Resources:
+    return predict_for(ENDLESS, made)
 
 
 def sized(*sizes: int, depth: int = 600) -> Engine:
@@ -115,18 +80,31 @@ def test_more_of_anything_never_costs_less(field: str) -> None:
     assert getattr(predict(wider), field) >= getattr(predict(deeper), field) >= small
 
 
-@pytest.mark.parametrize(
-    ("width", "depth", "blocks", "behind"),
-    [
-        (16, 256, 1, 1),
-        (8, 512, 1, 1),
-        (2, 2048, 1, 1),
-        (48, 352, 6, 1),
-        (24, 1262, 8, 2),  # 1,024 words in six, the rest in two
-        (36, 1, 0, 0),
-        (17, 2, 2, 1),
-    ],
-)
-def test_block_rams_of_ice40(width: int, depth: int, blocks: int, behind: int) -> None:
-    """Counts as yosys 0.70 needs them (``bench/resources.py``)."""
-    assert compact_resources.block_rams(width, depth) == (blocks, behind)
+BENCH = runpy.run_path(str(Path(__file__).resolve().parents[2] / "bench" / "resources.py"))
+ROWS = BENCH["ROWS"]
+WORST = {"lut": 0.08, "ff": 0.07, "dsp": 0, "bram": 0.03}
+"""Shares that a prediction may be off."""
+
+
+def far_off(needs: Resources, counts: dict[str, int]) -> list[str]:
+    return [
+        f"{name}: {getattr(needs, name)} for {counts[name]}"
+        for name, share in WORST.items()
+        if abs(getattr(needs, name) - counts[name]) > share * counts[name]
+    ]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=BENCH["key"])
+def test_predicted_as_yosys_counted(row: Any) -> None:
+    counts = BENCH["kept_counts"]()[BENCH["key"](row)]
+    assert far_off(predict_for(row.target, row.plan().engine), counts) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "rows"), [("ecp5", 2), ("ice40", 2), ("gowin", 2)])
+def test_predicted_as_yosys_counts(tmp_path: Path, family: str, rows: int) -> None:
+    """Minutes: the first rows of a family, synthesised now."""
+    for i, row in enumerate([row for row in ROWS if row.family == family][:rows]):
+        plan = row.plan()
+        counts = BENCH["synthesised"](row, plan, tmp_path / str(i), {})
+        assert far_off(predict_for(row.target, plan.engine), counts) == []

@@ -1,23 +1,24 @@
 """Choosing the engine: pins are kept, budgets too, and refusals say why."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from tests.e2e.layers import Layers
-from tests.mapper.interpreter import execute
 from tests.mapper.support import ENDLESS, ULX3S_85F, codes, conv_graph
+from weft.engines.common.widths import Widths
+from weft.engines.compact.spec import CompactSpec
+from weft.engines.kind import Demand, Pins
+from weft.engines.overlapped.spec import OverlappedSpec
 from weft.errors import ConfigError, FitError, ModelError
 from weft.machine import timing
+from weft.machine.check.execute import execute
 from weft.machine.engine import Style
 from weft.machine.family import FAMILIES
 from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.mapper.build import FOLD_LEVELS, build
-from weft.mapper.candidates import DSP_SHARE, candidates
-from weft.mapper.compact_resources import logic_cells
-from weft.mapper.resources import predict, predict_for
+from weft.mapper.candidates import candidates, demand_of
+from weft.mapper.resources import predict_for
 from weft.mapper.search import SLACK, plan, shortfall
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
@@ -65,20 +66,26 @@ def test_pins_are_kept(
 )
 def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int) -> None:
     target = ULX3S_85F.replace(lut=lut, ff=lut, dsp=dsp, bram=bram)
-    needs = predict(plan(graph, target).engine)
+    needs = predict_for(ULX3S_85F, plan(graph, target).engine)
     assert needs.lut <= lut * FAMILIES["ecp5"].lut_share
     assert needs.ff <= lut * FAMILIES["ecp5"].lut_share
     assert needs.dsp <= dsp
     assert needs.bram <= bram
 
 
-def by_trying_all(graph: Graph, target: Target, **options: Any) -> Plan:
+def demand(*, packable: bool = True, depthwise: bool = False) -> Demand:
+    """Of a network with or without weights that keep columns from sharing a multiplier."""
+    widths = Widths(accumulator=25, weight=8)
+    return Demand(widths=widths, depthwise=depthwise, weights=(-127 if packable else -128, 127))
+
+
+def by_trying_all(graph: Graph, target: Target) -> Plan:
     """What the search should find: every engine and fold planned in full."""
     found = []
-    for made in candidates(target, None, None, None, **options):
+    for made in candidates(target, Pins(), demand_of(graph)):
         for level in FOLD_LEVELS:
             tried = build(graph, target, made, level)
-            needs = predict(tried.engine)
+            needs = predict_for(ULX3S_85F, tried.engine)
             if shortfall(target, tried.engine, needs)[0] <= 1:
                 found.append((timing.cycles(tried), needs.lut, tried))
     limit = min(cycles for cycles, _, _ in found) * SLACK
@@ -88,7 +95,7 @@ def by_trying_all(graph: Graph, target: Target, **options: Any) -> Plan:
 def closest_by_trying_all(graph: Graph, target: Target) -> str:
     """What the search should say where nothing fits: every engine drafted in full."""
     failures = []
-    for made in candidates(target, None, None, None, packable=True):
+    for made in candidates(target, Pins(), demand()):
         bare = shortfall(target, made, predict_for(target, made))
         if bare[0] > 1:
             failures.append((True, *bare))
@@ -118,13 +125,13 @@ def test_memory_that_is_short_is_that_of_trying_everything() -> None:
 @pytest.mark.parametrize("dsp", [12, 28])
 def test_the_choice_is_that_of_trying_everything(graph: Graph, dsp: int) -> None:
     target = ULX3S_85F.replace(dsp=dsp)
-    assert plan(graph, target) == by_trying_all(graph, target, packable=True)
+    assert plan(graph, target) == by_trying_all(graph, target)
 
 
 def test_the_choice_with_depthwise_convolutions() -> None:
     graph = separable()
     target = ULX3S_85F.replace(dsp=28)
-    expected = by_trying_all(graph, target, taps=(1, 3), packable=True)
+    expected = by_trying_all(graph, target)
     assert plan(graph, target) == expected
 
 
@@ -148,12 +155,12 @@ def test_a_percent_of_the_cycles_is_given_up_for_fewer_luts() -> None:
     graph = conv_graph((16, 24, 24), 16, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
     chosen = plan(graph, ULX3S_85F)
     others = []
-    for made in candidates(ULX3S_85F, None, None, None, packable=True):
+    for made in candidates(ULX3S_85F, Pins(), demand()):
         if (made.lanes, made.columns) == (chosen.engine.lanes, chosen.engine.columns):
             tried = build(graph, ULX3S_85F, made, 0)
-            if shortfall(ULX3S_85F, tried.engine, predict(tried.engine))[0] <= 1:
-                others.append((timing.cycles(tried), predict(tried.engine).lut))
-    cycles, lut = timing.cycles(chosen), predict(chosen.engine).lut
+            if shortfall(ULX3S_85F, tried.engine, predict_for(ULX3S_85F, tried.engine))[0] <= 1:
+                others.append((timing.cycles(tried), predict_for(ULX3S_85F, tried.engine).lut))
+    cycles, lut = timing.cycles(chosen), predict_for(ULX3S_85F, chosen.engine).lut
     assert min(others)[0] < cycles <= min(others)[0] * SLACK
     assert lut < min(others)[1]
     assert all(size >= lut for slow, size in others if slow <= min(others)[0] * SLACK)
@@ -184,30 +191,30 @@ def test_two_columns_to_a_multiplier_only_for_weights_that_allow_it(
 
 def test_packed_engines_are_candidates_with_even_columns_only() -> None:
     for packable in (False, True):
-        for made in candidates(ULX3S_85F, None, None, None, packable=packable):
+        for made in candidates(ULX3S_85F, Pins(), demand(packable=packable)):
             if made.styles.array is Style.PACKED:
                 assert packable
                 assert made.columns % 2 == 0
-                assert made.multipliers > int(ULX3S_85F.dsp * DSP_SHARE)
+                assert made.multipliers > int(ULX3S_85F.dsp * FAMILIES["ecp5"].dsp_share)
             else:
                 assert made.multipliers <= ULX3S_85F.dsp
-    pinned = list(candidates(ULX3S_85F, 256, 1, None, packable=True))
+    pinned = list(candidates(ULX3S_85F, Pins(lanes=256, columns=1), demand()))
     assert {made.styles.array for made in pinned} == {Style.DSP}
 
 
 def test_gowin_has_two_small_multipliers_in_one() -> None:
     target = ULX3S_85F.replace(family="gowin", dsp=20)
-    share = int(target.dsp * DSP_SHARE)
+    share = int(target.dsp * FAMILIES["ecp5"].dsp_share)
     sizes = set()
-    tried = list(candidates(target, None, None, None, packable=True))
-    assert any(made.compact for made in tried)
-    for made in (made for made in tried if not made.compact):
+    tried = list(candidates(target, Pins(), demand()))
+    assert any(isinstance(made, CompactSpec) for made in tried)
+    for made in (made for made in tried if isinstance(made, OverlappedSpec)):
         sizes.add(made.lanes * made.columns)
         assert made.styles.array is Style.DSP  # packing would cost LUTs and save nothing
         needs = predict_for(target, made)
         assert needs.dsp <= max(made.multipliers / 2, share)
-        on_ecp5 = predict(made)
-        assert (needs.lut, needs.ff, needs.bram) == (on_ecp5.lut, on_ecp5.ff, on_ecp5.bram)
+        on_ecp5 = predict_for(ULX3S_85F, made)
+        assert needs.bram == on_ecp5.bram
         assert needs.dsp < on_ecp5.dsp
     assert max(sizes) == 32  # of at most 40
 
@@ -228,8 +235,8 @@ def test_ice40_gets_a_compact_engine(graph: Graph, lut: int, dsp: int, spram: in
     target = UP5K.replace(lut=lut, ff=lut, dsp=dsp, spram=spram)
     chosen = plan(graph, target)
     engine, needs = chosen.engine, predict_for(target, chosen.engine)
-    assert engine.compact
-    assert logic_cells(needs.lut, needs.ff) <= lut * FAMILIES["ice40"].lut_share
+    assert isinstance(engine, CompactSpec)
+    assert FAMILIES["ice40"].logic_cells(needs) <= lut * FAMILIES["ice40"].lut_share
     assert (needs.dsp <= dsp, needs.bram <= 30, needs.spram <= spram) == (True, True, True)
     given = {"x": codes((3, 10, 10))}
     np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
@@ -241,7 +248,7 @@ def test_ice40_streams_what_does_not_fit() -> None:
     for _ in range(3):  # 9 KB of weights each, of 15 KB of block RAM
         tensor = layers.conv(tensor, 32, 1, Window(kernel=(3, 3), pads=(1, 1, 1, 1)))
     big = layers.graph("big", [tensor])
-    assert plan(big, UP5K).engine.streamed
+    assert plan(big, UP5K).engine.has_store
     with pytest.raises(FitError, match="up5k"):
         plan(big, UP5K.replace(spram=0))
     with pytest.raises(ConfigError, match="one result at a time"):
@@ -255,7 +262,7 @@ def test_small_gowin_devices_take_compact_engines(graph: Graph) -> None:
     small = ULX3S_85F.replace(family="gowin", lut=8640, ff=6480, dsp=20, bram=26)
     chosen = plan(graph, small)
     engine = chosen.engine
-    assert engine.compact
+    assert isinstance(engine, CompactSpec)
     assert (engine.single_port, engine.streamed) == (False, False)
     assert engine.styles.array is Style.DSP
     needs = predict_for(small, engine)
@@ -263,7 +270,8 @@ def test_small_gowin_devices_take_compact_engines(graph: Graph) -> None:
     assert needs.bram <= 26
     given = {"x": codes((3, 10, 10))}
     np.testing.assert_array_equal(execute(chosen, given)["y"], run(graph, given)["y"])
-    assert not plan(graph, small.replace(lut=20736, ff=15552, dsp=48, bram=46)).engine.compact
+    larger = plan(graph, small.replace(lut=20736, ff=15552, dsp=48, bram=46))
+    assert isinstance(larger.engine, OverlappedSpec)
 
 
 def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:
@@ -275,11 +283,11 @@ def test_taps_are_tried_for_depthwise_convolutions_only(graph: Graph) -> None:
 
 def test_dsps_go_where_they_are_needed_most() -> None:
     """Array first, then the output paths, then the vector unit, up to the usable share."""
-    share = int(ULX3S_85F.dsp * DSP_SHARE)
-    for made in candidates(ULX3S_85F, None, None, None, taps=(1, 3), packable=True):
+    share = int(ULX3S_85F.dsp * FAMILIES["ecp5"].dsp_share)
+    for made in candidates(ULX3S_85F, Pins(), demand(depthwise=True)):
         packed = made.styles.array is Style.PACKED
         array = made.multipliers // (2 if packed else 1)
-        assert predict(made).dsp <= max(array, share)
+        assert predict_for(ULX3S_85F, made).dsp <= max(array, share)
         requant = 4 * (made.array_requant + made.vector_requant)
         assert (made.styles.requant is Style.DSP) == (array + requant <= share)
         left = share - array - requant * (made.styles.requant is Style.DSP)
@@ -298,9 +306,9 @@ def test_the_smallest_that_is_fast_enough(graph: Graph) -> None:
     for limit in (best, 3 * best, 10 * best):
         made = plan(graph, ULX3S_85F, cycles=limit)
         assert timing.cycles(made) <= limit
-        luts.append(predict(made.engine).lut)
+        luts.append(predict_for(ULX3S_85F, made.engine).lut)
     assert luts == sorted(luts, reverse=True)
-    assert luts[-1] < predict(fastest.engine).lut
+    assert luts[-1] < predict_for(ULX3S_85F, fastest.engine).lut
     with pytest.raises(FitError) as caught:
         plan(graph, ULX3S_85F, cycles=20)
     assert str(caught.value) == (

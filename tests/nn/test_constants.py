@@ -64,7 +64,7 @@ def differing(path: Path, scale: float) -> tuple[int, Graph]:
 
 def noted(graph: Graph) -> int:
     text = r"(\d+) of \d+ codes, counted over all channels, become another one than with ONNX"
-    return sum(int(found[1]) for note in graph.notes if (found := re.search(text, note)))
+    return sum(int(found[1]) for note in graph.notes if (found := re.search(text, str(note))))
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["behind", "in front"])

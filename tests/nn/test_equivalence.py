@@ -14,7 +14,7 @@ from weft.nn.ir.tensor import Tensor
 from weft.nn.ir.window import Window
 from weft.nn.passes import pipeline, simplify
 from weft.nn.passes.equivalence import MAX_SAMPLES, MIN_SAMPLES, probes, require_same, sample_count
-from weft.nn.passes.pipeline import with_operators
+from weft.nn.passes.rewriting import with_operators
 
 
 def mean_of(channels: int, low: int = -128) -> Graph:

@@ -11,6 +11,7 @@ import pytest
 from tests.nn.qdq_builder import Net
 from weft.errors import InternalError, ModelError
 from weft.nn.ir.host import reference_model
+from weft.nn.ir.note import Note, NoteKind
 from weft.nn.onnx.importer import import_model
 
 SAMPLES = np.zeros((8, 4, 3, 3), np.int8)
@@ -227,9 +228,8 @@ def test_accumulator_beyond_24_bits_is_noted(tmp_path: Path) -> None:
         return net.node("Conv", x, w, b)
 
     graph = import_model(net_of(build).save(tmp_path))
-    assert graph.notes == (
-        "conv3: worst-case accumulator 2^26.0 exceeds float32's 24 bits; exact unless reached",
-    )
+    text = "worst-case accumulator 2^26.0 exceeds float32's 24 bits; exact unless reached"
+    assert graph.notes == (Note(kind=NoteKind.ACCUMULATOR, text=text, node="conv3"),)
 
 
 def test_files(tmp_path: Path) -> None:

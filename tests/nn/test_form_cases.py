@@ -39,7 +39,7 @@ def test_the_error_of_a_head_that_is_not_quantised_is_told() -> None:
     assert 5.3 < np.abs(error).max() <= 5.52
     assert np.sqrt(np.mean(error**2)) == pytest.approx(2.02, rel=0.03)
     (note,) = graph.notes
-    assert note == (
+    assert str(note) == (
         "n_Gemm13: its result is an output that is not quantised; the host reads it in steps of up "
         "to 65536 accumulator steps, of a range of 21787200: values are off by up to 5.52, "
         "typically 2.02, and classes whose scores are closer than 10.8 may change places; quantise "

@@ -31,7 +31,7 @@ def zero(dtype: str, zero_point: int) -> int:
 
 def noted(graph: Graph) -> int:
     """The number of codes, or pairs of codes, that the notes say are computed differently."""
-    return sum(int(found) for found in re.findall(r": (\d+) of", " ".join(graph.notes)))
+    return sum(int(found) for found in re.findall(r": (\d+) of", " ".join(map(str, graph.notes))))
 
 
 def check(net: Net, folder: Path, **inputs: np.ndarray) -> Graph:

@@ -40,7 +40,7 @@ def test_bound_and_typical_error(tmp_path: Path, channels: int, inputs: int, coa
     (got,) = reference_model(graph, {"x": x}).values()
     error = got - (x.astype(float) - 5) * np.float32(0.03) @ weight.T
     (note,) = graph.notes
-    told = re.match(TOLD, note)
+    told = re.match(TOLD, str(note))
     assert told is not None
     bound, typical = float(told[1]), float(told[2])
     assert 0.8 * bound < np.abs(error).max() <= 1.01 * bound

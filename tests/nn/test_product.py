@@ -66,7 +66,7 @@ def check(net: Net, folder: Path, **inputs: np.ndarray) -> Graph:
 
 def noted(graph: Graph) -> int:
     """Pairs of codes that the importer found to differ."""
-    counts = [re.search(r": (\d+) of 65536 pairs", note) for note in graph.notes]
+    counts = [re.search(r": (\d+) of 65536 pairs", str(note)) for note in graph.notes]
     return sum(int(count[1]) for count in counts if count)
 
 

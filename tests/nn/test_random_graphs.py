@@ -57,7 +57,7 @@ def distance(
     assert np.array_equal(reference(simplify(graph), arrays)[0], ours)
     (theirs,) = run_onnx(model, given)
     assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-    noted = any(words in note for note in graph.notes for words in FORETOLD)
+    noted = any(words in note for note in map(str, graph.notes) for words in FORETOLD)
     return np.abs(ours.astype(int) - theirs.astype(int)), noted
 
 

@@ -3,7 +3,7 @@
 // 1 offer one word too many, 2 change a word that waits, 3 count one cycle too many.
 module weft_top #(parameter K = 4) (
     input clk, input rst,
-    input img_valid, input [23:0] img_addr, input [35:0] img_data,
+    input img_valid, input [31:0] img_addr, input [35:0] img_data,
     input in_valid, output in_ready, input [8*K-1:0] in_data,
     input start_valid, output start_ready, output busy,
     output out_valid, input out_ready, output [8*K-1:0] out_data,

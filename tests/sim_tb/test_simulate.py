@@ -314,7 +314,7 @@ def test_missing_source(simulator, tmp_path):
         ({"n_out": 0}, "must be positive"),
         ({"max_cycles": 0}, r"max_cycles must be in 1..2\*\*32-1, not 0"),
         ({"images": np.zeros((3, 3), np.int64)}, r"int64 array \[n, 2\]"),
-        ({"images": np.array([[1 << 24, 0]])}, "24 bits"),
+        ({"images": np.array([[1 << 32, 0]])}, "32 bits"),
         ({"images": np.array([[0, 1 << 36]])}, "36 bits"),
         ({"images": np.array([[0, -1]])}, "36 bits"),
     ],

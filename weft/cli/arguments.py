@@ -22,6 +22,8 @@ INPUTS = (
 OUTPUTS = ".npz for the outputs, by name, and once more the first one as y"
 RANGES = ("minmax", "percentile", "mse")
 """``weft.nn.quantise.calibration.METHODS``, whose import takes a second."""
+UNITS = ("array", "vector")
+"""``weft.machine.engine.Unit``, likewise."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,6 +116,19 @@ def _compile(command: argparse.ArgumentParser) -> None:
     )
     _ranges(command)
     _sizes(command)
+    command.add_argument(
+        "--pin",
+        type=pin,
+        action="append",
+        default=[],
+        metavar="OPERATOR=UNIT",
+        help="run this operator on the array, or on the vector unit (may be given several times)",
+    )
+    command.add_argument(
+        "--plan",
+        type=Path,
+        help="a plan.json that was edited: check it and build it (docs/plan.md)",
+    )
     _json(command)
 
 
@@ -266,6 +281,16 @@ def requant_pair(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(
             f"must be {limit}, or two as in 8+2, not {text[:40]!r}"
         ) from None
+
+
+def pin(text: str) -> tuple[str, str]:
+    """``conv1=array``: an operator's name and the unit that it shall run on."""
+    name, _, unit = text.rpartition("=")
+    if not name or unit not in UNITS:
+        raise argparse.ArgumentTypeError(
+            f"must be OPERATOR=array or OPERATOR=vector, not {text[:80]!r}"
+        )
+    return name, unit
 
 
 def number(limit: limits.Limit) -> Callable[[str], float]:

@@ -24,11 +24,11 @@ from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets, plan, search
 from weft.nn.forms.tflite_file import is_tflite
 from weft.nn.ir.graph import Graph
+from weft.nn.ir.note import NoteKind
 from weft.nn.ir.ops.conv import Conv
-from weft.nn.onnx.importer import quantising
 from weft.nn.onnx.model import load
-from weft.nn.onnx.pending.conv import INEXACT
-from weft.nn.onnx.survey import Survey, by_name, makers, survey
+from weft.nn.onnx.nodes import quantising
+from weft.nn.onnx.survey import Survey, by_name, survey
 from weft.nn.quantise.losses import Loss, losses
 from weft.nn.quantise.static import float_inputs, quantise
 
@@ -71,7 +71,7 @@ def check(
         count = looked.refusals
         error = ModelError(f"{model} is not supported as it is: {counted(count, 'reason')}")
         return Answer(figures=figures, error=error)
-    figures["notes"] = notes + list(looked.graph.notes)
+    figures["notes"] = notes + [str(note) for note in looked.graph.notes]
     if calibrate is not None:
         figures["outputs"] = [vars(loss) for loss in lost]
     figures["macs"] = looked.graph.macs
@@ -143,7 +143,7 @@ def accumulators(graph: Graph) -> dict[str, Any]:
         "worst_case": worst,
         "bits": worst.bit_length() + 1,
         "node": name,
-        "exact": not any(INEXACT in note for note in graph.notes),
+        "exact": all(note.kind is not NoteKind.ACCUMULATOR for note in graph.notes),
     }
 
 
@@ -189,12 +189,11 @@ def by_node(looked: Survey, engine: Engine, steps: Sequence[Step]) -> list[dict[
 
     What came from no node of its own has the name ''.
     """
-    nodes = [(finding.node, finding.operator) for finding in looked.findings]
-    maker_of = makers(nodes)
+    nodes = {(finding.node, finding.operator) for finding in looked.findings}
     cycles: Counter[tuple[str, str]] = Counter()
     for step, own in zip(steps, step_cycles(engine, steps), strict=True):
-        maker = maker_of(step.name)
-        cycles[("", step.operator) if maker is None else nodes[maker]] += own
+        known = [(origin.name, origin.op) for origin in step.origins[:1]]
+        cycles[next((node for node in known if node in nodes), ("", step.operator))] += own
     return [
         {"node": node, "operator": operator, "cycles": own}
         for (node, operator), own in cycles.most_common()

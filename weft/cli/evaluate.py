@@ -10,19 +10,19 @@ from rich.table import Column, Table
 
 from weft.cli.calibrate import calibrated
 from weft.cli.console import log, out, print_json, tell
-from weft.cli.reports import command_of
+from weft.cli.reports import grow_report
 from weft.cli.saturation import saturation_notes
 from weft.errors import ConfigError, ModelError
 from weft.gen.build_dir import read_build
 from weft.gen.locks import using
 from weft.gen.output import scratch_folder
 from weft.nn.forms.tflite_file import is_tflite
-from weft.nn.onnx.importer import import_model, quantising
+from weft.nn.onnx.importer import import_model
 from weft.nn.onnx.model import load
+from weft.nn.onnx.nodes import quantising
 from weft.nn.onnx.survey import survey
 from weft.report import accuracy
 from weft.report.accuracy import Subject
-from weft.report.grow import grow
 
 MOST_LAYERS = 12
 
@@ -43,19 +43,15 @@ def evaluate(args: argparse.Namespace) -> int:
             subject, args.data, samples=args.samples, rtl=args.rtl, notes=notes, progress=tell
         )
     if build:
+        args.build = args.model
         with using(args.model):
-            grow(args.model, args.command, _command(args), evaluation=found)
+            grow_report(args, evaluation=found)
     if args.json:
         print_json(found)
     else:
         _show(found)
     rtl = found["rtl"]
     return 1 if rtl and (not rtl["bit_exact"] or rtl["cycles"] != rtl["predicted_cycles"]) else 0
-
-
-def _command(args: argparse.Namespace) -> str:
-    args.build = args.model
-    return command_of(args)
 
 
 @contextmanager

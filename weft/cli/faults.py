@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import weft
+from weft.cli.interrupt import INTERRUPTED
 from weft.errors import InternalError, WeftError
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 """As for a process that SIGPIPE ended: who read our output has seen enough."""
 
@@ -27,11 +27,11 @@ def ending(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
 
     Only a fault of weft's own leaves a file behind: the traceback, which the message names.
     """
+    if _is_interruption(error):
+        return "interrupted", INTERRUPTED
     match error:
         case WeftError():
             return str(error), error.exit_code
-        case KeyboardInterrupt():
-            return "interrupted", INTERRUPTED
         case BrokenPipeError():
             return "", BROKEN_PIPE
         case MemoryError():
@@ -40,6 +40,16 @@ def ending(error: BaseException, words: Sequence[str]) -> tuple[str, int]:
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             return place + (error.strerror or str(error)), WeftError.exit_code
     return _fault(error, words), InternalError.exit_code
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether a KeyboardInterrupt is behind an error: libraries make others of it.
+
+    So does the loading of a library in C: the interruption is an ImportError then.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _fault(error: BaseException, words: Sequence[str]) -> str:

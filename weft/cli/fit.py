@@ -6,9 +6,9 @@ from typing import Any
 
 from weft.boards.board import list_boards, load_board
 from weft.boards.target import target_of
+from weft.engines.kind import LARGER
 from weft.errors import FitError, WeftError
 from weft.machine.target import Target
-from weft.mapper.candidates import LARGER
 from weft.mapper.search import search
 from weft.nn.ir.graph import Graph
 

@@ -12,6 +12,8 @@ from types import FrameType
 
 INTERRUPTED = 130
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+IMPORT = "<frozen importlib._bootstrap>"
+"""The file of the frames in which Python imports."""
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Its stdin is written to when a signal comes, and ends when process $1 does.
@@ -29,6 +31,18 @@ def end_at_once(number: int = 0, frame: FrameType | None = None) -> None:
     os._exit(INTERRUPTED)
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; end this process where that would fall into an import.
+
+    Libraries in C++ are not made for it while they load: they abort, or fail in words of their own.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORT:
+            end_at_once()
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def with_nothing_begun() -> None:
     """From here on a signal ends the process at once, Ctrl-C without a traceback.
 
@@ -38,8 +52,11 @@ def with_nothing_begun() -> None:
 
 
 def while_running() -> None:
-    """From here on a signal is a KeyboardInterrupt, so that what was begun is cleared away."""
-    _take(dict.fromkeys(ENDINGS, signal.default_int_handler))
+    """From here on a signal is a KeyboardInterrupt, so that what was begun is cleared away.
+
+    Commands import what they need as they go: see ``interrupt``.
+    """
+    _take(dict.fromkeys(ENDINGS, interrupt))
 
 
 def insist() -> None:
@@ -90,8 +107,11 @@ def leave() -> None:
         os._exit(INTERRUPTED)
 
 
+OURS = (signal.SIG_DFL, signal.default_int_handler, end_at_once, interrupt)
+
+
 def _take(handlers: Mapping[signal.Signals, Handler]) -> None:
     """Instead of each other and of the usual ones: what nohup ignores stays ignored."""
     for number, handler in handlers.items():
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, end_at_once):
+        if signal.getsignal(number) in OURS:
             signal.signal(number, handler)

@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
         message, code = ending(error, words)
         if message:
             log.print(f"weft {args.command}: {message}")
-        if isinstance(error, KeyboardInterrupt):
+        if code == interrupt.INTERRUPTED:
             interrupt.leave()
         return code
 
@@ -58,11 +58,10 @@ def main(words: Sequence[str] | None = None) -> int:
 def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
-    from weft.cli.fit import judged
+    from weft.cli.plan import planned
     from weft.cli.reports import begun
     from weft.gen.build_dir import check_folder, write_build
     from weft.gen.report import prediction
-    from weft.mapper.search import plan
     from weft.nn.passes.equivalence import sample_count
     from weft.nn.passes.simplify import compare, simplify
 
@@ -80,10 +79,8 @@ def _compile(args: argparse.Namespace) -> int:
             f"{compare(imported, graph)}; every output bit is unchanged (compared on {tried} "
             "random and extreme inputs)"
         )
-    sizes = {name: vars(args)[name] for name in ("lanes", "columns", "requant_lanes", "cycles")}
-    with judged(graph, target, sizes):
-        chosen = plan(graph, target, **sizes)
-    report = begun(args, sizes, lost)
+    chosen = planned(args, graph, target)
+    report = begun(args, lost)
     lines = write_build(
         args.output, graph, chosen, board.to_json(), fixed=args.fixed, finish=report
     )
@@ -138,6 +135,7 @@ def _import(args: argparse.Namespace) -> "tuple[Graph, Quantisation | None]":
     """The model's graph as it is, quantised first where calibration data are given, and what that
     costs."""
     from weft.cli.reports import Quantisation
+    from weft.nn.ir.note import Note, NoteKind
     from weft.nn.onnx.importer import import_model
 
     if args.calibrate is None:
@@ -149,8 +147,9 @@ def _import(args: argparse.Namespace) -> "tuple[Graph, Quantisation | None]":
         lost = losses(args.model, model, graph, used.inputs)
     samples = counted(used.samples, "sample")
     note = f"quantised from float: ranges by {args.ranges} over {samples}"
+    said = (Note(kind=NoteKind.QUANTISATION, text=text) for text in (note, *map(str, lost)))
     found = Quantisation(ranges=args.ranges, samples=used.samples, outputs=lost)
-    return graph.replace(notes=(note, *map(str, lost), *graph.notes)), found
+    return graph.replace(notes=(*said, *graph.notes)), found
 
 
 @contextmanager

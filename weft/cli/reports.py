@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from weft.cli.console import log, show
+from weft.cli.faults import ending
+from weft.cli.interrupt import INTERRUPTED
 from weft.gen.build_dir import Build, read_build
 from weft.gen.labels import load_labels
 from weft.gen.rebuild import PAGE
@@ -35,9 +37,7 @@ class Quantisation:
         return {"ranges": self.ranges, "samples": self.samples, "outputs": outputs}
 
 
-def begun(
-    args: argparse.Namespace, sizes: Mapping[str, Any], quantised: Quantisation | None
-) -> Callable[[Build], None]:
+def begun(args: argparse.Namespace, quantised: Quantisation | None) -> Callable[[Build], None]:
     """Begins the report of a build that is written: for ``write_build``."""
     model = args.model.read_bytes()
     facts: dict[str, Any] = {
@@ -45,13 +45,44 @@ def begun(
     }
     if quantised is not None:
         facts["quantisation"] = quantised.to_json()
-    options: Options = {
-        "lanes": sizes["lanes"],
-        "columns": sizes["columns"],
-        "requant_lanes": sizes["requant_lanes"],
-        "cycles": sizes["cycles"],
-    }
-    return lambda build: begin(build, options, facts | {"commands": _with(build, args)})
+
+    def finish(build: Build) -> None:
+        with spared(args):
+            begin(build, _options(args, build), facts | {"commands": _with(build, args)})
+
+    return finish
+
+
+def _options(args: argparse.Namespace, build: Build) -> Options:
+    """The sizes that were asked for: all of them where the user gave the whole plan."""
+    if args.plan is None:
+        return {
+            "lanes": args.lanes,
+            "columns": args.columns,
+            "requant_lanes": args.requant_lanes,
+            "cycles": args.cycles,
+        }
+    engine = build.plan.engine
+    pair = (engine.array_requant, engine.vector_requant)
+    return {"lanes": engine.lanes, "columns": engine.columns, "requant_lanes": pair}
+
+
+@contextmanager
+def spared(args: argparse.Namespace) -> Iterator[None]:
+    """A block that only adds to a report: what goes wrong in it is said, and nothing else is lost.
+
+    It stands behind the work of its command, as ``main`` stands behind all commands.
+    """
+    try:
+        yield
+    except Exception as error:
+        message, code = ending(error, args.words)
+        if code == INTERRUPTED:
+            raise
+        log.print(
+            f"the report was not written: {message}\nall else is complete; `weft report BUILD` "
+            "writes the report anew"
+        )
 
 
 def _with(build: Build, args: argparse.Namespace) -> dict[str, str]:
@@ -75,7 +106,8 @@ def command_of(args: argparse.Namespace) -> str:
 
 def grow_report(args: argparse.Namespace, **parts: dict[str, Any]) -> None:
     """Add to the report of ``args.build``."""
-    grow(args.build, args.command, command_of(args), **parts)
+    with spared(args):
+        grow(args.build, args.command, command_of(args), **parts)
 
 
 @contextmanager

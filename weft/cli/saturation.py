@@ -12,8 +12,8 @@ from weft.nn.onnx.survey import Survey
 CPUINFO = Path("/proc/cpuinfo")
 VNNI = {"avx512_vnni", "avx_vnni"}
 PRODUCTS = {
-    "Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger", "QGemm", "QLinearConv",
-    "QLinearMatMul",
+    "Conv", "ConvInteger", "Gemm", "MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul",
+    "com.microsoft.QGemm",
 }  # fmt: skip
 MOST = 128  # 255 * 128 is within 16 bits, 255 * 129 is not
 
@@ -68,15 +68,18 @@ def _constant_types(model: OnnxModel) -> set[int]:
 def _nodes(looked: Survey) -> list[str]:
     """The products in which two weights of a channel together reach beyond 16 bits."""
     products = {
-        finding.node
+        (finding.node, finding.operator)
         for finding in looked.findings
-        if finding.operator.rpartition(".")[2] in PRODUCTS
+        if finding.operator in PRODUCTS
     }
     convs = [] if looked.graph is None else looked.graph.operators
     return [
-        conv.name
+        conv.origins[0].name
         for conv in convs
-        if isinstance(conv, Conv) and conv.name in products and _can_saturate(conv)
+        if isinstance(conv, Conv)
+        and conv.origins
+        and (conv.origins[0].name, conv.origins[0].op) in products
+        and _can_saturate(conv)
     ]
 
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from weft.nn.ir.numerics import round_scaled
-from weft.nn.ir.operator import Operator, at_corners, need
+from weft.nn.ir.operator import Operator, at_corners
+from weft.nn.ir.rules import need
 from weft.nn.ir.tensor import Codes, Tensors
 
 SHIFTS = (24, 32, 40, 48, 56)

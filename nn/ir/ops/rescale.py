@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from weft.nn.ir.numerics import Scaling, check_scaling, requantise
-from weft.nn.ir.operator import Operator, need
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.rules import need
 from weft.nn.ir.tensor import Codes, Tensors
 
 

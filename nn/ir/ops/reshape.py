@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from weft.nn.ir.operator import Operator, need
+from weft.nn.ir.operator import Operator
+from weft.nn.ir.rules import need
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN, Codes, Tensors
 
 

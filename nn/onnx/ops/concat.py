@@ -1,75 +1,18 @@
 """Concat along any axis but the batch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.ir.operator import Operator
-from weft.nn.ir.ops.concat import Concat
-from weft.nn.ir.tensor import Tensor
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.images import image
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.qdq import finish, rescaled
-from weft.nn.onnx.pending.conv import identity_conv
-from weft.nn.onnx.pending.factors import rescale_scaling
-from weft.nn.onnx.pending.pending import Pending, clipped_span
-from weft.nn.onnx.symbols import NO_CLIP, Constant, Quantisation, QuantisedConstant, Real, Symbol
+from weft.nn.onnx.pending.concat import PendingConcat
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.pending.rescale import rescaled
+from weft.nn.onnx.symbols import NO_CLIP, Constant, QuantisedConstant, Real, Symbol
 from weft.nn.onnx.views import arrangements, transposed
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingConcat(Pending):
-    """Tensors side by side along an axis of [C, H, W].
-
-    Parts that are not quantised yet become so here.
-    """
-
-    parts: tuple[str | Pending, ...]
-    axis: int
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        clamp = self.codes_range(result)
-        names, scalings = [], []
-        for index, part in enumerate(self.parts):
-            if isinstance(part, Pending):
-                name = builder.names.new(f"{output.name}_part{index}")
-                part = finish(builder, part, result, name).tensor
-            scaling, wrong = rescale_scaling(builder.quantisations[part], result, **clamp)
-            names.append(part)
-            scalings.append(scaling)
-            if wrong:
-                builder.notes.append(
-                    f"{self.node}: {wrong} of 256 codes of {part!r} are rescaled differently "
-                    "from ONNX Runtime"
-                )
-        return Concat(
-            name=self.node,
-            output=output.name,
-            parts=tuple(names),
-            scalings=tuple(scalings),
-            axis=self.axis,
-            **clamp,
-        )
-
-    def span(self, builder: Builder) -> tuple[float, float] | None:
-        spans = [
-            builder.span(part) if isinstance(part, str) else clipped_span(builder, part)
-            for part in self.parts
-        ]
-        known = [span for span in spans if span is not None]
-        if len(known) < len(spans):
-            return None
-        return min(low for low, _ in known), max(high for _, high in known)
-
-    def plus(self, builder: Builder, by: float) -> Pending:
-        parts = [
-            identity_conv(self.node, self.op, builder, builder.whole(part))
-            if isinstance(part, str)
-            else part
-            for part in self.parts
-        ]
-        return replace(self, parts=tuple(part.shifted(builder, by) for part in parts))
 
 
 def concat(node: Node, builder: Builder) -> Symbol:
@@ -101,8 +44,7 @@ def concat(node: Node, builder: Builder) -> Symbol:
     order = transposed(None, own, perm)
     along = perm[axis] - 1
     return PendingConcat(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=own,
         shape=shape,
         order=order,
@@ -122,7 +64,7 @@ def _joined(node: Node, arrays: list[np.ndarray]) -> np.ndarray:
 def _part(node: Node, builder: Builder, index: int, symbol: Symbol) -> Real | Pending:
     match symbol:
         case Real() if symbol.clip != NO_CLIP:
-            return rescaled(builder, symbol, symbol.node, node.op)
+            return rescaled(builder, symbol, symbol.origin)
         case Pending():
             return symbol
         case _:
@@ -154,10 +96,10 @@ def _name(
     """The part in the order of its tensor, as an image where it is one already."""
     own = tuple(value.shape[perm.index(i)] for i in range(len(perm)))
     if isinstance(value, Real):
-        return builder.image(node, replace(value, shape=own, order=None))
+        return image(builder, node, replace(value, shape=own, order=None))
     if value.own_shape != own:
         raise ModelError(
             f"{node}: an input is reshaped without being quantised: put QuantizeLinear and "
-            f"DequantizeLinear between node {value.node!r} and this one"
+            f"DequantizeLinear between node {value.origin.name!r} and this one"
         )
     return replace(value, shape=own, order=None)

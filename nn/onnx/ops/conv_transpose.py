@@ -5,10 +5,11 @@ import numpy as np
 from weft.errors import ModelError
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.images import image
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.conv import add_bias, centred_weights, constant_weights
 from weft.nn.onnx.pending.conv import PendingConv
 from weft.nn.onnx.symbols import QuantisedConstant, Real
+from weft.nn.onnx.weights import add_bias, centred_weights, constant_weights
 from weft.nn.onnx.window import MAX_SIDE, pair
 
 
@@ -19,7 +20,7 @@ def conv_transpose(node: Node, builder: Builder) -> PendingConv:
     groups = node.integer("group", 1)
     per_in, per_out = _channels(node, x, weight, groups)
     c_out = per_out * groups
-    source = builder.image(node, x)
+    source = image(builder, node, x)
     height, width = builder.tensors[source].shape[1:]
     window = _window(node, weight.shape[2:], (height, width))
     codes = centred_weights(node, weight).reshape(groups, per_in, per_out, *window.kernel)
@@ -28,8 +29,7 @@ def conv_transpose(node: Node, builder: Builder) -> PendingConv:
     out = window.output_size(height, width)
     shape = (1, c_out, *out) if len(x.shape) == 4 else (1, c_out, out[1])
     pending = PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=shape,
         shape=shape,
         source=source,

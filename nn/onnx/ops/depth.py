@@ -9,6 +9,7 @@ from weft.nn.ir.numerics import scaling_of
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.images import image
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.symbols import Codes, Constant, Real, Symbol
 
@@ -99,7 +100,7 @@ def _copied(
 ) -> Symbol:
     """Codes that a convolution by 0 and 1 puts in other places."""
     value = symbol if isinstance(symbol, Codes | Real) else builder.real(node, 0)
-    source = builder.tensors[builder.image(node, value)]
+    source = builder.tensors[image(builder, node, value)]
     low, high = builder.ranges[source.name]
     shape = (len(weight), *window.output_size(*source.shape[1:]))
     output = source.replace(name=builder.names.new(f"{node.outputs[0]}_codes"), shape=shape)
@@ -114,5 +115,5 @@ def _copied(
         low=low,
         high=high,
     )
-    builder.add(operator, output, builder.quantisations[source.name])
+    builder.add(node.origin, operator, output, builder.quantisations[source.name])
     return replace(value, tensor=output.name, shape=(1, *shape), order=None)

@@ -2,43 +2,18 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.ir.operator import Operator
-from weft.nn.ir.tensor import Tensor
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.affine import CONSTANTS, multiply_constant
-from weft.nn.onnx.ops.product import product
-from weft.nn.onnx.pending.code_table import code_table
-from weft.nn.onnx.pending.code_values import CodeValues
-from weft.nn.onnx.pending.pending import Pending
-from weft.nn.onnx.symbols import Constant, Quantisation, QuantisedConstant, Real, Symbol
+from weft.nn.onnx.pending.table import finite, table_of
+from weft.nn.onnx.symbols import Constant, QuantisedConstant, Symbol
 from weft.nn.onnx.views import per_channel, shape_in_words
 
 Function = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingTable(Pending):
-    """A function of each code of a tensor.
-
-    values: float32 [1, 256], for the codes -128..127, or a row of them for each channel.
-    """
-
-    source: str
-    values: np.ndarray
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        clamp = self.codes_range(result)
-        codes = CodeValues(values=self.values).codes(result, **clamp)
-        source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
-        operator = code_table(builder, self.node, source, codes, output, result, bounds)
-        assert operator is not None  # it may be as large as it needs to be
-        return operator
 
 
 def unary(function: Callable[[Node], Function]) -> Callable[[Node, Builder], Symbol]:
@@ -46,51 +21,17 @@ def unary(function: Callable[[Node], Function]) -> Callable[[Node, Builder], Sym
 
     def handler(node: Node, builder: Builder) -> Symbol:
         """An elementwise function."""
-        pending = _table(node, builder, 0)
+        pending = table_of(node, builder, 0)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             values = function(node)(pending.values).astype(np.float32)
-        return _checked(node, replace(pending, values=values, node=node.name, op=node.op))
+        return finite(node, replace(pending, values=values, origin=node.origin))
 
     return handler
 
 
-def multiply(node: Node, builder: Builder) -> Symbol:
-    """Mul by a constant, of two functions of one tensor (x * Sigmoid(x)), of two activations."""
-    for index in (0, 1):
-        if isinstance(builder.symbol(node, index), CONSTANTS):
-            return multiply_constant(node, builder, index)
-    symbols = builder.symbol(node, 0), builder.symbol(node, 1)
-    if any(isinstance(symbol, PendingTable) for symbol in symbols):
-        a, b = _table(node, builder, 0), _table(node, builder, 1)
-        if a.source == b.source and a.shape == b.shape and a.order is b.order:
-            return _checked(node, replace(a, values=a.values * b.values, node=node.name, op="Mul"))
-    return product(node, builder)
-
-
-def _table(node: Node, builder: Builder, index: int) -> PendingTable:
-    """An input as a table of its tensor's codes."""
-    value = builder.symbol(node, index)
-    if isinstance(value, PendingTable):
-        clip = value.clip
-        values = np.clip(value.values, np.float32(clip.low), np.float32(clip.high))
-        return replace(value, values=values, clip=type(clip)())
-    if not isinstance(value, Real):
-        value = builder.real(node, index)
-    values = CodeValues.of(builder.quantisations[value.tensor]).values
-    return PendingTable(
-        node=node.name,
-        op=node.op,
-        own_shape=(1, *builder.tensors[value.tensor].shape),
-        shape=value.shape,
-        order=value.order,
-        source=value.tensor,
-        values=np.clip(values, np.float32(value.clip.low), np.float32(value.clip.high)),
-    )
-
-
 def prelu(node: Node, builder: Builder) -> Symbol:
     """PRelu with constant slopes, one for all or one per channel."""
-    pending = _table(node, builder, 0)
+    pending = table_of(node, builder, 0)
     match builder.symbol(node, 1):
         case QuantisedConstant() as constant:
             slope = constant.centred.astype(np.float32) * constant.scale
@@ -112,13 +53,7 @@ def prelu(node: Node, builder: Builder) -> Symbol:
     x = pending.values
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.where(x >= 0, x, slopes[:, None] * x).astype(np.float32)
-    return _checked(node, replace(pending, values=values, node=node.name, op=node.op))
-
-
-def _checked(node: Node, pending: PendingTable) -> PendingTable:
-    if not np.all(np.isfinite(pending.values)):
-        raise ModelError(f"{node}: gives numbers that are not finite for some codes of its input")
-    return pending
+    return finite(node, replace(pending, values=values, origin=node.origin))
 
 
 def hard_sigmoid(node: Node) -> Function:

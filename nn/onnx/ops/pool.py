@@ -1,126 +1,22 @@
 """MaxPool and the means, over windows or the whole image."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 
 from weft.errors import ModelError
-from weft.nn.ir.numerics import scaling_of
-from weft.nn.ir.operator import Operator
-from weft.nn.ir.ops.average_pool import AveragePool
 from weft.nn.ir.ops.max_pool import MaxPool
-from weft.nn.ir.tensor import Tensor
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.images import image
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.qdq import finish
-from weft.nn.onnx.pending.conv import Gain, PendingConv
-from weft.nn.onnx.pending.factors import average_factor
-from weft.nn.onnx.pending.pending import Pending, clipped_span
-from weft.nn.onnx.pending.split_mean import PendingStackedMean
-from weft.nn.onnx.symbols import Codes, Constant, Quantisation, Real, Rounding, Shape, Symbol, chw
-from weft.nn.onnx.views import arrangements, transposed
+from weft.nn.onnx.pending.average import PendingAverage
+from weft.nn.onnx.pending.max_pool import PendingMaxPool
+from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.pending.split_mean import PendingSplitMean
+from weft.nn.onnx.symbols import Codes, Constant, Real, Symbol, chw
+from weft.nn.onnx.views import Shape, arrangements, transposed
 from weft.nn.onnx.window import window_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingMaxPool(Pending):
-    """The maximum over a window of values that are not quantised: taken of their codes."""
-
-    source: Pending
-    window: Window
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        before = finish(builder, self.source, result, builder.names.new(f"{output.name}_before"))
-        return MaxPool(
-            name=self.node,
-            output=output.name,
-            input=before.tensor,
-            window=self.window,
-            **self.codes_range(result),
-        )
-
-    def span(self, builder: Builder) -> tuple[float, float] | None:
-        return clipped_span(builder, self.source)
-
-    def plus(self, builder: Builder, by: float) -> Pending:
-        return replace(self, source=self.source.shifted(builder, by))
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingAverage(Pending):
-    """A mean over a window. inside: the zero point belongs inside the rounding."""
-
-    source: str
-    window: Window
-    include_pad: bool
-    inside: bool
-
-    rounds: ClassVar[bool] = True
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        if self.rounding is not Rounding.EVEN:
-            return self._as_conv(builder).operator(builder, output, result)
-        x = builder.quantisations[self.source]
-        pool = AveragePool(
-            name=self.node,
-            output=output.name,
-            input=self.source,
-            window=self.window,
-            counts=(),
-            scalings=(),
-            include_pad=self.include_pad,
-            zero_point_inside=self.inside and bool(result.zero_point & 1),
-            **self.codes_range(result),
-        )
-        sizes = pool.window_counts(*builder.tensors[self.source].shape[1:])
-        counts = tuple(int(count) for count in np.unique(sizes))
-        if counts[0] == 0:
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): a window lies wholly in the padding; use less "
-                "padding"
-            )
-        factors = [average_factor(x, count, result) for count in counts]
-        if not all(np.isfinite(factor) for factor in factors):
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): the scale factor s_x / s_y overflows float32"
-            )
-        return pool.replace(counts=counts, scalings=tuple(scaling_of(f) for f in factors))
-
-    def _as_conv(self, builder: Builder) -> PendingConv:
-        """The same mean as a depthwise convolution by 1, which can round otherwise."""
-        channels, height, width = builder.tensors[self.source].shape
-        count = self.window.kernel[0] * self.window.kernel[1]
-        pool = AveragePool(
-            name="",
-            output="",
-            input=self.source,
-            window=self.window,
-            counts=(),
-            scalings=(),
-            include_pad=self.include_pad,
-        )
-        if np.any(pool.window_counts(height, width) != count):
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): rounding mode {self.rounding.value} behind a "
-                "mean that leaves padding out is not supported; ROUND is"
-            )
-        return PendingConv(
-            node=self.node,
-            op=self.op,
-            own_shape=self.own_shape,
-            shape=self.shape,
-            clip=self.clip,
-            rounding=self.rounding,
-            source=self.source,
-            weight=np.ones((channels, 1, *self.window.kernel), np.int16),
-            weight_scale=np.ones(1, np.float32),
-            bias=np.zeros(channels, np.int64),
-            window=self.window,
-            groups=channels,
-            behind=Gain(gain=np.full(channels, 1 / count), offset=np.zeros(channels)),
-        )
 
 
 def max_pool(node: Node, builder: Builder) -> Symbol:
@@ -146,10 +42,10 @@ def _max_pool(node: Node, builder: Builder, kernel: tuple[int, ...] | None, ceil
     out = window.output_size(*tensor.shape[1:])
     name = builder.names.new(f"{node.outputs[0]}_codes")
     output = tensor.replace(name=name, shape=(tensor.shape[0], *out))
-    low, high = builder.ranges[source]
     operator = MaxPool(name=node.name, output=name, input=source, window=window)
-    builder.add(operator, output, builder.quantisations[source])
-    builder.ranges[name] = (low, high)
+    builder.add(
+        node.origin, operator, output, builder.quantisations[source], builder.ranges[source]
+    )
     return replace(value, tensor=name, shape=_shape(tensor.shape[0], out, rank), order=None)
 
 
@@ -162,7 +58,7 @@ def _max_of_pending(
         window = window_of(node, kernel, (height, width), ceil)
     shape = _shape(channels, window.output_size(height, width), len(value.shape))
     return PendingMaxPool(
-        node=node.name, op=node.op, own_shape=shape, shape=shape, source=value, window=window
+        origin=node.origin, own_shape=shape, shape=shape, source=value, window=window
     )
 
 
@@ -171,7 +67,7 @@ def average_pool(node: Node, builder: Builder) -> Pending:
     pending = builder.symbol(node, 0)
     if isinstance(pending, Pending):
         size = image_of(node, builder, pending)[1:]
-        return _stacked(node, builder, pending, window_of(node, _kernel(node), size))
+        return _split_mean(node, builder, pending, window_of(node, _kernel(node), size))
     value = builder.real(node, 0)
     source, rank = _image(node, builder, value)
     ceil = node.integer("ceil_mode", 0) != 0
@@ -190,7 +86,7 @@ def global_average_pool(node: Node, builder: Builder) -> Pending:
     pending = builder.symbol(node, 0)
     if isinstance(pending, Pending):
         size = image_of(node, builder, pending)[1:]
-        return _stacked(node, builder, pending, Window(kernel=size))
+        return _split_mean(node, builder, pending, Window(kernel=size))
     value = builder.real(node, 0)
     source, rank = _image(node, builder, value)
     window = _window(node, builder, source, None, False)
@@ -216,10 +112,10 @@ def reduce_mean(node: Node, builder: Builder) -> Pending:
     rows, columns = rank == 4 and 2 in spatial, rank - 1 in spatial
     window = Window(kernel=(height if rows else 1, width if columns else 1))
     if isinstance(value, Pending):
-        pending = _stacked(node, builder, value, window)
+        pending = _split_mean(node, builder, value, window)
     else:
         order = transposed(value.order, value.shape, perm)
-        source = builder.image(node, replace(value, shape=shape, order=order))
+        source = image(builder, node, replace(value, shape=shape, order=order))
         pending = _average(node, builder, source, window, rank, False, inside=False)
     reduced = tuple(1 if axis in spatial else size for axis, size in enumerate(shape))
     back = tuple(int(axis) for axis in np.argsort(perm))
@@ -278,8 +174,7 @@ def _average(
     channels, height, width = builder.tensors[source].shape
     shape = _shape(channels, window.output_size(height, width), rank)
     return PendingAverage(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=(1, channels, *window.output_size(height, width)),
         shape=shape,
         source=source,
@@ -289,17 +184,17 @@ def _average(
     )
 
 
-def _stacked(node: Node, builder: Builder, value: Pending, window: Window) -> Pending:
+def _split_mean(node: Node, builder: Builder, value: Pending, window: Window) -> Pending:
     """A mean of values that are not quantised."""
     channels, height, width = image_of(node, builder, value)
     if any(window.pads):
         raise ModelError(
             f"{node}: a mean with padding of values that are not quantised; put QuantizeLinear and "
-            f"DequantizeLinear between node {value.node!r} and this one"
+            f"DequantizeLinear between node {value.origin.name!r} and this one"
         )
     shape = _shape(channels, window.output_size(height, width), len(value.shape))
-    return PendingStackedMean(
-        node=node.name, op=node.op, own_shape=shape, shape=shape, source=value, window=window
+    return PendingSplitMean(
+        origin=node.origin, own_shape=shape, shape=shape, source=value, window=window
     )
 
 
@@ -309,7 +204,8 @@ def image_of(node: Node, builder: Builder, value: Pending) -> tuple[int, int, in
     if value.order is not None or value.shape != value.own_shape or image is None:
         raise ModelError(
             f"{node}: input {node.input(0)!r} is reshaped or transposed without being quantised: "
-            f"put QuantizeLinear and DequantizeLinear between node {value.node!r} and this one"
+            "put QuantizeLinear and DequantizeLinear between node "
+            f"{value.origin.name!r} and this one"
         )
     return image
 
@@ -328,7 +224,7 @@ def _image(node: Node, builder: Builder, value: Real | Codes) -> tuple[str, int]
             f"{node}: input of shape {list(value.shape)}; one or two spatial dimensions "
             "are supported"
         )
-    return builder.image(node, value), rank
+    return image(builder, node, value), rank
 
 
 def _window(

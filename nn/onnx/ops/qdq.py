@@ -1,21 +1,17 @@
 """QuantizeLinear and DequantizeLinear: where real values become tensors of the graph."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 
 from weft.errors import ModelError
-from weft.nn.ir.operator import Operator
-from weft.nn.ir.ops.rescale import Rescale
-from weft.nn.ir.tensor import Tensor
 from weft.nn.onnx.builder import Builder, dequantize_step, quantize_step
+from weft.nn.onnx.clamps import bounds_of
 from weft.nn.onnx.model import TYPE_NAMES, Node
-from weft.nn.onnx.ops.clamp import code_bounds
-from weft.nn.onnx.pending.conv import identity_conv
-from weft.nn.onnx.pending.factors import rescale_scaling
-from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.pending.pending import Pending, finish
+from weft.nn.onnx.pending.rescale import rescaled
 from weft.nn.onnx.symbols import (
     NO_CLIP,
     Clip,
@@ -26,40 +22,16 @@ from weft.nn.onnx.symbols import (
     Quantisation,
     QuantisedConstant,
     Real,
-    Rounding,
     Symbol,
 )
 
 ACTIVATION_TYPES = ("int8", "uint8")
-CONSTANT_TYPES = (
-    "int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16", "int32",
-)  # fmt: skip
+CONSTANT_TYPES = {
+    f"{sign}int{bits}": (sign == "", bits) for bits in (2, 4, 8, 16) for sign in ("", "u")
+} | {"int32": (True, 32)}
+"""Whether a type is signed, and its bits."""
+
 MAX_SCALE = 2.0**60  # and 2**-60 for activations: no factor overflows float32 by accident
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingRescale(Pending):
-    """A tensor's own values, perhaps clamped, on their way to another quantisation."""
-
-    source: str
-
-    def span(self, builder: Builder) -> tuple[float, float]:
-        return builder.span(self.source)
-
-    def plus(self, builder: Builder, by: float) -> Pending:
-        value = Real(tensor=self.source, shape=self.shape, node=self.node, order=self.order)
-        return identity_conv(self.node, self.op, builder, value).plus(builder, by)
-
-    def operator(self, builder: Builder, output: Tensor, result: Quantisation) -> Operator:
-        clamp = self.codes_range(result)
-        scaling, wrong = rescale_scaling(builder.quantisations[self.source], result, **clamp)
-        if wrong:
-            builder.notes.append(
-                f"{self.node}: {wrong} of 256 codes are rescaled differently from ONNX Runtime"
-            )
-        return Rescale(
-            name=self.node, output=output.name, input=self.source, scaling=scaling, **clamp
-        )
 
 
 def quantize_linear(node: Node, builder: Builder) -> Symbol:
@@ -94,22 +66,9 @@ def quantised(
     if isinstance(value, Real):
         if value.clip == NO_CLIP and builder.quantisations[value.tensor] == quantisation:
             return Codes(tensor=value.tensor, shape=value.shape, order=value.order)
-        name = node.name if value.clip == NO_CLIP else value.node
-        value = rescaled(builder, value, name, node.op)
+        origin = node.origin if value.clip == NO_CLIP else value.origin
+        value = rescaled(builder, value, origin)
     return finish(builder, value, quantisation, node.outputs[0])
-
-
-def rescaled(builder: Builder, value: Real, node: str, op: str) -> PendingRescale:
-    """A tensor's values, on their way to another quantisation."""
-    return PendingRescale(
-        node=node,
-        op=op,
-        own_shape=(1, *builder.tensors[value.tensor].shape),
-        shape=value.shape,
-        clip=value.clip,
-        order=value.order,
-        source=value.tensor,
-    )
 
 
 def _code_clip(node: Node, builder: Builder, clip: Clip, quantisation: Quantisation) -> Clip:
@@ -118,26 +77,11 @@ def _code_clip(node: Node, builder: Builder, clip: Clip, quantisation: Quantisat
     known = all(name in builder.symbols for item in readers for name in item.inputs[1:] if name)
     if not known or any(reader.op != "Clip" for reader in readers):
         return clip
-    bounds = {code_bounds(reader, builder) for reader in readers}
+    bounds = {bounds_of(reader, builder) for reader in readers}
     if len(bounds) != 1:
         return clip
     low, high = ((bound - quantisation.zero_point) * quantisation.scale for bound in bounds.pop())
     return clip.then(low, high)
-
-
-def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
-    """Make the operator of a pending result, now that its output's quantisation is known.
-
-    output: the tensor's name, which nothing else may have.
-    """
-    if pending.rounding is not Rounding.EVEN and not pending.rounds:
-        raise ModelError(
-            f"node {pending.node!r} ({pending.op}): rounding mode {pending.rounding.value} behind "
-            "it is not supported; ROUND is"
-        )
-    tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.node)
-    builder.add(pending.operator(builder, tensor, quantisation), tensor, quantisation)
-    return Codes(tensor=output, shape=pending.shape, order=pending.order)
 
 
 def dequantize_linear(node: Node, builder: Builder) -> Symbol:
@@ -149,7 +93,7 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
         case HostInput(dtype="int8" | "uint8"):
             quantisation = _quantisation(node, builder, value.dtype)
             name = builder.add_input(value, quantisation, builder.names.new(f"{value.name}_codes"))
-            return Real(tensor=name, shape=value.shape, node=node.name)
+            return Real(tensor=name, shape=value.shape, origin=node.origin)
         case Codes():
             own = builder.quantisations[value.tensor]
             quantisation = _quantisation(node, builder, own.dtype)
@@ -159,7 +103,9 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
                     f"{quantisation.zero_point} differ from those that {value.tensor!r} was "
                     f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
                 )
-            return Real(tensor=value.tensor, shape=value.shape, node=node.name, order=value.order)
+            return Real(
+                tensor=value.tensor, shape=value.shape, origin=node.origin, order=value.order
+            )
         case HostResult(integer=True) if value.dtype in ACTIVATION_TYPES:
             quantisation = _quantisation(node, builder)
             steps = (*value.steps, dequantize_step(quantisation))
@@ -267,7 +213,7 @@ def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constan
     offset: Any = 0
     if zero_point is not None:
         offset = _along(node, zero_point.astype(np.int64), shape)
-    bits, signed = int(kind.lstrip("uint")), not kind.startswith("u")
+    signed, bits = CONSTANT_TYPES[kind]
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     with np.errstate(over="ignore"):
         ratio = np.rint(value.array.astype(np.float32) / _along(node, scale, shape))

@@ -10,9 +10,9 @@ import numpy as np
 
 from weft.errors import ModelError
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.linear import linear
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.linear import linear
-from weft.nn.onnx.ops.move import moved
+from weft.nn.onnx.moves import moved
 from weft.nn.onnx.symbols import Constant, Symbol
 
 MAX_SIZE = 1 << 16

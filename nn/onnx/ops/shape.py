@@ -1,4 +1,4 @@
-"""Operators that only move or rename values, constant folding, and the host's Softmax."""
+"""Operators that only move or rename values, and constant folding."""
 
 import math
 from dataclasses import replace
@@ -7,27 +7,23 @@ import numpy as np
 import onnx
 
 from weft.errors import ModelError
-from weft.nn.ir.host_steps import AnyHostStep, ReshapeStep, SoftmaxStep, TransposeStep
-from weft.nn.ir.host_steps import softmax as host_softmax
+from weft.nn.ir.host_steps import CastStep, ReshapeStep, TransposeStep
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import TYPE_NAMES, Node, to_array
-from weft.nn.onnx.ops.argmax import cast_index
-from weft.nn.onnx.output import accumulators
 from weft.nn.onnx.pending.conv import PendingConv
 from weft.nn.onnx.pending.pending import Pending
 from weft.nn.onnx.symbols import (
-    NO_CLIP,
     Codes,
     Constant,
     HostInput,
     HostResult,
     QuantisedConstant,
     Real,
-    Shape,
     Symbol,
 )
-from weft.nn.onnx.views import transposed
+from weft.nn.onnx.views import Shape, transposed
 
+INDEX_TYPES = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 CAST_TYPES = ("float", "int8", "uint8", "int16", "int32", "int64", "bool")
 
 
@@ -50,7 +46,7 @@ def cast(node: Node, builder: Builder) -> Symbol:
     if isinstance(value, PendingConv) and node.integer("to", 0) == onnx.TensorProto.FLOAT:
         return value
     if isinstance(value, HostResult):
-        return cast_index(node, value)
+        return _cast_index(node, value)
     if not isinstance(value, Constant):
         raise ModelError(f"{node}: a Cast of an activation is not supported; of a constant it is")
     kind = TYPE_NAMES.get(node.integer("to", 0), "unknown")
@@ -174,34 +170,6 @@ def transpose(node: Node, builder: Builder) -> Symbol:
     return replace(value, shape=shape, order=transposed(value.order, value.shape, perm))
 
 
-def softmax(node: Node, builder: Builder) -> Symbol:
-    """Softmax at the end of the network, computed by the host."""
-    value = builder.symbol(node, 0)
-    if isinstance(value, Constant) and value.array.dtype == np.float32 and builder.opset >= 13:
-        return Constant(array=host_softmax(value.array, node.integer("axis", -1)))
-    if isinstance(value, PendingConv) and value.clip == NO_CLIP:
-        result = accumulators(builder, value)
-    else:
-        value = builder.real(node, 0)
-        result = builder.host_result(value)
-    rank = len(value.shape)
-    axis = node.integer("axis", -1 if builder.opset >= 13 else 1)
-    if not -rank <= axis < rank or axis % rank == 0:
-        raise ModelError(
-            f"{node}: attribute 'axis' = {axis} of {rank} dimensions; 1 to {rank - 1} are supported"
-        )
-    axis %= rank
-    steps: tuple[AnyHostStep, ...] = (SoftmaxStep(axis=axis),)
-    if builder.opset < 13 and axis != rank - 1:  # it used to work on everything behind the axis
-        flat = (*value.shape[1:axis], math.prod(value.shape[axis:]))
-        steps = (
-            ReshapeStep(shape=flat),
-            SoftmaxStep(axis=-1),
-            ReshapeStep(shape=value.shape[1:]),
-        )
-    return replace(result, steps=result.steps + steps)
-
-
 def _axes(node: Node, builder: Builder, rank: int) -> list[int] | None:
     axes = node.integers("axes")
     if axes is None:
@@ -239,3 +207,15 @@ def _view(node: Node, value: Symbol, shape: Shape) -> Symbol:
         case HostInput() | Codes() | Real() | Pending():
             return replace(value, shape=shape)
     raise AssertionError("unreachable")
+
+
+def _cast_index(node: Node, value: HostResult) -> HostResult:
+    """Cast of an ArgMax's result to another integer type. Raises ModelError for any other."""
+    to = node.integer("to", 0)
+    if value.dtype not in ("int32", "int64") or to not in INDEX_TYPES:
+        raise ModelError(
+            f"{node}: a Cast of {value.dtype} to {TYPE_NAMES.get(to, 'unknown')} on the host is "
+            "not supported; of an ArgMax's result to int32 or int64 it is"
+        )
+    step = CastStep(dtype=TYPE_NAMES[to])
+    return replace(value, steps=(*value.steps, step))

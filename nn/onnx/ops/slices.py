@@ -6,8 +6,9 @@ import numpy as np
 
 from weft.errors import ModelError
 from weft.nn.onnx.builder import Builder
+from weft.nn.onnx.images import select
 from weft.nn.onnx.model import Node
-from weft.nn.onnx.ops.move import moved
+from weft.nn.onnx.moves import moved
 from weft.nn.onnx.pending.pending import Pending
 from weft.nn.onnx.symbols import Codes, Constant, QuantisedConstant, Real, Symbol
 from weft.nn.onnx.views import axes_of, channels_of
@@ -124,7 +125,7 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
     if found is None or (turned and part.ndim <= 4):
         return moved(node, builder, value, lines, name)
     channels, order = found
-    tensor = builder.select(node.name, value.tensor, channels, f"{name}_codes")
+    tensor = select(builder, node.origin, value.tensor, channels, f"{name}_codes")
     return replace(value, tensor=tensor, shape=part.shape, order=order)
 
 

@@ -6,24 +6,24 @@ from typing import ClassVar
 import numpy as np
 
 from weft.errors import ModelError
+from weft.nn.ir.note import NoteKind
 from weft.nn.ir.numerics import requantise, scaling_of
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.conv import Conv
+from weft.nn.ir.origin import Origin
 from weft.nn.ir.tensor import CODE_MIN, Tensor
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.pending.affine_fit import Affine, Fit, fit
-from weft.nn.onnx.pending.code_table import code_table
 from weft.nn.onnx.pending.code_values import CodeValues
 from weft.nn.onnx.pending.factors import conv_factors
 from weft.nn.onnx.pending.pending import Pending
+from weft.nn.onnx.pending.piecewise import piecewise
 from weft.nn.onnx.symbols import Quantisation, Real, Rounding
 
 WEIGHT_LIMIT = 127  # weights are multiplied up to here: within 8 bits, and two share a multiplier
 MAX_WRONG = 0.01  # of the codes: up to here a note is worth more than another operator
 MAX_TABLE = 1 << 16  # codes between the two convolutions of a table: small images, and vectors
-INEXACT = "exceeds float32's 24 bits"
-"""In the note of a convolution whose sums a float kernel could round, and this one does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +100,7 @@ class PendingConv(Pending):
         with np.errstate(over="ignore", under="ignore"):
             factors = conv_factors(x, self.weight_scale, result)
         if not np.all(np.isfinite(factors)):
-            raise ModelError(
-                f"node {self.node!r} ({self.op}): the scale factor s_x * s_w / s_y overflows "
-                "float32"
-            )
+            raise ModelError(f"{self.origin}: the scale factor s_x * s_w / s_y overflows float32")
         conv = self._conv(output, result, self.weight, self.bias, factors)
         self._check_bounds(builder, conv, factors, result)
         return conv
@@ -117,7 +114,7 @@ class PendingConv(Pending):
         factors: np.ndarray,
     ) -> Conv:
         return Conv(
-            name=self.node,
+            name=self.origin.name,
             output=output.name,
             input=self.source,
             weight=weight.astype(np.int16),
@@ -150,7 +147,7 @@ class PendingConv(Pending):
             exact = self._exact(builder, output, result, found)
             if exact is not None:
                 return exact
-            builder.notes.append(self._differences(found))
+            builder.note(self.origin, self._differences(found))
         weight = weight * found.multiplier[:, None, None, None]
         conv = self._conv(output, result, weight, found.bias, found.factor)
         fitted = replace(straight, weight=weight, bias=found.bias)
@@ -174,17 +171,19 @@ class PendingConv(Pending):
         clamp = self.codes_range(result)
         codes = self.known.codes(result, **clamp)
         source, bounds = builder.tensors[self.source], (clamp["low"], clamp["high"])
-        return code_table(builder, self.node, source, codes, output, result, bounds, most=MAX_TABLE)
+        return piecewise(
+            builder, self.origin, source, codes, output, result, bounds, most=MAX_TABLE
+        )
 
     def _differences(self, found: Fit) -> str:
         """The note of what the integers do not reach."""
         if self.known is not None and self.rounding is Rounding.EVEN:
             return (
-                f"{self.node}: {found.wrong} of {found.of} codes, counted over all channels, "
+                f"{found.wrong} of {found.of} codes, counted over all channels, "
                 "become another one than with ONNX Runtime"
             )
         return (
-            f"{self.node}: {found.wrong} of the {found.of} accumulators next to a step of the "
+            f"{found.wrong} of the {found.of} accumulators next to a step of the "
             "output code get the code beside it, since the offset is an integer"
         )
 
@@ -197,7 +196,7 @@ class PendingConv(Pending):
         if worst.max(initial=0) >= 1 << 31:
             channel = int(worst.argmax())
             raise ModelError(
-                f"node {self.node!r} ({self.op}): output channel {channel} can reach an "
+                f"{self.origin}: output channel {channel} can reach an "
                 f"accumulator of {worst[channel]}, beyond 32 bits; use fewer inputs per output "
                 "or smaller weights"
             )
@@ -213,8 +212,11 @@ class PendingConv(Pending):
         large &= (low != high) | (got != wanted)
         if large.any():
             bits = float(np.log2(worst[large].max()))
-            builder.notes.append(
-                f"{self.node}: worst-case accumulator 2^{bits:.1f} {INEXACT}; exact unless reached"
+            builder.note(
+                self.origin,
+                f"worst-case accumulator 2^{bits:.1f} exceeds float32's 24 bits; exact unless "
+                "reached",
+                NoteKind.ACCUMULATOR,
             )
 
 
@@ -230,13 +232,12 @@ def accumulator_range(conv: PendingConv, builder: Builder) -> tuple[np.ndarray, 
     return bottom, top
 
 
-def identity_conv(node: str, op: str, builder: Builder, value: Real) -> PendingConv:
+def identity_conv(origin: Origin, builder: Builder, value: Real) -> PendingConv:
     """A quantised activation as the result of a 1x1 depthwise convolution by 1."""
     tensor = builder.tensors[value.tensor]
     channels = tensor.shape[0]
     return PendingConv(
-        node=node,
-        op=op,
+        origin=origin,
         own_shape=(1, *tensor.shape),
         shape=value.shape,
         clip=value.clip,

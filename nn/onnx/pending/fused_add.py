@@ -28,7 +28,7 @@ HIGHEST = 16 * WEIGHT_LIMIT  # weight of the coarser operand: so many copies of 
 def join(node: Node, builder: Builder, a: PendingConv, b: Real | PendingConv) -> PendingConv:
     """a + b, exactly but for the ratio of their scales, which a note gives."""
     if isinstance(b, Real):
-        b = identity_conv(node.name, node.op, builder, b)
+        b = identity_conv(node.origin, builder, b)
     if a.shape != b.shape or a.own_shape != b.own_shape or a.order is not b.order:
         raise ModelError(
             f"{node}: inputs of shapes {list(a.shape)} and {list(b.shape)}; broadcasting is not "
@@ -51,16 +51,16 @@ def join(node: Node, builder: Builder, a: PendingConv, b: Real | PendingConv) ->
         names.append((b.source, 1 / COARSE))
     source = _side_by_side(node, builder, names)
     if chosen.error > 1e-3:
-        builder.notes.append(
-            f"{node.name}: the ratio of its operands' steps is approximated here; at the largest "
-            f"value it is {chosen.error:.2g} of the coarser operand's steps off"
+        builder.note(
+            node.origin,
+            f"the ratio of its operands' steps is approximated here; at the largest "
+            f"value it is {chosen.error:.2g} of the coarser operand's steps off",
         )
     offset = a.bias * scales[0] + a.offset + b.bias * scales[1] + b.offset
     times = chosen.times
     gain = np.where(times == 0, scales[1], scales[0] / np.where(times == 0, 1, times))
     return PendingConv(
-        node=node.name,
-        op=node.op,
+        origin=node.origin,
         own_shape=a.own_shape,
         shape=a.shape,
         order=a.order,
@@ -89,7 +89,7 @@ def _common_window(node: Node, builder: Builder, a: PendingConv, b: PendingConv)
         raise ModelError(
             f"{node}: adds results that are not quantised and come from images of sizes "
             f"{list(sizes[0])} and {list(sizes[1])} with different windows; put QuantizeLinear and "
-            f"DequantizeLinear between node {a.node!r} and this one"
+            f"DequantizeLinear between node {a.origin.name!r} and this one"
         )
     return large
 
@@ -235,6 +235,6 @@ def _side_by_side(node: Node, builder: Builder, names: list[tuple[str, float]]) 
         parts=tuple(part for part, _ in names),
         scalings=tuple(scaling_of(factor) for _, factor in names),
     )
-    builder.add(operator, output, Quantisation(scale=1.0, zero_point=zero_point, dtype="int8"))
-    builder.ranges[name] = (low, high)
+    quantisation = Quantisation(scale=1.0, zero_point=zero_point, dtype="int8")
+    builder.add(node.origin, operator, output, quantisation, (low, high))
     return name

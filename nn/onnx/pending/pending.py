@@ -8,7 +8,7 @@ from weft.errors import ModelError
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.tensor import Tensor
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.symbols import Clip, Quantisation, Unquantised
+from weft.nn.onnx.symbols import Clip, Codes, Quantisation, Rounding, Unquantised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Pending(Unquantised, ABC):
     def plus(self, builder: Builder, by: float) -> "Pending":
         """The real values before ``clip`` plus a constant."""
         raise ModelError(
-            f"node {self.node!r} ({self.op}): a mean of its result, which is not quantised, is not "
+            f"{self.origin}: a mean of its result, which is not quantised, is not "
             "supported: put QuantizeLinear and DequantizeLinear behind it"
         )
 
@@ -50,3 +50,20 @@ def clipped_span(builder: Builder, value: Pending) -> tuple[float, float] | None
         return None
     low, high = (min(max(bound, value.clip.low), value.clip.high) for bound in span)
     return low, high
+
+
+def finish(builder: Builder, pending: Pending, quantisation: Quantisation, output: str) -> Codes:
+    """Make the operator of a pending result, now that its output's quantisation is known.
+
+    output: the tensor's name, which nothing else may have.
+    """
+    if pending.rounding is not Rounding.EVEN and not pending.rounds:
+        raise ModelError(
+            f"{pending.origin}: rounding mode {pending.rounding.value} behind "
+            "it is not supported; ROUND is"
+        )
+    tensor = builder.new_tensor(output, pending.own_shape, quantisation, str(pending.origin))
+    builder.add(
+        pending.origin, pending.operator(builder, tensor, quantisation), tensor, quantisation
+    )
+    return Codes(tensor=output, shape=pending.shape, order=pending.order)

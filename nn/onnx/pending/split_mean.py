@@ -18,9 +18,8 @@ from weft.nn.ir.ops.concat import Concat
 from weft.nn.ir.tensor import CODE_MIN, Tensor
 from weft.nn.ir.window import Window
 from weft.nn.onnx.builder import Builder
-from weft.nn.onnx.ops.qdq import finish
 from weft.nn.onnx.pending.conv import Gain, PendingConv
-from weft.nn.onnx.pending.pending import Pending, clipped_span
+from weft.nn.onnx.pending.pending import Pending, clipped_span, finish
 from weft.nn.onnx.symbols import Quantisation
 
 SPAN = 255  # steps of one code
@@ -29,7 +28,7 @@ MAX_CODES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class PendingStackedMean(Pending):
+class PendingSplitMean(Pending):
     """The mean over a window without padding."""
 
     source: Pending
@@ -42,7 +41,7 @@ class PendingStackedMean(Pending):
         span = clipped_span(builder, self.source)
         if span is None:
             raise ModelError(
-                f"node {self.node!r} ({self.op}): input from node {self.source.node!r} is not "
+                f"{self.origin}: input from node {self.source.origin.name!r} is not "
                 "quantised, and its range is not known: put QuantizeLinear and DequantizeLinear "
                 "between them"
             )
@@ -52,16 +51,16 @@ class PendingStackedMean(Pending):
             high = min(high, count * (127 - result.code_zero_point) * result.scale)
         step, parts = _parts(max(high - low, result.scale), result.scale / FINER, low >= 0)
         steps = f"{step:.3g}" + (f" to {step * parts[-1]:.3g}" if parts[-1] > 1 else "")
-        builder.notes.append(
-            f"{self.node}: its input is not quantised; it is taken in steps of {steps}, "
-            f"{step / result.scale:.2g} of the output's"
+        builder.note(
+            self.origin,
+            f"its input is not quantised; it is taken in steps of {steps}, "
+            f"{step / result.scale:.2g} of the output's",
         )
         source = self._codes(builder, output.name, low, step, parts)
         channels = self.own_shape[1]
         weight = np.kron(parts, np.eye(channels)).astype(np.int16)[:, :, None, None]
         conv = PendingConv(
-            node=self.node,
-            op=self.op,
+            origin=self.origin,
             own_shape=self.own_shape,
             shape=self.shape,
             clip=self.clip,
@@ -91,12 +90,14 @@ class PendingStackedMean(Pending):
         shape = (first.shape[0] * len(parts), *first.shape[1:])
         quantisation = Quantisation(scale=step, zero_point=CODE_MIN, dtype="int8")
         concat = Concat(
-            name=builder.operator_names.new(f"{self.node}_codes"),
+            name=builder.operator_names.new(f"{self.origin.name}_codes"),
             output=builder.names.new(f"{name}_codes"),
             parts=tuple(codes),
             scalings=(scaling_of(1.0),) * len(parts),
         )
-        builder.add(concat, first.replace(name=concat.output, shape=shape), quantisation)
+        builder.add(
+            self.origin, concat, first.replace(name=concat.output, shape=shape), quantisation
+        )
         return concat.output
 
 

@@ -32,7 +32,8 @@ def nameless(graph: Graph) -> list[Any]:
         renamed = {name: numbers[getattr(operator, name)] for name in names}
         if "parts" in {f.name for f in dataclasses.fields(operator)}:
             renamed["parts"] = tuple(numbers[part] for part in operator.inputs)  # pyright: ignore
-        found.append(operator.replace(name="", output=numbers[operator.output], **renamed))
+        output = numbers[operator.output]
+        found.append(operator.replace(name="", origins=(), output=output, **renamed))
     return found
 
 
