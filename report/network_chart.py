@@ -50,7 +50,12 @@ def network(report: Report) -> Spec:
                     "stroke": name(
                         "bound",
                         scale=scale(BOUNDS, [row["bound"] for row in rows]),
-                        legend={"symbolType": "circle", "title": "ring: bound by"},
+                        legend={
+                            "symbolType": "circle",
+                            "symbolFillColor": "transparent",
+                            "title": "ring: bound by",
+                            "values": sorted({row["bound"] for row in rows} - {""}),
+                        },
                     ),
                     "size": number("share", "", scale={"range": [110, 700]}, legend=None),
                     "color": name("unit", scale=scale(COLOURS, [row["unit"] for row in rows])),

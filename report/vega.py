@@ -48,6 +48,7 @@ CONFIG: Spec = {
     "axisX": {"tickCount": 8, "labelOverlap": "greedy"},
     "legend": {
         "labelColor": "var(--text)",
+        "titleColor": "var(--text)",
         "labelFontSize": 12,
         "orient": "top",
         "title": None,
