@@ -111,7 +111,7 @@ def _tried(plan: Plan, item: Try) -> dict[str, Any] | None:
     if found is None:
         return None
     engine = found.engine
-    cycles = timing.program_cycles(engine, found.steps)
+    cycles = timing.program_cycles(engine, found.steps, found.transfers)
     microseconds = cycles / item.target.clock_hz * 1e6
     base = timing.cycles(plan) / plan.target.clock_hz * 1e6
     needs = predict_for(item.target, engine)

@@ -8,6 +8,7 @@ from typing import Any
 from weft.gen.report import prediction
 from weft.machine import timing
 from weft.machine.engine import Engine, Unit
+from weft.machine.loads import Load, by_step
 from weft.machine.plan import Plan, Step
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
@@ -33,9 +34,10 @@ def step_rows(plan: Plan, graph: Graph) -> list[dict[str, Any]]:
     """
     engine = plan.engine
     rows = prediction(plan)["steps"]
-    times = timing.timings(engine, plan.steps)
+    times = timing.timings(engine, plan.steps, plan.transfers)
+    loads = by_step(engine, plan.transfers)
     work = _macs(plan.steps, graph)
-    for row, step, when, macs in zip(rows, plan.steps, times, work, strict=True):
+    for i, (row, step, when, macs) in enumerate(zip(rows, plan.steps, times, work, strict=True)):
         peak = unit_peak(engine, step.unit)
         took = when.end - when.begin
         row |= {
@@ -46,7 +48,7 @@ def step_rows(plan: Plan, graph: Graph) -> list[dict[str, Any]]:
             "efficiency": round(macs / (peak * took), 4),
             "bytes_read": row["floor"] * engine.lanes,
             "intensity": round(macs / (row["floor"] * engine.lanes), 3),
-            "parts": _parts(engine, step, row["cycles"], took),
+            "parts": _parts(engine, step, loads.get(i, []), row["cycles"], took),
         }
     total = sum(row["cycles"] for row in rows)
     return [row | {"share": round(row["cycles"] / total, 4)} for row in rows]
@@ -93,9 +95,11 @@ def _macs(steps: Sequence[Step], graph: Graph) -> list[int]:
     return result
 
 
-def _parts(engine: Engine, step: Step, cycles: int, took: int) -> dict[str, int]:
+def _parts(
+    engine: Engine, step: Step, loaded: Sequence[Load], cycles: int, took: int
+) -> dict[str, int]:
     floor, issue = timing.floor_cycles(step), timing.issue_cycles(step)
-    loads = timing.load_cycles(engine, step)
+    loads = timing.load_cycles(engine, loaded)
     work = MULTIPLYING if step.bound == "mac" or step.vector_op.value == "mac" else READING
     own = {work: floor, REQUANTISING: issue - floor, LOADING: loads}
     own[LATENCY] = max(0, took + loads - sum(own.values()))

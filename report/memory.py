@@ -21,7 +21,7 @@ def buffer_rows(plan: Plan) -> list[dict[str, Any]]:
 
     Inputs are there from the start, outputs until the end.
     """
-    times = timing.timings(plan.engine, plan.steps)
+    times = timing.timings(plan.engine, plan.steps, plan.transfers)
     total = timing.cycles(plan)
     rows = []
     for buffer in plan.buffers:

@@ -12,6 +12,7 @@ from weft.nn.compress.check import check_model
 from weft.nn.compress.layers import array_proto
 from weft.nn.compress.pipeline import Options, compress
 from weft.nn.compress.standard import standard
+from weft.nn.ir.ops.conv import Conv
 from weft.nn.onnx.importer import import_model
 from weft.nn.onnx.model import to_array
 
@@ -49,6 +50,7 @@ def test_integers_that_disagree(tmp_path: Path) -> None:
     onnx.save(done.model, tmp_path / "small.onnx")
     graph = import_model(tmp_path / "small.onnx", simplify=False)
     last = graph.operators[-1]
+    assert isinstance(last, Conv)
     off = last.replace(bias=last.bias + np.int64(1 << 14))
     wrong = graph.replace(operators=(*graph.operators[:-1], off))
     with pytest.raises(ModelError, match=r"of weft's integers would be off by .* from the"):
