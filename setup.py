@@ -8,7 +8,7 @@ from pathlib import Path
 
 from setuptools import setup
 
-ROOTS = ("boards", "engines", "gen", "hw", "machine", "mapper", "nn", "sim_tb")
+ROOTS = ("boards", "engines", "gen", "hw", "machine", "mapper", "nn", "report", "sim_tb")
 
 
 def packages() -> dict[str, str]:

@@ -14,7 +14,7 @@ import graphlib
 from collections.abc import Mapping
 from pathlib import Path
 
-FOLDERS = ("nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards", "weft")
+FOLDERS = ("nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards", "report", "weft")
 
 Imports = Mapping[str, set[str]]
 """For each file, by its dotted name below the root, the files of ours that it imports."""

@@ -178,7 +178,7 @@ def measured(path: Path, board: str) -> dict[str, float]:
     done = timed("command", lambda: subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE))
     if done.returncode not in (0, FitError.exit_code):
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}")
-    return found | {"operators": len(simplified.operators)}
+    return found | {"operators": len(simplified.operators), "fits": done.returncode == 0}
 
 
 def exponent(rows: list[dict[str, float]], stages: Sequence[str]) -> float:
@@ -195,7 +195,8 @@ Made by `{command}`:
 CPU seconds of each stage on {board}, and of the whole `weft check` command with the start of
 Python, for networks of 1x1 convolutions of {channels} channels on {size} x {size} pixels.
 *Operators* are the
-model's; *planned* those of the accelerator. The exponents are those of the power law that fits the
+model's; *planned* those of the accelerator: where they do not fit the board, the search has tried
+the smallest engines as well. The exponents are those of the power law that fits the
 seconds best from {least} operators planned on: 1 is linear.
 
 | shape | operators | planned | {stages} |
@@ -216,7 +217,8 @@ def page(command: str, board: str, rows: list[tuple[str, int, dict[str, float]]]
     )
     for shape, count, found in rows:
         cells = " | ".join(f"{found[stage]:.2f}" for stage in STAGES)
-        text += f"| {shape} | {count} | {found['operators']} | {cells} |\n"
+        planned = f"{found['operators']}{'' if found['fits'] else ', which do not fit'}"
+        text += f"| {shape} | {count} | {planned} | {cells} |\n"
     text += "\n| shape | exponent of the search | of all stages |\n|---|---|---|\n"
     for name in dict.fromkeys(shape for shape, _, _ in rows):
         large = [found for shape, count, found in rows if shape == name and count >= LEAST]

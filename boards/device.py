@@ -150,6 +150,7 @@ class Device:
             self._progress("inference", i, len(samples))
             outputs[i], cycles[i] = self._infer(words)
         self._progress("inference", len(samples), len(samples))
+        self._settle()
         found = unpack_outputs(plan.outputs, outputs)
         pairs = zip(plan.outputs.ports, build.graph.outputs, strict=True)
         return Inference(
@@ -179,6 +180,15 @@ class Device:
                 self._progress(f"upload of {name}", begin, len(data))
                 self.link.ask(Command.IMAGE, bytes([number]) + data[begin : begin + size])
             self._progress(f"upload of {name}", len(data), len(data))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Raise LinkError if replies and requests do not pair up.
+
+        A reply that came twice is taken for the next one of its command, and what the board said
+        to that is still to come. The link keeps order: it comes before the reply to this request.
+        """
+        self.link.ask(Command.STATUS, n_bytes=STATUS_BYTES)
 
     def _infer(self, words: np.ndarray) -> tuple[np.ndarray, int]:
         """Output words [n, K] and cycles for the input words of one sample."""

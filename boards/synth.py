@@ -100,9 +100,10 @@ def _check_fit(job: Job, need: SynthReport) -> None:
     for name, what in job.family.cells.items():
         if getattr(need, name) > getattr(job.board.budget, name):
             raise FitError(
-                f"the design does not fit {job.board.name}: it needs {getattr(need, name)} {what}, "
-                f"the board has {getattr(job.board.budget, name)}; try fewer --lanes or --columns, "
-                "or a larger board"
+                f"it needs {getattr(need, name)} {what}, the board has "
+                f"{getattr(job.board.budget, name)}",
+                at=f"the design does not fit {job.board.name}",
+                remedy="try fewer --lanes or --columns, or a larger board",
             )
 
 

@@ -13,7 +13,7 @@ from weft.nn.ir.graph import Graph
 from weft.nn.ir.operator import Operator
 
 LARGER = "try a larger board"
-"""In the messages about what does not fit; the command line, which knows the boards, says which."""
+"""A remedy of what does not fit; the command line, which knows the boards, says which one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +34,10 @@ class Pins:
         return f"{array}" if array == vector else f"{array}+{vector}"
 
     @property
-    def advice(self) -> str:
+    def advice(self) -> tuple[str, ...]:
         """What to try where nothing fits."""
-        pinned = "; fewer --lanes and --columns may do" if self.lanes or self.columns else ""
-        return f"{LARGER}{pinned}"
+        pinned = self.lanes or self.columns
+        return (LARGER, "fewer --lanes and --columns may do") if pinned else (LARGER,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +52,21 @@ class Build:
 
 
 def write_build(
-    folder: Path, graph: Graph, plan: Plan, board: dict[str, Any], *, fixed: bool = False
+    folder: Path,
+    graph: Graph,
+    plan: Plan,
+    board: dict[str, Any],
+    *,
+    fixed: bool = False,
+    finish: Callable[[Build], None] = lambda build: None,
 ) -> list[str]:
     """Write a build directory, all or nothing, in the place of an earlier build of that name.
 
     What stays of that one is said in ``rebuild``; returns the lines that the user has to read.
     board: the whole board file, as plain data. fixed: neither link nor bus can write the memory
-    images. Raises ConfigError when ``folder`` is there and is not a build directory, is in use, or
-    cannot be written, or when a fixed network would have to be uploaded.
+    images. finish: adds to the build, which is in place and complete by then. Raises ConfigError
+    when ``folder`` is there and is not a build directory, is in use, or cannot be written, or when
+    a fixed network would have to be uploaded.
     """
     check_folder(folder)
     if fixed and plan.engine.has_store:
@@ -79,6 +86,8 @@ def write_build(
             _fill(draft, graph, plan, manifest)
             lines = take_over(place, draft, _checksum) if place.exists() else []
             put_folder(draft, place)
+            written = read_object(place / MANIFEST)
+            finish(Build(folder=place, graph=graph, plan=plan, manifest=written))
     except FileExistsError as error:
         what = "was made by another command meanwhile" if place.is_dir() else "cannot be written"
         raise ConfigError(f"{folder} {what}: {error.strerror}") from error

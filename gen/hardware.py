@@ -9,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from weft.engines.kinds import kind_of
+from weft.errors import ConfigError
 from weft.gen.verilog import verilog_of
 from weft.hw.domain import DATA
 from weft.hw.engine_base import EngineBase
@@ -91,6 +92,11 @@ def verilog_text(plan: Plan, *, baked: bool = True) -> str:
 
     baked: memories start with the plan's images (else the host writes them first).
     """
+    if len(plan.engines) > 1:
+        raise ConfigError(
+            f"a design has one engine, and this plan has {len(plan.engines)}: it can be checked "
+            "and its cycles predicted, but not built"
+        )
     kind, images = kind_of(plan.engine), IMAGE_DIR if baked else ""
     component = kind.component(plan.engine, registers(plan), images)
     with _no_collection():

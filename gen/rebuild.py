@@ -12,14 +12,16 @@ from typing import Any
 from weft.errors import ConfigError
 from weft.gen.drafts import DRAFT
 
-MANIFEST, REPORT = "manifest.json", "report.json"
+MANIFEST, REPORT, PAGE = "manifest.json", "report.json", "report.html"
 # What synthesis and simulation add to a build, by name.
 DERIVED = re.compile(
     r"bitstream\.\w+"  # as the family's packer has it
     r"|synth/(weft_top\.\w+|yosys\.\w+|stat\.json|nextpnr\.json|[\w-]+\.log|cells/weft_\w+\.v)"
     r"|sim/(board_top\.v|netlist\.\w+|(run(-\d+)?|cache)/.*)"
 )
-SYNTHESIS = "synthesis"
+FOUND_OUT = ("synthesis", "simulation", "run", "evaluation", "commands")
+"""Parts of the report that stay with the design that they are about."""
+
 SOURCES = ("rtl/", "images/")
 
 
@@ -64,6 +66,8 @@ def take_over(old: Path, new: Path, checksum: Callable[[Path], str]) -> list[str
     made = {*builds[0].sums, MANIFEST}
     derived: set[str] = set()
     for name in _entries(old):
+        if name == PAGE:  # made anew of the new report
+            continue
         if name in made:
             if (new / name).is_file():
                 shutil.copymode(old / name, new / name)
@@ -77,7 +81,7 @@ def take_over(old: Path, new: Path, checksum: Callable[[Path], str]) -> list[str
         if (old / Path(folder).relative_to(new)).is_dir():
             shutil.copymode(old / Path(folder).relative_to(new), folder)
     if same:
-        _keep_synthesis(old / REPORT, new / REPORT)
+        _keep_report(old / REPORT, new / REPORT)
     return _lines(sorted(derived), same, builds[0].edited)
 
 
@@ -125,12 +129,11 @@ def _keep(old: Path, new: Path, name: str) -> None:
         ) from error
 
 
-def _keep_synthesis(old: Path, new: Path) -> None:
-    """The report of the synthesis whose bitstream stays."""
-    before = _object(old)
-    if SYNTHESIS in before:
-        report = _object(new) | {SYNTHESIS: before[SYNTHESIS]}
-        new.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+def _keep_report(old: Path, new: Path) -> None:
+    """What was found out about the design that stays."""
+    kept = {key: value for key, value in _object(old).items() if key in FOUND_OUT}
+    if kept:
+        new.write_text(json.dumps(_object(new) | kept, indent=2) + "\n", encoding="utf-8")
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from weft.machine import timing
 from weft.machine.engine import Engine
-from weft.machine.plan import Plan, Step
+from weft.machine.loads import by_step
+from weft.machine.plan import Plan, Step, Transfer
 from weft.mapper.allocate import Lifetime, peak_live
 from weft.mapper.resources import predict_for
 
@@ -43,9 +44,9 @@ def prediction(plan: Plan) -> dict[str, Any]:
     }
 
 
-def step_cycles(engine: Engine, steps: Sequence[Step]) -> list[int]:
+def step_cycles(engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer]) -> list[int]:
     """How much longer the program takes because of each step, loads included; all of it in sum."""
-    ends = [timing.end for timing in timing.timings(engine, tuple(steps))]
+    ends = [timing.end for timing in timing.timings(engine, steps, transfers)]
     latest = [0, *accumulate(ends, max)]
     return [after - before for before, after in pairwise(latest)]
 
@@ -57,9 +58,10 @@ def _steps(plan: Plan) -> list[dict[str, Any]]:
     its unit is given a tap.
     """
     rows = []
-    timings = timing.timings(plan.engine, plan.steps)
-    cycles = step_cycles(plan.engine, plan.steps)
-    for step, times, own in zip(plan.steps, timings, cycles, strict=True):
+    timings = timing.plan_timings(plan)
+    cycles = step_cycles(plan.engine, plan.steps, plan.transfers)
+    loads = by_step(plan.engine, plan.transfers)
+    for i, (step, times, own) in enumerate(zip(plan.steps, timings, cycles, strict=True)):
         rows.append(
             {
                 "name": step.name,
@@ -68,7 +70,7 @@ def _steps(plan: Plan) -> list[dict[str, Any]]:
                 "begin": times.begin,
                 "end": times.end,
                 "cycles": own,
-                "loads": timing.load_cycles(plan.engine, step),
+                "loads": timing.load_cycles(plan.engine, loads.get(i, ())),
                 "floor": timing.floor_cycles(step),
                 "utilisation": round(timing.floor_cycles(step) / (times.end - times.begin), 4),
                 "bound": step.bound,

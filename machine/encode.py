@@ -16,8 +16,9 @@ from weft.machine.images import (
     vector_word,
     weight_word,
 )
+from weft.machine.loads import Load, by_step, loads_of
 from weft.machine.memory_map import PROGRAM, REGISTERS, STORE, memory_map
-from weft.machine.plan import Content, Load, Params, Plan
+from weft.machine.plan import Content, Params, Plan
 
 
 def registers(plan: Plan) -> tuple[int, int, int, int]:
@@ -30,10 +31,11 @@ def registers(plan: Plan) -> tuple[int, int, int, int]:
 def program(plan: Plan) -> list[int]:
     """Program memory: the chunks of all steps, front part first."""
     engine = plan.engine
+    loads = by_step(engine, plan.transfers)
     words = []
     for i, step in enumerate(plan.steps):
         last = {"last_step": int(i == len(plan.steps) - 1)}
-        for load in step.loads:
+        for load in loads.get(i, ()):
             words += _loader_step(engine, load)
         words += encode(FRONT, engine, values(FRONT, step))
         words += encode(BACK, engine, values(BACK, step) | last)
@@ -71,7 +73,7 @@ def array_chunks(weights: np.ndarray, engine: Engine) -> np.ndarray:
 
 def contents(plan: Plan) -> dict[Content, np.ndarray]:
     """The plan's images as image chunks: int64 [words, ...]."""
-    engine, images = plan.engine, plan.images
+    engine, images = plan.engine, plan.images[0]
     return {
         Content.ARRAY_PARAMS: parameters(images.array_params),
         Content.VECTOR_PARAMS: parameters(images.vector_params),
@@ -107,16 +109,15 @@ def store(plan: Plan) -> np.ndarray:
     """The store's words: the chunks of all loads in the order of their image addresses."""
     words = np.zeros(plan.engine.memories.store, np.int64)
     chunks = contents(plan)
-    for step in plan.steps:
-        for load in step.loads:
-            part = chunks[load.content][load.first : load.first + load.words]
-            holes = [(0, (1 << index_bits(n)) - n) for n in part.shape[1:]]
-            stream = np.pad(part, [(0, 0), *holes]).reshape(-1, 1)
-            assert len(stream) == load.chunks
-            if load.wide:
-                low = stream & (1 << STORE_BITS) - 1
-                stream = np.concatenate([low, stream >> STORE_BITS], axis=1)
-            words[load.source : load.source + load.store_words] = stream.ravel()
+    for load in loads_of(plan.engine, plan.transfers):
+        part = chunks[load.content][load.first : load.first + load.words]
+        holes = [(0, (1 << index_bits(n)) - n) for n in part.shape[1:]]
+        stream = np.pad(part, [(0, 0), *holes]).reshape(-1, 1)
+        assert len(stream) == load.chunks
+        if load.wide:
+            low = stream & (1 << STORE_BITS) - 1
+            stream = np.concatenate([low, stream >> STORE_BITS], axis=1)
+        words[load.source : load.source + load.store_words] = stream.ravel()
     return words
 
 

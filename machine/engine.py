@@ -3,7 +3,6 @@
 import abc
 import enum
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -163,9 +162,8 @@ class Engine(Value, abc.ABC):
         return ROWS[self.styles.array]
 
     @abc.abstractmethod
-    def timings(self, steps: Sequence[Any]) -> list[Any]:
-        """When every step and row of a program ends: a ``machine.timing.Timing`` for each of the
-        ``machine.plan`` steps."""
+    def clock(self) -> Any:
+        """A new ``machine.timing.StepClock``: when the steps of a program begin and end."""
 
     @abc.abstractmethod
     def path(self, unit: Unit) -> Unit:

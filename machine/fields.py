@@ -12,7 +12,8 @@ from typing import Any
 
 from weft.machine.engine import Engine, Unit, bits_for
 from weft.machine.images import CHUNK_BITS, MEMORY_BITS
-from weft.machine.plan import Load, Step, VectorOp
+from weft.machine.loads import Load
+from weft.machine.plan import Step, VectorOp
 
 GAP_BITS = 7
 """Bits of the cycles between chained steps."""

@@ -25,6 +25,9 @@ from weft.value import Value
 REGISTERS, PROGRAM, STORE = "registers", "program", "store"
 """Names in the map; an image of the plan goes to the memory of its own name (``Content``)."""
 
+ACTIVATIONS = ("activations_0", "activations_1")
+"""Names of the two banks of activations."""
+
 MAX_MEMORIES = (1 << MEMORY_BITS) - 1
 """Memories that image writes can name."""
 
@@ -157,7 +160,7 @@ def memory_map(engine: Engine) -> MemoryMap:
                 name=STORE,
                 level=Level.LARGE,
                 width=STORE_BITS,
-                depth=depths.store,
+                depth=max(1, depths.store),  # still open: as small as the others are then
                 ports=1,
                 grain=STORE_BITS,
             )
@@ -175,7 +178,7 @@ def _activations(engine: Engine) -> list[MemorySpec]:
     """The two banks of activations, each written by result groups, lane by lane."""
     return [
         MemorySpec(
-            name=f"activations_{bank}",
+            name=ACTIVATIONS[bank],
             level=Level.LARGE if engine.alternates else Level.BLOCK,
             width=8 * engine.lanes,
             depth=depth,

@@ -12,6 +12,9 @@ from weft.nn.ir.note import Note
 from weft.nn.ir.origin import Origin
 from weft.value import Value
 
+SCHEMA = 2
+"""Version of the plan's fields. Files of another version are not read."""
+
 MAX_COUNT = 4095
 """Largest loop count and image size of the engine's 12-bit counters."""
 
@@ -153,13 +156,41 @@ class Output(Value):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Follow(Value):
-    """A step that runs beside the step before it, on the other unit, and reads its rows.
+class Rows(Value):
+    """The step runs beside the one before it, on the other unit, and reads its rows.
 
     need: rows that its first row reads; each further row reads ``Axis.move`` of y more.
     """
 
+    step: int
     need: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drain(Value):
+    """The array begins ``gap`` cycles after the last tap of its step before, which still drains."""
+
+    step: int
+    gap: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class End(Value):
+    """A step of another engine is done."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moved(Value):
+    """A transfer between engines is done."""
+
+    transfer: int
+
+
+Dependency = Rows | Drain | End | Moved
+"""What a step waits for; steps and transfers by their numbers in the plan. Without ``Rows`` and
+``Drain`` it waits for all steps before it on its engine as well."""
 
 
 class Content(enum.Enum):
@@ -172,28 +203,37 @@ class Content(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Load(Value):
-    """Words copied from the store to the start of a memory, before a step that needs them.
+class Transfer(Value):
+    """Words copied from one memory to another; the program has it ahead of the step ``before``.
 
-    first, words: which words of those images. source: where they lie in the store.
-    chunks: image writes that they take; wide: of two store words each.
+    source, target: memories of the two engines, by their names in the memory map. first: the first
+    word in the source; in the store, which holds images, of the target's image. at: the first word
+    in the target. after: the steps that one between engines waits for, beside the transfers between
+    engines that the plan has before it.
     """
 
-    content: Content
+    source: str
     first: int
     words: int
-    source: int
-    chunks: int
-    wide: bool
+    target: str
+    at: int
+    before: int
+    from_engine: int = 0
+    to_engine: int = 0
+    after: tuple[End, ...] = ()
 
     @property
-    def store_words(self) -> int:
-        return self.chunks * (2 if self.wide else 1)
+    def crosses(self) -> bool:
+        """Whether it goes from one engine to another; else its engine's program has it."""
+        return self.from_engine != self.to_engine
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step(Value):
-    """One loop nest on one unit: an operator or a part of it."""
+    """One loop nest on one unit: an operator or a part of it.
+
+    engine: which of the plan's. after: what it waits for; one of ``Rows`` and ``Drain`` at most.
+    """
 
     name: str
     operator: str
@@ -205,10 +245,19 @@ class Step(Value):
     output: Output
     weight_base: int
     param_base: int
-    follow: Follow | None = None
-    loads: tuple[Load, ...] = ()
-    gap: int | None = None  # cycles after the last tap of the array's step before, if chained
+    after: tuple[Dependency, ...] = ()
+    engine: int = 0
     origins: tuple[Origin, ...] = ()  # the model's nodes that it is for
+
+    @property
+    def follow(self) -> Rows | None:
+        """The rows that it waits for, if it runs beside the step before."""
+        return next((x for x in self.after if isinstance(x, Rows)), None)
+
+    @property
+    def gap(self) -> int | None:
+        """Cycles after the last tap of the array's step before, if it is chained to that."""
+        return next((x.gap for x in self.after if isinstance(x, Drain)), None)
 
     @property
     def bound(self) -> str:
@@ -228,6 +277,7 @@ class Buffer(Value):
     offset: int
     first_step: int
     last_step: int
+    engine: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -293,26 +343,41 @@ class Images(Value):
     vector_params: Params
 
 
+def other_schema(found: object) -> str:
+    """What is wrong with a plan of another version of the fields."""
+    return f"schema is {found!r:.40}, not {SCHEMA}: another version of weft wrote it"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan(Value):
-    """Everything about one network on one target. ``engines`` has one member today."""
+    """Everything about one network on one target.
 
+    Each engine has images of its own, and runs its steps in their order. Inputs and outputs are in
+    the memories of the first one. Designs are built of plans with one engine.
+    """
+
+    schema: int = SCHEMA
     network: str
     target: Target
     engines: tuple[Engine, ...]
     steps: tuple[Step, ...]
+    transfers: tuple[Transfer, ...]
     buffers: tuple[Buffer, ...]
     inputs: Region
     outputs: Region
-    images: Images
+    images: tuple[Images, ...]
     macs: int
     notes: tuple[Note, ...] = ()
 
     def _check(self) -> None:
-        if len(self.engines) != 1:
-            raise ValueError(f"a plan has one engine, not {len(self.engines)}")
+        if self.schema != SCHEMA:
+            raise ValueError(other_schema(self.schema))
+        if not self.engines:
+            raise ValueError("a plan has at least one engine")
+        if len(self.images) != len(self.engines):
+            raise ValueError(f"engines: {len(self.engines)}, but images: {len(self.images)}")
 
     @property
     def engine(self) -> Engine:
-        """The engine that runs the steps."""
+        """The first engine: that of the inputs and outputs."""
         return self.engines[0]

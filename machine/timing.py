@@ -5,11 +5,14 @@ counted in hardware.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from weft.machine.engine import Engine, Style, Unit
 from weft.machine.fields import step_chunks
-from weft.machine.plan import Plan, Step
+from weft.machine.loads import Load, by_step
+from weft.machine.plan import End, Moved, Plan, Step, Transfer
 
 READ_LATENCY = 2
 """Cycles from a memory's address to its data."""
@@ -37,6 +40,10 @@ ROW_SEEN = 3
 
 MIN_FOLLOW_CYCLES = 3
 """Cycles that the comparison for the next row takes: a row that follows must be as long."""
+
+
+TRANSFER_LATENCY = BANK_LATENCY + 1
+"""From the read of a word in one engine's activations to its write in another's."""
 
 
 def multiplier_latency(style: Style, rows: int) -> int:
@@ -94,15 +101,76 @@ def fetch_cycles(engine: Engine) -> int:
     return FETCH_LATENCY + step_chunks(engine)
 
 
-def timings(engine: Engine, steps: tuple[Step, ...]) -> list[Timing]:
+class StepClock(Protocol):
+    """An engine's time, from the accepted start on, as it runs one program."""
+
+    def next(self, step: Step, loads: Sequence[Load], ready: int = 0) -> Timing:
+        """When the next step of the program begins and ends, after the loads before it.
+
+        ready: the cycle in which the last thing outside of the engine that it waits for is done.
+        """
+        ...
+
+
+def timings(
+    engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer] = ()
+) -> list[Timing]:
     """When every step and row of a program ends."""
-    return engine.timings(steps)
+    clock: StepClock = engine.clock()
+    loads = by_step(engine, transfers)
+    return [clock.next(step, loads.get(i, ())) for i, step in enumerate(steps)]
 
 
-def load_cycles(engine: Engine, step: Step) -> int:
-    """Cycles of the loads before a step, their fetches included."""
+@dataclass(frozen=True, kw_only=True)
+class TransferTiming:
+    """Cycles: a transfer's first read, one word a cycle from there on; its last write."""
+
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When a plan's steps, and its transfers between engines by their numbers, take place."""
+
+    steps: list[Timing]
+    transfers: dict[int, TransferTiming]
+
+
+def schedule(plan: Plan) -> Schedule:
+    """Each engine runs its steps in their order; a step also waits until all that it names is done.
+
+    Transfers between engines come one at a time, in their order, each a cycle after the last thing
+    that it waits for.
+    """
+    clocks: list[StepClock] = [engine.clock() for engine in plan.engines]
+    loads = [by_step(engine, plan.transfers, i) for i, engine in enumerate(plan.engines)]
+    steps: list[Timing] = []
+    moved: dict[int, TransferTiming] = {}
+    crossing = [(i, x) for i, x in enumerate(plan.transfers) if x.crosses]
+    free = GO_LATENCY
+    for index, step in enumerate(plan.steps):
+        while crossing and crossing[0][1].before <= index:
+            number, transfer = crossing.pop(0)
+            begin = 1 + max([free, *(steps[end.step].end for end in transfer.after)])
+            free = begin + transfer.words - 1 + TRANSFER_LATENCY
+            moved[number] = TransferTiming(begin=begin, end=free)
+        done = [moved[x.transfer].end for x in step.after if isinstance(x, Moved)]
+        done += [steps[x.step].end for x in step.after if isinstance(x, End)]
+        ready = max(done, default=0)
+        steps.append(clocks[step.engine].next(step, loads[step.engine].get(index, ()), ready))
+    return Schedule(steps=steps, transfers=moved)
+
+
+def plan_timings(plan: Plan) -> list[Timing]:
+    """When every step and row of a plan ends."""
+    return schedule(plan).steps
+
+
+def load_cycles(engine: Engine, loads: Sequence[Load]) -> int:
+    """Cycles of loads, their fetches included."""
     fetch = fetch_cycles(engine)
-    return sum(fetch + load.store_words + READ_LATENCY for load in step.loads)
+    return sum(fetch + load.store_words + READ_LATENCY for load in loads)
 
 
 def row_ends(step: Step, begin: int, before: Timing | None) -> list[int]:
@@ -129,12 +197,14 @@ def row_ends(step: Step, begin: int, before: Timing | None) -> list[int]:
 
 def cycles(plan: Plan) -> int:
     """Cycles of one inference, from the accepted start to the last output word written."""
-    return program_cycles(plan.engine, plan.steps)
+    return max(timing.end for timing in plan_timings(plan))
 
 
-def program_cycles(engine: Engine, steps: tuple[Step, ...]) -> int:
+def program_cycles(
+    engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer] = ()
+) -> int:
     """Cycles of a program, from the accepted start to its last write."""
-    return max(timing.end for timing in timings(engine, steps))
+    return max(timing.end for timing in timings(engine, steps, transfers))
 
 
 def floor_cycles(step: Step) -> int:

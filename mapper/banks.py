@@ -7,7 +7,7 @@ alternating banks. Both operands of an Add or a Mul lie in one bank.
 
 from collections.abc import Sequence
 
-from weft.machine.plan import Follow, Step
+from weft.machine.plan import Rows, Step
 from weft.machine.timing import MIN_FOLLOW_CYCLES, issue_cycles
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.add import Add
@@ -69,7 +69,7 @@ def follows(
     spans: dict[str, tuple[int, int]],
     region_of: dict[str, str],
     parity: Parity,
-) -> dict[int, Follow]:
+) -> dict[int, Rows]:
     """Steps that run beside the one before them, the most worthwhile first.
 
     spans: first and last step of each operator by its output; region_of: tensors that lie in a
@@ -92,7 +92,7 @@ def follows(
         trial = [(name, middle) for name in (*reads, buffer(second.output))]
         possible = all(_can_differ(parity, a, b) for a, b in trial)
         if possible and all(parity.link(a, b, differ=True) for a, b in trial):
-            found[index] = Follow(need=_need(steps[index]))
+            found[index] = Rows(step=index - 1, need=_need(steps[index]))
     return found
 
 

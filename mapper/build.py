@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weft.engines.common.loads import loads_of
+from weft.engines.common.loads import transfers_of
 from weft.engines.common.program import Place, Program
 from weft.engines.common.widths import Widths, widths_of
 from weft.engines.kinds import kind_of
 from weft.machine.engine import Engine, Memories
 from weft.machine.fields import step_chunks
 from weft.machine.layout import port_words
-from weft.machine.plan import Buffer, Follow, Plan, Port, Region, Step
+from weft.machine.plan import Buffer, Drain, Plan, Port, Region, Rows, Step, Transfer
 from weft.machine.target import Target
 from weft.mapper import fold as folding
 from weft.mapper.allocate import Lifetime, allocate
@@ -134,6 +134,7 @@ class Draft:
     stored: Stored
     engine: Engine
     steps: tuple[Step, ...]
+    transfers: tuple[Transfer, ...]
     buffers: tuple[Buffer, ...]
 
 
@@ -190,20 +191,27 @@ def draft(outline: Outline) -> Draft:
     stored, engine = outline.stored, outline.engine
     program, spans, region_of = outline.program, outline.spans, stored.region_of
     parity = demands(stored.graph, region_of, engine.alternates)
-    following: dict[int, Follow] = {}
+    following: dict[int, Rows] = {}
     if engine.overlaps:
         following = follows(stored.graph, program.steps, spans, region_of, parity)
     lifetimes = _lifetimes(stored, spans, engine, following)
     buffers = allocate(_place_banks(lifetimes, parity))
     engine = _fitted(engine, program, buffers, outline.widths)
-    steps = _finished(engine, program, following)
+    steps = tuple(
+        step.replace(after=(following[i],)) if i in following else step
+        for i, step in enumerate(program.steps)
+    )
     if engine.overlaps:
         chained = gaps(engine, list(steps), _reads_before(stored.graph, spans))
-        steps = tuple(s.replace(gap=gap) for s, gap in zip(steps, chained, strict=True))
+        steps = tuple(
+            step if gap is None else step.replace(after=(Drain(step=i - 1, gap=gap),))
+            for i, (step, gap) in enumerate(zip(steps, chained, strict=True))
+        )
     return Draft(
         stored=stored,
         engine=engine,
         steps=steps,
+        transfers=transfers_of(program.segments) if engine.has_store else (),
         buffers=buffers,
     )
 
@@ -242,24 +250,16 @@ def complete(draft: Draft, target: Target) -> Plan:
         target=target,
         engines=(draft.engine,),
         steps=tuple(
-            step.replace(follow=rough.follow, gap=rough.gap, loads=rough.loads)
+            step.replace(after=rough.after)
             for step, rough in zip(program.steps, draft.steps, strict=True)
         ),
+        transfers=draft.transfers,
         buffers=draft.buffers,
         inputs=inputs,
         outputs=outputs,
-        images=program.images(),
+        images=(program.images(),),
         macs=stored.graph.macs,
         notes=stored.graph.notes,
-    )
-
-
-def _finished(engine: Engine, program: Program, following: dict[int, Follow]) -> tuple[Step, ...]:
-    """The steps with what they follow and what is loaded before them."""
-    loads = loads_of(engine, program.segments) if engine.has_store else {}
-    return tuple(
-        step.replace(follow=following.get(i), loads=loads.get(i, ()))
-        for i, step in enumerate(program.steps)
     )
 
 
@@ -305,7 +305,7 @@ def _lifetimes(
     stored: Stored,
     spans: dict[str, tuple[int, int]],
     engine: Engine,
-    following: dict[int, Follow],
+    following: dict[int, Rows],
 ) -> list[Lifetime]:
     """Lifetimes, banks still open. What a step reads last stays while the next runs beside it."""
     graph = stored.graph
@@ -381,5 +381,5 @@ def shared_engine(plans: Sequence[Plan]) -> Engine:
         count_bits=max(e.count_bits for e in engines),
         products=any(e.products for e in engines),
     )
-    n_steps = max(len(plan.steps) + sum(len(s.loads) for s in plan.steps) for plan in plans)
+    n_steps = max(len(plan.steps) + len(plan.transfers) for plan in plans)
     return engine.replace(memories=memories.replace(program=n_steps * step_chunks(engine)))

@@ -66,4 +66,6 @@ def candidates(
     if not found:
         if refusals:
             raise refusals[0]
-        raise FitError(f"no engine fits {target.name}: none is for its family, {target.family}")
+        raise FitError(
+            f"none is for its family, {target.family}", at=f"no engine fits {target.name}"
+        )

@@ -35,7 +35,7 @@ from weft.value import Value
 MOST_WORK = 4
 """How much more an edited plan may read than the mapper's: checking it takes as much longer."""
 
-PLACES = ("read.bank", "read.base", "write.bank", "write.base", "follow", "gap", "loads")
+PLACES = ("read.bank", "read.base", "write.bank", "write.base", "after")
 """Fields that differ between plans which do the same in other places or at other times."""
 
 
@@ -91,11 +91,13 @@ def check_edited(graph: Graph, target: Target, plan: Plan) -> None:
         ("macs", plan.macs, graph.macs),
     ):
         _need(value == wanted, "the plan", name, value, "the model has another", f"{wanted}")
+    n_engines, why = len(plan.engines), "designs are built with one engine"
+    _need(n_engines == 1, "the plan", "engines", f"{n_engines} engines", why, "one")
     rules.check(plan)
     kind_of(plan.engine).check(plan.engine, plan.target)
     excess, why = shortfall(target, plan.engine, predict_for(target, plan.engine))
     if excess > 1:
-        raise FitError(f"the plan does not fit {target.name}: {why}")
+        raise FitError(why, at=f"the plan does not fit {target.name}")
     made = _own_draft(graph, plan)
     stored = made.stored
     own = _Side(complete(made, target), stored.graph, stored.region_of)
@@ -226,6 +228,10 @@ def _difference(own: Plan, edited: Plan, name: str) -> PlanFault:
         ending = f"weft's own plan has {len(ours)} of them"
         return PlanFault(step_name(index, step), "name", repr(name), f"{why}: {ending}")
     if not found:
+        for i, (theirs, mine) in enumerate(zip(edited.transfers, own.transfers, strict=False)):
+            for field, value, wanted in _changes(theirs, mine):
+                works = f"{wanted}, as in weft's own plan"
+                return PlanFault(f"transfer {i}", field, value, f"{why}: {name!r}", works)
         why = "the weights or parameters that it reads there are not the model's"
         return PlanFault(step_name(index, step), "weight_base", step.weight_base, why)
     _, where, field, value, wanted = min(found, key=lambda item: item[0])
@@ -245,6 +251,8 @@ def _changes(edited: Value, own: Value, prefix: str = "") -> Iterator[tuple[str,
 
 def _shown(value: Any) -> Any:
     """As the plan file has it."""
+    if isinstance(value, tuple):
+        return [_shown(item) for item in value]
     if isinstance(value, Value):
         return value.to_json()
     return value.value if isinstance(value, enum.Enum) else value

@@ -63,14 +63,16 @@ def search(
         if chosen is None:
             best = min(took for took, _, _ in tried.fitting)
             raise FitError(
-                f"{graph.name} on {target.name}: the fastest engine that fits takes {best} cycles, "
-                f"not {cycles}; {pins.advice}"
+                f"the fastest engine that fits takes {best} cycles, not {cycles}",
+                at=f"{graph.name} on {target.name}",
+                remedy=pins.advice,
             )
         return chosen
     if tried.refused is not None and (tried.closest is None or tried.closest[0]):
         raise tried.refused
     assert tried.closest is not None
-    raise FitError(f"{graph.name} does not fit {target.name}: {tried.closest[2]}; {pins.advice}")
+    at = f"{graph.name} does not fit {target.name}"
+    raise FitError(tried.closest[2], at=at, remedy=pins.advice)
 
 
 def _check(options: Options) -> None:
@@ -115,7 +117,7 @@ class _Tried:
         made = draft(begun)
         short, needs = _judged(target, begun.engine, made.engine, external_memory)
         if not self.fails(False, *short):
-            took = timing.program_cycles(made.engine, made.steps)
+            took = timing.program_cycles(made.engine, made.steps, made.transfers)
             self.fitting.append((took, needs.lut, made))
 
 
@@ -207,24 +209,23 @@ def shortfall(target: Target, engine: Engine, needs: Resources) -> tuple[float, 
     """How far the scarcest resource is exceeded (1.0: just fits), and a sentence about it."""
     sizes = f"{counted(engine.lanes, 'lane')} and {counted(engine.columns, 'column')}"
     shares = budgets(target, engine, needs)
-    name, needed, available = max(shares, key=lambda item: _ratio(item[1], item[2]))
+    noun, needed, available = max(shares, key=lambda item: _ratio(item[1], item[2]))
     return _ratio(needed, available), (
-        f"it needs {counted(needed, name.removesuffix('s'))} with {sizes}, the board has "
-        f"{available} for it"
+        f"it needs {counted(needed, noun)} with {sizes}, the board has {available} for it"
     )
 
 
 def budgets(target: Target, engine: Engine, needs: Resources) -> tuple[tuple[str, int, int], ...]:
-    """(resource, how much an engine needs, how much of the device the core may take)."""
+    """(one of a resource, how many an engine needs, how many of the device's the core may take)."""
     facts = target.facts
     cells = kind_of(engine).counts_cells
     lut = facts.logic_cells(needs) if cells else needs.lut
     return (
-        ("block RAMs", needs.bram, target.bram),
-        ("DSP multipliers", needs.dsp, target.dsp),
-        ("single-ported RAMs", needs.spram, target.spram),
-        ("logic cells" if cells else "LUTs", lut, int(target.lut * facts.lut_share)),
-        ("flip-flops", needs.ff, int(target.ff * facts.ff_share)),
+        ("block RAM", needs.bram, target.bram),
+        ("DSP multiplier", needs.dsp, target.dsp),
+        ("single-ported RAM", needs.spram, target.spram),
+        ("logic cell" if cells else "LUT", lut, int(target.lut * facts.lut_share)),
+        ("flip-flop", needs.ff, int(target.ff * facts.ff_share)),
     )
 
 

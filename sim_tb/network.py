@@ -12,15 +12,16 @@ from weft.errors import ToolError, counted
 from weft.gen.build_dir import Build
 from weft.gen.data import load_inputs, random_inputs
 from weft.gen.hardware import IMAGE_DIR
+from weft.gen.labels import Labels, load_labels
 from weft.gen.locks import using
 from weft.gen.output import check_file
 from weft.machine import timing
 from weft.machine.encode import uploads
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.nn.ir.host import encode
+from weft.nn.ir.host import decode, encode
 from weft.nn.ir.reference import run
 from weft.sim_tb.compare import compare
-from weft.sim_tb.job import Job
+from weft.sim_tb.job import Job, JobResult
 from weft.sim_tb.simulate import Simulator, trace_format
 from weft.sim_tb.verilator import BUILDING
 from weft.value import Value
@@ -42,6 +43,7 @@ class Result(Value):
     macs: int
     multipliers: int
     differences: tuple[str, ...]
+    top1: float | None = None  # share of right labels, where the data have labels
 
     @property
     def bit_exact(self) -> bool:
@@ -66,6 +68,7 @@ class Result(Value):
             "macs": self.macs,
             "multipliers": self.multipliers,
             "mac_utilisation": round(self.macs / (self.cycles * self.multipliers), 4),
+            **({} if self.top1 is None else {"top1": self.top1}),
         }
 
 
@@ -94,7 +97,6 @@ def _simulate(
     trace: Path | None,
     progress: Callable[[str], None],
 ) -> Result:
-    plan = build.plan
     if inputs is None:
         limits.SAMPLES.check(samples)
         codes = random_inputs(build.graph, samples or DEFAULT_SAMPLES)
@@ -103,6 +105,25 @@ def _simulate(
         if samples is None:
             arrays = {name: array[:DEFAULT_SAMPLES] for name, array in arrays.items()}
         codes = {edge.tensor: encode(edge, arrays[edge.name]) for edge in build.graph.inputs}
+    result = run_codes(build, codes, trace=trace, progress=progress)
+    labels = load_labels(inputs, build.graph, len(result.outputs))
+    if labels.problem:
+        progress(f"labels are not used: {labels.problem}")
+    return _result(build, codes, result, labels)
+
+
+def run_codes(
+    build: Build,
+    codes: dict[str, np.ndarray],
+    *,
+    trace: Path | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> JobResult:
+    """What the Verilated design makes of codes int8 [n, C, H, W] by input tensor.
+
+    Raises ConfigError and ToolError.
+    """
+    plan = build.plan
     simulator = Simulator(
         sources=tuple(build.sources),
         lanes=plan.engine.lanes,
@@ -122,24 +143,31 @@ def _simulate(
         raise ToolError(f"the simulated design did not finish: {result.fault}")
     if trace is not None:
         progress(f"signals: {trace} ({trace_format(trace, simulator.tools).upper()})")
-    return _result(build, codes, result, predicted)
+    return result
 
 
-def _result(build: Build, codes: dict[str, np.ndarray], result: Any, predicted: int) -> Result:
+def output_codes(build: Build, result: JobResult) -> dict[str, np.ndarray]:
+    """Codes int8 [n, C, H, W] of the graph's output tensors."""
+    actual = unpack_outputs(build.plan.outputs, result.outputs)
+    # An output that only copies an input has a name of its own in the plan.
+    ports = zip(build.plan.outputs.ports, build.graph.outputs, strict=True)
+    return {edge.tensor: actual[port.edge.tensor] for port, edge in ports}
+
+
+def _result(
+    build: Build, codes: dict[str, np.ndarray], result: JobResult, labels: Labels
+) -> Result:
     """Compare outputs with the reference and cycles with the prediction."""
     plan = build.plan
+    predicted = timing.cycles(plan)
     expected = run(build.graph, codes)
-    actual = unpack_outputs(plan.outputs, result.outputs)
-    # An output that only copies an input has a name of its own in the plan.
-    names = {
-        port.edge.tensor: edge.tensor
-        for port, edge in zip(plan.outputs.ports, build.graph.outputs, strict=True)
-    }
-    comparisons = [compare(name, expected[names[name]], actual[name]) for name in actual]
+    actual = output_codes(build, result)
+    comparisons = [compare(name, expected[name], actual[name]) for name in actual]
     differences = [str(c) for c in comparisons if not c.bit_exact]
     counts = np.unique(np.concatenate([result.cycles, result.busy_cycles])).tolist()
     if counts != [predicted]:
         differences.append(f"cycles: predicted {predicted}, counted {counts}")
+    first = build.graph.outputs[0]
     return Result(
         samples=len(result.outputs),
         mismatches=sum(c.n_mismatches for c in comparisons),
@@ -150,4 +178,5 @@ def _result(build: Build, codes: dict[str, np.ndarray], result: Any, predicted: 
         macs=plan.macs,
         multipliers=plan.engine.multipliers,
         differences=tuple(differences),
+        top1=labels.top1(decode(first, actual[first.tensor])),
     )

@@ -19,8 +19,12 @@ ARROWS: dict[str, tuple[set[str], set[str] | None]] = {
     "gen": ({"nn", "machine", "engines", "mapper", "hw"}, None),
     "sim_tb": ({"nn", "machine", "engines", "mapper", "hw", "gen"}, None),
     "boards": ({"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb"}, None),
+    "report": ({"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards"}, None),
     # The package itself: the command line and ONNX's backend stand on all others.
-    "weft": ({"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards", "cli"}, None),
+    "weft": (
+        {"nn", "machine", "engines", "mapper", "hw", "gen", "sim_tb", "boards", "report", "cli"},
+        None,
+    ),
 }
 TOP = "cli"  # of weft's own folder, and imported by nothing below
 # What every folder may use: the version, and what imports nothing of ours but errors.

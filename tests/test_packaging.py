@@ -15,7 +15,7 @@ import pytest
 
 import weft
 
-TOP = ("boards", "engines", "gen", "hw", "machine", "mapper", "nn", "sim_tb")
+TOP = ("boards", "engines", "gen", "hw", "machine", "mapper", "nn", "report", "sim_tb")
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,8 @@ class Prepared(BackendRep):
         graph = import_graph(from_proto(proto))
         notes = [note for note in graph.notes if note.kind is not NoteKind.BATCH]
         if gives_accumulators(self._model) and notes:
-            raise ModelError(notes[0])  # sums of integers that are not exact
+            # Sums of integers that are not exact.
+            raise ModelError(notes[0].text, at=notes[0].node or None)
         read = {edge.name for edge in graph.inputs}
         feeds = {name: array for name, array in feeds.items() if name in read}
         outputs = reference_model(graph, feeds)

@@ -7,9 +7,23 @@ def counted(count: int, noun: str) -> str:
 
 
 class WeftError(Exception):
-    """Base of all of weft's user-facing errors; ``exit_code`` is the command line's."""
+    """Base of all of weft's user-facing errors; ``exit_code`` is the command line's.
+
+    Members: ``at``, what it is about (a node, a file; None: nothing nearer), ``why`` it is refused,
+    and ``remedies``, what would work. The message is made of them here and nowhere else.
+    """
 
     exit_code = 1
+
+    def __init__(self, why: str, *, at: object = None, remedy: str | tuple[str, ...] = ()):
+        self.at, self.why = at, why
+        self.remedies = (remedy,) if isinstance(remedy, str) else remedy
+        super().__init__(self.text if at is None else f"{at}: {self.text}")
+
+    @property
+    def text(self) -> str:
+        """The message where it is known what it is about."""
+        return "; ".join((self.why, *self.remedies))
 
 
 class ModelError(WeftError):
@@ -44,4 +58,4 @@ class InternalError(WeftError):
     exit_code = 70  # sysexits.h: an internal software error
 
     def __init__(self, found: str):
-        super().__init__(f"{found}; {REPORT}")
+        super().__init__(found, remedy=REPORT)

@@ -1,12 +1,13 @@
 """Memory depths and widths of an engine for one program."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from weft.engines.common.program import Program
 from weft.engines.common.widths import Widths
 from weft.machine.engine import Engine, Memories
 from weft.machine.fields import step_chunks
-from weft.machine.plan import Content, Load
+from weft.machine.loads import loads_of
+from weft.machine.plan import Content, Transfer
 
 
 def fitted(engine: Engine, program: Program, act: tuple[int, int], widths: Widths) -> Engine:
@@ -27,9 +28,9 @@ def fitted(engine: Engine, program: Program, act: tuple[int, int], widths: Width
     )
 
 
-def with_program(engine: Engine, program: Program, loads: Iterable[Load] = ()) -> Engine:
-    """The engine with a program memory, and a store, for the steps and so many loads."""
-    loads = tuple(loads)
+def with_program(engine: Engine, program: Program, transfers: Sequence[Transfer] = ()) -> Engine:
+    """The engine with a program memory, and a store, for the steps and transfers from there."""
+    loads = loads_of(engine, transfers)
     words = (len(program.steps) + len(loads)) * step_chunks(engine)
     memories = engine.memories.replace(store=sum(load.store_words for load in loads), program=words)
     return engine.replace(memories=memories)

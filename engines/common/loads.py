@@ -1,11 +1,10 @@
-"""Streamed images: what waits in the store, and which loads bring it before which step."""
+"""Streamed images: which transfers bring them out of the store before which step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from weft.machine.engine import Engine
-from weft.machine.images import STORE_BITS, word_of
-from weft.machine.plan import Content, Load
+from weft.machine.memory_map import STORE
+from weft.machine.plan import Content, Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,25 +29,18 @@ class Segment:
         return Segment(first_step=first_step, begins=ends)
 
 
-def loads_of(engine: Engine, segments: Sequence[Segment]) -> dict[int, tuple[Load, ...]]:
-    """The loads before the first step of each segment, by that step's index."""
-    found: dict[int, tuple[Load, ...]] = {}
-    source = 0
-    for segment in segments:
-        loads = []
-        for content, words in segment.words.items():
-            if words:
-                word = word_of(engine, content)
-                load = Load(
-                    content=content,
-                    first=segment.begins[content],
-                    words=words,
-                    source=source,
-                    chunks=words << word.address_bits,  # holes included
-                    wide=word.chunk_bits > STORE_BITS,
-                )
-                source += load.store_words
-                loads.append(load)
-        if loads:
-            found[segment.first_step] = tuple(loads)
-    return found
+def transfers_of(segments: Sequence[Segment]) -> tuple[Transfer, ...]:
+    """The transfers out of the store before the first step of each segment."""
+    return tuple(
+        Transfer(
+            source=STORE,
+            first=segment.begins[content],
+            words=words,
+            target=content.value,
+            at=0,
+            before=segment.first_step,
+        )
+        for segment in segments
+        for content, words in segment.words.items()
+        if words
+    )

@@ -49,8 +49,8 @@ def widths_of(graph: Graph) -> Widths:
             bits.append(pack.signed_bits(bias - 128 * count, bias + 127 * count + pack.BIAS_OFFSET))
     if max(bits) > MAX_ACCUMULATOR_BITS:
         raise ModelError(
-            f"{graph.name}: sums of {max(bits)} bits exceed the {MAX_ACCUMULATOR_BITS}-bit "
-            "accumulators"
+            f"sums of {max(bits)} bits exceed the {MAX_ACCUMULATOR_BITS}-bit accumulators",
+            at=graph.name,
         )
     products = any(
         isinstance(x, Mul) or (isinstance(x, Add) and x.multipliers[1] < 0) for x in graph.operators

@@ -23,8 +23,9 @@ def candidates(demand: Demand, target: Target, pins: Pins) -> Iterator[CompactSp
         )
     if (pins.lanes or 1) > MAX_LANES:
         raise FitError(
-            f"no engine fits {target.name}: those for {target.family} have at most "
-            f"{MAX_LANES} lanes, not {pins.lanes}; try fewer --lanes"
+            f"those for {target.family} have at most {MAX_LANES} lanes, not {pins.lanes}",
+            at=f"no engine fits {target.name}",
+            remedy="try fewer --lanes",
         )
     choices = (False, True) if target.spram else (False,)
     for k in (pins.lanes,) if pins.lanes else LANES:

@@ -5,7 +5,7 @@ from typing import Any
 
 from weft.engines.common import lower
 from weft.engines.common.fit import fitted, with_program
-from weft.engines.common.loads import loads_of
+from weft.engines.common.loads import transfers_of
 from weft.engines.common.nest import extents
 from weft.engines.common.program import Program
 from weft.engines.common.styles import check_family, check_styles
@@ -51,8 +51,8 @@ class Compact:
         largest = max(size for step in program.steps for size in extents(step))
         engine = fitted(engine, program, act, widths)
         engine = engine.replace(count_bits=max(2, largest.bit_length()))
-        loads = loads_of(engine, program.segments) if engine.has_store else {}
-        return with_program(engine, program, (load for of in loads.values() for load in of))
+        transfers = transfers_of(program.segments) if engine.has_store else ()
+        return with_program(engine, program, transfers)
 
     def busy(self, array: int, vector: int) -> int:
         return array + vector

@@ -1,13 +1,11 @@
 """The compact engine as a value."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from weft.engines.compact.timing import timings
+from weft.engines.compact.timing import CompactClock
 from weft.machine.engine import SERIAL_CYCLES, Engine, Unit
-from weft.machine.plan import Step
-from weft.machine.timing import Timing
+from weft.machine.timing import StepClock
 
 MAX_LANES = 8
 """With more, flags of a step would outlive it."""
@@ -39,8 +37,8 @@ class CompactSpec(Engine):
             raise ValueError(f"a compact engine has at most {MAX_LANES} lanes, not {self.lanes}")
         super()._check()
 
-    def timings(self, steps: Sequence[Step]) -> list[Timing]:
-        return timings(self, steps)
+    def clock(self) -> StepClock:
+        return CompactClock(self)
 
     def path(self, unit: Unit) -> Unit:
         return Unit.ARRAY

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from weft.machine.engine import Engine
+from weft.machine.loads import Load
 from weft.machine.plan import Step
 from weft.machine.timing import (
     GO_LATENCY,
@@ -14,15 +15,18 @@ from weft.machine.timing import (
 )
 
 
-def timings(engine: Engine, steps: Sequence[Step]) -> list[Timing]:
-    """When every step and row of a program ends."""
-    fetch = fetch_cycles(engine)
-    end = GO_LATENCY
-    result = []
-    for step in steps:
-        begin = end + load_cycles(engine, step) + fetch
+class CompactClock:
+    """See ``StepClock``."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._end = GO_LATENCY
+
+    def next(self, step: Step, loads: Sequence[Load], ready: int = 0) -> Timing:
+        engine = self._engine
+        begin = max(self._end + load_cycles(engine, loads) + fetch_cycles(engine), ready)
         rows = [row - 2 for row in row_ends(step, begin, None)]  # the start comes with the begin
         drain = drain_cycles(engine, step)
-        result.append(Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows)))
-        end = result[-1].end
-    return result
+        timing = Timing(begin=begin, issued=rows[-1], rows=tuple(row + drain for row in rows))
+        self._end = timing.end
+        return timing

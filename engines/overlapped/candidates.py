@@ -82,9 +82,10 @@ def _sizes(target: Target, pins: Pins, per_dsp: Callable[[int], int]) -> list[tu
     if not sizes:
         k, n = pins.lanes or SIZES[0], pins.columns or SIZES[0]
         raise FitError(
-            f"no engine fits {target.name}: it needs {counted(k * n, 'DSP multiplier')} with "
-            f"{counted(k, 'lane')} and {counted(n, 'column')}, the board has "
-            f"{target.dsp}; {pins.advice}"
+            f"it needs {counted(k * n, 'DSP multiplier')} with {counted(k, 'lane')} and "
+            f"{counted(n, 'column')}, the board has {target.dsp}",
+            at=f"no engine fits {target.name}",
+            remedy=pins.advice,
         )
     return sorted(sizes, key=lambda size: (-size[0] * size[1], abs(size[0] - size[1])))
 

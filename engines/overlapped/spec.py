@@ -1,13 +1,11 @@
 """The overlapped engine as a value."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from weft.engines.overlapped.timing import timings
+from weft.engines.overlapped.timing import OverlappedClock
 from weft.machine.engine import Engine, Unit
-from weft.machine.plan import Step
-from weft.machine.timing import Timing
+from weft.machine.timing import StepClock
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,8 +21,8 @@ class OverlappedSpec(Engine):
     requant_stages: ClassVar[int] = 9
     weight_registers: ClassVar[int] = 1
 
-    def timings(self, steps: Sequence[Step]) -> list[Timing]:
-        return timings(self, steps)
+    def clock(self) -> StepClock:
+        return OverlappedClock(self)
 
     def path(self, unit: Unit) -> Unit:
         return unit

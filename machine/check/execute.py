@@ -16,9 +16,11 @@ from weft.machine.check.arithmetic import Arithmetic, Codes, combined
 from weft.machine.check.clock import Clock
 from weft.machine.check.fault import PlanFault, step_name
 from weft.machine.check.places import Places
-from weft.machine.engine import Unit
+from weft.machine.engine import Engine, Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.machine.plan import Content, Images, Load, Params, Plan, Step, VectorOp
+from weft.machine.loads import Load, by_step
+from weft.machine.memory_map import ACTIVATIONS
+from weft.machine.plan import Content, Images, Params, Plan, Step, Transfer, VectorOp
 
 PARAM_FIELDS = ("bias", "factor", "shift")
 
@@ -45,19 +47,28 @@ def execute(
     words = pack_inputs(plan.inputs, codes, engine.lanes)
     rng = np.random.default_rng(seed)
     low, high = np.iinfo(arithmetic.dtype).min, np.iinfo(arithmetic.dtype).max
-    banks = [
-        rng.integers(low, high, (len(words), depth, engine.lanes), arithmetic.dtype, endpoint=True)
-        for depth in engine.memories.act
+    memories: list[Banks] = [
+        [
+            rng.integers(low, high, (len(words), depth, x.lanes), arithmetic.dtype, endpoint=True)
+            for depth in x.memories.act
+        ]
+        for x in plan.engines
     ]
-    given, wanted = plan.inputs, plan.outputs
+    given, wanted, banks = plan.inputs, plan.outputs, memories[0]
     banks[given.bank][:, given.base : given.base + given.words] = words
     clock = Clock(plan)
-    images = plan.images
+    images = [_initial(plan, i) for i in range(len(plan.engines))]
+    loads = [by_step(x, plan.transfers, i) for i, x in enumerate(plan.engines)]
     for index, step in enumerate(plan.steps):
-        if step.loads:  # what was there before counts as gone
-            images = _loaded(plan.images, step.loads)
-        _Run(plan, index, banks, clock, images, arithmetic, places).run()
-        after(index, banks)
+        for number, transfer in enumerate(plan.transfers):
+            if transfer.crosses and transfer.before == index:
+                clock.transfer(number)
+                _copy(transfer, memories)
+        own = step.engine
+        if index in loads[own]:  # what was there before counts as gone
+            images[own] = _loaded(plan.images[own], loads[own][index])
+        _Run(plan, index, memories[own], clock, images[own], arithmetic, places).run()
+        after(index, memories[own])
     clock.read_outputs()
     words = banks[wanted.bank][:, wanted.base : wanted.base + wanted.words]
     return unpack_outputs(wanted, words)
@@ -78,6 +89,10 @@ class _Run:
     @property
     def step(self) -> Step:
         return self.plan.steps[self.index]
+
+    @property
+    def engine(self) -> Engine:
+        return self.plan.engines[self.step.engine]
 
     def run(self) -> None:
         step = self.step
@@ -124,7 +139,7 @@ class _Run:
 
     def _vector(self, acts: np.ndarray, tile: int) -> np.ndarray:
         """Sums int64 [n, cols, K] of a word's columns, the leading ones included."""
-        step, lanes = self.step, self.plan.engine.lanes
+        step, lanes = self.step, self.engine.lanes
         if step.vector_op is not VectorOp.MAC:
             return combined(step.vector_op, step.output, acts, self.arithmetic)
         weights = self._weights(Content.VECTOR, tile)
@@ -146,7 +161,7 @@ class _Run:
 
     def _requantise(self, tile: int, sums: np.ndarray) -> np.ndarray:
         """Results [n, cols, groups, R] of the groups of a tile that are written."""
-        step, output, engine = self.step, self.step.output, self.plan.engine
+        step, output, engine = self.step, self.step.output, self.engine
         lanes = engine.requant(step.unit)
         last = tile == step.loops.tiles - 1
         count = step.write.groups_last if last else step.write.groups_per_tile
@@ -164,7 +179,7 @@ class _Run:
             limit = 1 << engine.accumulator_bits - 1
             fits = bool(np.all((-limit <= total) & (total < limit)))
             bits = engine.accumulator_bits
-            where = (step_name(self.index, step), "engines[0].accumulator_bits", bits)
+            where = (step_name(self.index, step), f"engines[{step.engine}].accumulator_bits", bits)
             if not fits:
                 raise PlanFault(*where, "its sums are wider", "more bits")
         factor, shift = params.factor[words], params.shift[words]
@@ -172,7 +187,7 @@ class _Run:
 
     def _write(self, row: int, tile: int, codes: np.ndarray) -> None:
         """Place the groups of a tile for every column of a row."""
-        step, write, engine = self.step, self.step.write, self.plan.engine
+        step, write, engine = self.step, self.step.write, self.engine
         lanes = engine.requant(step.unit)
         per_word = engine.lanes // lanes
         cols, count = codes.shape[1:3]
@@ -208,6 +223,20 @@ def _rolled(products: np.ndarray) -> np.ndarray:
         sums = sums + products[:, col]
         firsts.append(sums[:, 0])
     return np.stack(firsts, axis=1)
+
+
+def _initial(plan: Plan, engine: int) -> Images:
+    """What an engine's memories hold before the first transfer."""
+    images = plan.images[engine]
+    return _loaded(images, []) if plan.engines[engine].has_store else images
+
+
+def _copy(transfer: Transfer, memories: list[Banks]) -> None:
+    """A transfer from one engine's activations to another's."""
+    source = memories[transfer.from_engine][ACTIVATIONS.index(transfer.source)]
+    target = memories[transfer.to_engine][ACTIVATIONS.index(transfer.target)]
+    words = source[:, transfer.first : transfer.first + transfer.words]
+    target[:, transfer.at : transfer.at + transfer.words] = words
 
 
 def _loaded(images: Images, loads: Sequence[Load]) -> Images:

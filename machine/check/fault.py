@@ -1,6 +1,9 @@
 """What is wrong with a plan, as a value: where, which field, why, and what would work."""
 
-from weft.machine.plan import Step
+from weft.machine.plan import Drain, Rows, Step
+
+DEPENDENCIES = {"follow.need": Rows, "gap": Drain}
+"""Properties of a step that are fields of one of its dependencies in the plan file."""
 
 
 class PlanFault(ValueError):
@@ -14,6 +17,16 @@ class PlanFault(ValueError):
         self.where, self.field, self.value, self.why, self.works = where, field, value, why, works
         ending = f"; what works: {works}" if works else ""
         super().__init__(f"{where}: {field} is {value}: {why}{ending}")
+
+
+def field_name(step: Step, name: str) -> str:
+    """A step's field, or a property of it, by its path in the plan file."""
+    if name not in DEPENDENCIES:
+        return name
+    kinds = [type(dependency) for dependency in step.after]
+    if DEPENDENCIES[name] not in kinds:
+        return "after"
+    return f"after[{kinds.index(DEPENDENCIES[name])}].{name.removeprefix('follow.')}"
 
 
 def step_name(index: int, step: Step) -> str:

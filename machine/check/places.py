@@ -84,7 +84,7 @@ def check_overlaps(buffers: tuple[Buffer, ...]) -> None:
         for b in buffers[:i]:
             live = a.first_step <= b.last_step and b.first_step <= a.last_step
             apart = a.offset + a.words <= b.offset or b.offset + b.words <= a.offset
-            if live and a.bank == b.bank and not apart:
+            if live and (a.engine, a.bank) == (b.engine, b.bank) and not apart:
                 first, last = max(a.first_step, b.first_step), min(a.last_step, b.last_step)
                 raise PlanFault(
                     f"buffer {i} ({a.tensor!r})",

@@ -11,19 +11,24 @@ from weft.machine.check.places import check_overlaps
 from weft.machine.check.step_rules import StepRules
 from weft.machine.engine import Engine
 from weft.machine.fields import step_chunks
-from weft.machine.images import CHUNK_BITS, STORE_BITS, word_of
+from weft.machine.images import CHUNK_BITS, STORE_BITS
 from weft.machine.layout import port_words
-from weft.machine.memory_map import memory_map
+from weft.machine.loads import loads_of
+from weft.machine.memory_map import ACTIVATIONS, STORE, memory_map
 from weft.machine.plan import (
     MAX_COUNT,
     POINTS,
+    Buffer,
     Content,
+    End,
     Fold,
     Images,
-    Load,
+    Moved,
     Params,
     Plan,
     Region,
+    Step,
+    Transfer,
 )
 from weft.nn.ir.tensor import CODE_MAX, CODE_MIN
 
@@ -42,23 +47,22 @@ def check(plan: Plan) -> None:
     hertz = plan.target.clock_hz
     _need(0 < hertz < 1e11, "target", "clock_hz", f"{hertz:g}", "no clock of a device")
     _need(plan.steps, "the plan", "steps", "[]", "it has none")
-    engine = plan.engine
-    _check_engine(engine)
-    _check_images(engine, plan.images)
+    for i, (engine, images) in enumerate(zip(plan.engines, plan.images, strict=True)):
+        _check_engine(f"engines[{i}]", engine)
+        _check_images(f"engines[{i}]", engine, images)
     for name, region in (("inputs", plan.inputs), ("outputs", plan.outputs)):
-        _check_region(name, engine, region)
+        _check_region(name, plan.engine, region)
     for i, buffer in enumerate(plan.buffers):
-        where = f"buffer {i} ({buffer.tensor!r})"
-        _check_place(where, engine, buffer.bank, "offset", buffer.offset, buffer.words)
-        first, last, end = buffer.first_step, buffer.last_step, len(plan.steps) + 1
-        _need(-1 <= first <= last, where, "first_step", first, "not -1..last_step")
-        _need(last <= end, where, "last_step", last, f"the plan ends with step {end - 2}")
+        _check_buffer(plan, f"buffer {i} ({buffer.tensor!r})", buffer)
     check_overlaps(plan.buffers)
     for i, step in enumerate(plan.steps):
-        where = step_name(i, step)
-        StepRules(where, engine, step, plan.steps[i - 1] if i else None).check()
-        _check_loads(where, plan, step.loads)
-    _check_program(plan)
+        _check_index(plan, step_name(i, step), "engine", step.engine)
+        StepRules(plan.engines[step.engine], plan.steps, i).check()
+    _check_transfers(plan)
+    for i, step in enumerate(plan.steps):
+        _check_after(plan, i, step)
+    for i in range(len(plan.engines)):
+        _check_program(plan, i)
     # Not before every count is known to be small.
     cycles = timing.cycles(plan)
     small = 0 < cycles < 1 << CYCLE_BITS
@@ -72,10 +76,39 @@ def _need(
         raise PlanFault(where, field, value, why, works)
 
 
-def _check_engine(engine: Engine) -> None:
+def _check_index(plan: Plan, where: str, field: str, engine: int) -> None:
+    last = len(plan.engines) - 1
+    _need(0 <= engine <= last, where, field, engine, "there is no such engine", f"0..{last}")
+
+
+def _check_buffer(plan: Plan, where: str, buffer: Buffer) -> None:
+    _check_index(plan, where, "engine", buffer.engine)
+    engine, own = plan.engines[buffer.engine], f"engines[{buffer.engine}]"
+    _check_place(where, engine, buffer.bank, "offset", buffer.offset, buffer.words, own)
+    first, last, end = buffer.first_step, buffer.last_step, len(plan.steps) + 1
+    _need(-1 <= first <= last, where, "first_step", first, "not -1..last_step")
+    _need(last <= end, where, "last_step", last, f"the plan ends with step {end - 2}")
+
+
+def _check_after(plan: Plan, index: int, step: Step) -> None:
+    """What a step waits for outside of its engine is earlier in the plan."""
+    for i, dependency in enumerate(step.after):
+        where = step_name(index, step)
+        if isinstance(dependency, End):
+            value, field = dependency.step, f"after[{i}].step"
+            there = 0 <= value < index and plan.steps[value].engine != step.engine
+            _need(there, where, field, value, "not an earlier step of another engine")
+        elif isinstance(dependency, Moved):
+            value, field = dependency.transfer, f"after[{i}].transfer"
+            there = 0 <= value < len(plan.transfers) and plan.transfers[value].crosses
+            there = there and plan.transfers[value].before <= index
+            _need(there, where, field, value, "not an earlier transfer between engines")
+
+
+def _check_engine(own: str, engine: Engine) -> None:
     for name in ("lanes", "columns", "array_requant", "vector_requant", "vector_taps"):
         count = getattr(engine, name)
-        _need(1 <= count <= MAX_LANES, ENGINE, name, count, "out of range", f"1..{MAX_LANES}")
+        _need(1 <= count <= MAX_LANES, own, name, count, "out of range", f"1..{MAX_LANES}")
     memories, k, n = engine.memories, engine.lanes, engine.columns
     for name, words, bits in (
         *((f"act[{i}]", words, 8 * k) for i, words in enumerate(memories.act)),
@@ -87,17 +120,17 @@ def _check_engine(engine: Engine) -> None:
     ):
         most = MAX_MEMORY_BITS // bits
         field = f"memories.{name}"
-        _need(1 <= words <= most, ENGINE, field, words, "out of range", f"1..{most}")
+        _need(1 <= words <= most, own, field, words, "out of range", f"1..{most}")
     words = memories.store
     most = MAX_MEMORY_BITS // STORE_BITS if engine.has_store else 0
-    _need(0 <= words <= most, ENGINE, "memories.store", words, "out of range", f"0..{most}")
+    _need(0 <= words <= most, own, "memories.store", words, "out of range", f"0..{most}")
     try:
         memory_map(engine)
     except ValueError as error:
-        raise PlanFault(ENGINE, "memories", "too large", str(error)) from error
+        raise PlanFault(own, "memories", "too large", str(error)) from error
 
 
-def _check_images(engine: Engine, images: Images) -> None:
+def _check_images(own: str, engine: Engine, images: Images) -> None:
     k, n, t = engine.lanes, engine.columns, engine.vector_taps
     _check_words("weights", images.weights, (k, n), "int16")
     _check_words("vector", images.vector, (t * k,), "int16")
@@ -121,7 +154,7 @@ def _check_images(engine: Engine, images: Images) -> None:
         for content, name, depth in zip(Content, names, depths, strict=True):
             words = _words(images, content)
             why = f"too small for the {words} words of images.{content.value}"
-            _need(words <= depth, ENGINE, f"memories.{name}", depth, why, f"at least {words}")
+            _need(words <= depth, own, f"memories.{name}", depth, why, f"at least {words}")
 
 
 def _check_words(name: str, words: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
@@ -152,17 +185,25 @@ def _words(images: Images, content: Content) -> int:
     return len(part.bias if isinstance(part, Params) else part)
 
 
-def _check_place(where: str, engine: Engine, bank: int, field: str, base: int, words: int) -> None:
+def _check_place(
+    where: str,
+    engine: Engine,
+    bank: int,
+    field: str,
+    base: int,
+    words: int,
+    own: str,
+) -> None:
     _need(bank in (0, 1), where, "bank", bank, "there are two", "0 or 1")
     depth = engine.memories.act[bank]
     _need(words >= 1, where, "words", words, "it has none")
     why = f"its {words} words are not in bank {bank}, which has {depth}"
-    works = f"0..{depth - words}, or more words in {ENGINE}.memories.act[{bank}]"
+    works = f"0..{depth - words}, or more words in {own}.memories.act[{bank}]"
     _need(0 <= base <= depth - words, where, field, base, why, works if words <= depth else "")
 
 
 def _check_region(name: str, engine: Engine, region: Region) -> None:
-    _check_place(name, engine, region.bank, "base", region.base, region.words)
+    _check_place(name, engine, region.bank, "base", region.base, region.words, ENGINE)
     _need(region.ports, name, "ports", "[]", "there are none")
     end = 0
     for i, port in enumerate(region.ports):
@@ -184,64 +225,76 @@ def _check_fold(where: str, fold: Fold) -> None:
     _need(small, where, "fold", fold.to_json(), "out of range")
 
 
-def _check_program(plan: Plan) -> None:
-    """The program memory holds all steps and loads, and a streamed engine's first step loads."""
-    items = len(plan.steps) + sum(len(step.loads) for step in plan.steps)
-    least, words = items * step_chunks(plan.engine), plan.engine.memories.program
+def _check_program(plan: Plan, index: int) -> None:
+    """An engine's program memory holds its steps and loads; its store what these take."""
+    engine, own = plan.engines[index], f"engines[{index}]"
+    loads = loads_of(engine, plan.transfers, index)
+    items = sum(step.engine == index for step in plan.steps) + len(loads)
+    least, words = items * step_chunks(engine), engine.memories.program
     why = f"too small for the program of {items} steps and loads"
-    _need(least <= words, ENGINE, "memories.program", words, why, f"at least {least}")
+    _need(least <= words, own, "memories.program", words, why, f"at least {least}")
+    least = max((load.source + load.store_words for load in loads), default=0)
+    words = engine.memories.store
+    why = f"too small for the {least} words that transfers take from it"
+    _need(least <= words, own, "memories.store", words, why, f"at least {least}")
 
 
-def _check_loads(where: str, plan: Plan, loads: tuple[Load, ...]) -> None:
-    for i, load in enumerate(loads):
-        field = f"loads[{i}]"
-        value = load.content.value
-        _need(plan.engine.has_store, where, field, value, "the engine has no store", "no loads")
-        once = sum(other.content is load.content for other in loads) == 1
-        _need(once, where, field, value, "loaded twice before one step")
-        _check_load(where, field, plan, load)
+def _check_transfers(plan: Plan) -> None:
+    """They are in the order of the program, each from a memory to one that it can fill."""
+    for i, transfer in enumerate(plan.transfers):
+        where = f"transfer {i}"
+        _check_index(plan, where, "from_engine", transfer.from_engine)
+        _check_index(plan, where, "to_engine", transfer.to_engine)
+        first, last = max((x.before for x in plan.transfers[:i]), default=0), len(plan.steps) - 1
+        why, works = "not a step, or not in the order of the program", f"{first}..{last}"
+        _need(first <= transfer.before <= last, where, "before", transfer.before, why, works)
+        if transfer.crosses:
+            _check_crossing(where, plan, transfer)
+        else:
+            _check_load(where, plan, transfer, plan.transfers[:i])
 
 
-def _check_load(where: str, field: str, plan: Plan, load: Load) -> None:
-    engine, content = plan.engine, load.content
-    there, memories = _words(plan.images, content), plan.engine.memories
-    depths = (memories.weight, memories.vector, *memories.param)
-    depth = dict(zip(Content, depths, strict=True))[content]
-    inside = load.first >= 0 and 1 <= load.words <= there - load.first
-    span = f"{load.first} and the next {load.words - 1}"
-    why = f"images.{content.value} has {there} words"
-    _need(inside, where, f"{field}.first", span, why)
-    why = f"its memory has {depth}"
-    _need(load.words <= depth, where, f"{field}.words", load.words, why, f"1..{depth}")
-    word = word_of(engine, content)
-    wide = word.chunk_bits > STORE_BITS
-    _need(load.wide == wide, where, f"{field}.wide", load.wide, "so are not the writes", f"{wide}")
-    chunks = load.words << word.address_bits
-    _need(
-        load.chunks == chunks,
-        where,
-        f"{field}.chunks",
-        load.chunks,
-        "not that of its words",
-        f"{chunks}",
-    )
-    most = memories.store - load.store_words
-    why = f"its {load.store_words} words are not in the store, which has {memories.store}"
-    _need(0 <= load.source <= most, where, f"{field}.source", load.source, why)
-    for i, step in enumerate(plan.steps):
-        for other in step.loads:
-            apart = load.source + load.store_words <= other.source
-            apart = apart or other.source + other.store_words <= load.source
-            same = (load.content, load.first, load.words) == (
-                other.content,
-                other.first,
-                other.words,
-            )
-            why = f"it shares words of the store with a load of {step_name(i, step)}"
-            _need(
-                apart or (same and load.source == other.source),
-                where,
-                f"{field}.source",
-                load.source,
-                why,
-            )
+def _check_crossing(where: str, plan: Plan, transfer: Transfer) -> None:
+    """It lies in the activations of both engines, whose words are alike."""
+    engines = plan.engines[transfer.from_engine], plan.engines[transfer.to_engine]
+    lanes = tuple(engine.lanes for engine in engines)
+    _need(lanes[0] == lanes[1], where, "to_engine", transfer.to_engine, f"lanes differ: {lanes}")
+    for engine, field, name, place, base in (
+        (engines[0], "source", transfer.source, "first", transfer.first),
+        (engines[1], "target", transfer.target, "at", transfer.at),
+    ):
+        works = ", ".join(ACTIVATIONS)
+        _need(name in ACTIVATIONS, where, field, repr(name), "holds no activations", works)
+        depth = engine.memories.act[ACTIVATIONS.index(name)]
+        most = MAX_MEMORY_BITS
+        _need(1 <= transfer.words <= most, where, "words", transfer.words, "out of range")
+        inside = 0 <= base <= depth - transfer.words
+        why = f"its {transfer.words} words are not in {name}, which has {depth}"
+        _need(inside, where, place, base, why)
+    for end in transfer.after:
+        there = 0 <= end.step < transfer.before
+        _need(there, where, "after", end.step, "not an earlier step", f"0..{transfer.before - 1}")
+
+
+def _check_load(where: str, plan: Plan, transfer: Transfer, earlier: tuple[Transfer, ...]) -> None:
+    """It fills the start of an image's memory with words of that image."""
+    engine, source = plan.engines[transfer.to_engine], transfer.source
+    why = "the engine has no such memory, or nothing that reads it"
+    works = f"{STORE!r}" if engine.has_store else "no transfers"
+    _need(engine.has_store and source == STORE, where, "source", repr(source), why, works)
+    _need(not transfer.after, where, "after", "not empty", "the engine's program has its place")
+    target, words, memories = transfer.target, transfer.words, engine.memories
+    depths = dict(zip(Content, (memories.weight, memories.vector, *memories.param), strict=True))
+    names = [content.value for content in Content if content.value in memory_map(engine)]
+    why = "the loader fills no such memory"
+    _need(target in names, where, "target", repr(target), why, ", ".join(names))
+    content = Content(target)
+    there, depth = _words(plan.images[transfer.to_engine], content), depths[content]
+    _need(1 <= words <= depth, where, "words", words, f"its memory has {depth}", f"1..{depth}")
+    why, works = f"images.{target} has {there} words", f"0..{there - words}"
+    inside = 0 <= transfer.first <= there - words
+    _need(inside, where, "first", transfer.first, why, works if words <= there else "")
+    _need(transfer.at == 0, where, "at", transfer.at, "the loader begins at the first word", "0")
+    same = [x for x in earlier if (x.to_engine, x.before) == (transfer.to_engine, transfer.before)]
+    once = target not in [other.target for other in same if not other.crosses]
+    _need(once, where, "target", repr(target), "filled twice before one step")

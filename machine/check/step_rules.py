@@ -1,13 +1,14 @@
 """Rules for the fields of one step: their ranges, which the engine's widths give, and which of them
 go together."""
 
+from collections.abc import Sequence
 from operator import attrgetter
 
 from weft.machine import timing
-from weft.machine.check.fault import PlanFault
+from weft.machine.check.fault import PlanFault, field_name, step_name
 from weft.machine.engine import Engine, Unit
 from weft.machine.fields import BACK, FRONT, SIGNED, Kind, widths
-from weft.machine.plan import MAX_COUNT, Step, VectorOp
+from weft.machine.plan import MAX_COUNT, Drain, Rows, Step, VectorOp
 
 FIELDS = {
     "loops.rows": "n_row",
@@ -57,10 +58,14 @@ KINDS: dict[str, Kind] = {field.name: field.kind for field in (*FRONT, *BACK)}
 
 
 class StepRules:
-    """The rules for a step, called ``where``; ``before``: the step before it."""
+    """The rules for step ``index`` of a program."""
 
-    def __init__(self, where: str, engine: Engine, step: Step, before: Step | None):
-        self.where, self.engine, self.step, self.before = where, engine, step, before
+    def __init__(self, engine: Engine, steps: Sequence[Step], index: int):
+        self.engine, self.step = engine, steps[index]
+        mine = (i for i in range(index - 1, -1, -1) if steps[i].engine == self.step.engine)
+        self.last = next(mine, None)
+        self.before = None if self.last is None else steps[self.last]
+        self.where = step_name(index, self.step)
 
     def check(self) -> None:
         """Raise PlanFault where the step breaks one."""
@@ -79,7 +84,7 @@ class StepRules:
             value = _value(self.step, field)
             if isinstance(value, VectorOp):
                 value = value.value
-            raise PlanFault(self.where, field, value, why, works)
+            raise PlanFault(self.where, field_name(self.step, field), value, why, works)
 
     def _ranges(self) -> None:
         bits = widths(FRONT, self.engine) | widths(BACK, self.engine)
@@ -134,7 +139,7 @@ class StepRules:
         self._need(factor, "output.multiplier", "only a pair has a second factor", "0")
         needed = product or output.minus
         why = "the engine neither multiplies nor subtracts activations"
-        self._need(self.engine.products or not needed, "vector_op", why, "engines[0].products")
+        self._need(self.engine.products or not needed, "vector_op", why, "the engine's products")
         read = step.read
         self._need(read.stay is None or product, "read.stay", "only a product has it", "null")
         self._need(read.stay is None or self.engine.products, "read.stay", why, "null")
@@ -187,29 +192,39 @@ class StepRules:
 
     def _order(self) -> None:
         step, before = self.step, self.before
+        kinds = [type(dependency).__name__ for dependency in step.after]
+        for i, dependency in enumerate(step.after):
+            field, kind = f"after[{i}]", kinds[i]
+            if not isinstance(dependency, Rows | Drain):
+                continue
+            if kind in kinds[:i]:
+                raise PlanFault(self.where, field, kind, "it has one already", "one of each")
+            if self.last is not None and dependency.step != self.last:
+                why, works = "only the step before it can be waited for", f"{self.last}"
+                raise PlanFault(self.where, f"{field}.step", dependency.step, why, works)
         if step.follow is not None:
             why = "it is the first" if self.engine.overlaps else "the engine's units take turns"
             there = before is not None and self.engine.overlaps
-            self._need(there, "follow.need", why, "follow null")
+            self._need(there, "follow.need", why, "no Rows")
             assert before is not None
             other = before.unit is not step.unit
             why = f"the step before is the {step.unit.value}'s as well, which runs one at a time"
-            self._need(other, "follow.need", why, "follow null")
+            self._need(other, "follow.need", why, "no Rows")
             least = timing.MIN_FOLLOW_CYCLES
             why = (
                 f"rows of {step.loops.row_cycles} cycles cannot follow: they take at least {least}"
             )
-            self._need(step.loops.row_cycles >= least, "follow.need", why, "follow null")
+            self._need(step.loops.row_cycles >= least, "follow.need", why, "no Rows")
             why = "a row that waits for none could begin before the step before does"
             self._need(step.follow.need >= 1, "follow.need", why, "at least 1")
         if step.gap is not None:
             there = before is not None and self.engine.overlaps
             why = "it is the first" if self.engine.overlaps else "the engine's units take turns"
-            self._need(there, "gap", why, "null")
+            self._need(there, "gap", why, "no Drain")
             assert before is not None
             both = step.unit is before.unit is Unit.ARRAY and step.follow is None
             why = "only a step of the array is chained, to one of the array, and follows none"
-            self._need(both, "gap", why, "null")
+            self._need(both, "gap", why, "no Drain")
 
 
 def _value(step: Step, path: str) -> int | None:

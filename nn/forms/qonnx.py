@@ -43,7 +43,9 @@ def quant(node: Node, builder: Builder) -> Symbol:
     bits = _bits(steps, 3)
     if bits == 1 and signed:
         if _whole(steps, 2, "zero point"):
-            raise ModelError(f"{node}: zero point other than 0 with 1 bit is not supported; 0 is")
+            raise ModelError(
+                "zero point other than 0 with 1 bit is not supported", remedy="0 is", at=node
+            )
         return bipolar_quant(node, builder)
     narrow = int(node.integer("narrow", 0) != 0)
     low, high = _limits(bits, signed, narrow)
@@ -58,7 +60,9 @@ def quant(node: Node, builder: Builder) -> Symbol:
     if isinstance(value, Constant):
         return _constant(node, value, grid)
     if bits > 8:
-        raise ModelError(f"{node}: activations of {bits} bits are not supported; up to 8 bits are")
+        raise ModelError(
+            f"activations of {bits} bits are not supported", remedy="up to 8 bits are", at=node
+        )
     if grid.zero_point & 1:
         builder.note(
             node.origin, "exact ties are rounded before the odd zero point is added, not after"
@@ -83,11 +87,13 @@ def trunc(node: Node, builder: Builder) -> Symbol:
     """
     steps = Steps(node=node, builder=builder)
     if len(node.inputs) not in (5, 6):
-        raise ModelError(f"{node}: {len(node.inputs)} inputs; 5 (version 1) or 6 are supported")
+        raise ModelError(
+            f"{len(node.inputs)} inputs", remedy="5 (version 1) or 6 are supported", at=node
+        )
     fine = _single(steps, 1)
     bits_in, bits_out = _bits(steps, 3), _bits(steps, len(node.inputs) - 1)
     if _whole(steps, 2, "zero point"):
-        raise ModelError(f"{node}: zero point other than 0 is not supported; 0 is")
+        raise ModelError("zero point other than 0 is not supported", remedy="0 is", at=node)
     value = builder.symbol(node, 0)
     if len(node.inputs) == 5:
         places, shown = bits_in - bits_out, fine
@@ -99,8 +105,9 @@ def trunc(node: Node, builder: Builder) -> Symbol:
         low, high = _limits(bits_out, node.integer("signed", 1) != 0, node.integer("narrow", 0))
     if bits_out > 8 or not 0 <= places <= 24:
         raise ModelError(
-            f"{node}: from {bits_in} to {bits_out} bits; up to 8 bits, and fewer than before, "
-            "are supported"
+            f"from {bits_in} to {bits_out} bits",
+            remedy="up to 8 bits, and fewer than before, are supported",
+            at=node,
         )
     if not _has_step(builder, value, fine):
         builder.note(node.origin, "rounds once, from real values, where QONNX rounds twice")
@@ -126,12 +133,14 @@ def _activation(steps: Steps, value: Symbol, grid: _Grid) -> Symbol:
     rounding = _rounding(node, grid)
     if grid.scale.size != 1:
         raise ModelError(
-            f"{node}: an activation with {grid.scale.size} scales; only per-tensor quantisation of "
-            "activations is supported (weights may be per channel)"
+            f"an activation with {grid.scale.size} scales",
+            remedy="only per-tensor quantisation of activations is supported (weights may be per "
+            "channel)",
+            at=node,
         )
     info = np.iinfo(grid.dtype)
     if not info.min <= grid.zero_point <= info.max:
-        raise ModelError(f"{node}: zero point {grid.zero_point} is not {grid.dtype}")
+        raise ModelError(f"zero point {grid.zero_point} is not {grid.dtype}", at=node)
     scale = steps.constant(grid.scale.reshape(()), "float32")
     zero_point = steps.constant(grid.zero_point, grid.dtype)
     match value:
@@ -146,8 +155,9 @@ def _activation(steps: Steps, value: Symbol, grid: _Grid) -> Symbol:
                 value = replace(value, rounding=rounding)
         case _ if rounding is not Rounding.EVEN:
             raise ModelError(
-                f"{node}: rounding mode {grid.rounding} of the model's input is not supported; "
-                "ROUND is"
+                f"rounding mode {grid.rounding} of the model's input is not supported",
+                remedy="ROUND is",
+                at=node,
             )
     codes = steps.quantised(steps.name(value), scale, zero_point)
     if isinstance(codes, Codes):
@@ -163,8 +173,10 @@ def _rounding(node: Node, grid: _Grid) -> Rounding:
     name = same.get(grid.rounding, grid.rounding)
     if name not in {item.value for item in Rounding}:
         raise ModelError(
-            f"{node}: attribute 'rounding_mode' is {grid.rounding!r}; ROUND, HALF_EVEN, FLOOR and "
-            "CEIL are supported for activations, UP and DOWN for unsigned ones"
+            f"attribute 'rounding_mode' is {grid.rounding!r}",
+            remedy="ROUND, HALF_EVEN, FLOOR and CEIL are supported for activations, UP and DOWN "
+            "for unsigned ones",
+            at=node,
         )
     return Rounding(name)
 
@@ -191,8 +203,9 @@ def _constant(node: Node, value: Constant, grid: _Grid) -> QuantisedConstant:
     pairs = zip(scale.shape, floats.shape, strict=False)
     if scale.ndim > max(floats.ndim, 1) or any(n not in (1, size) for n, size in pairs):
         raise ModelError(
-            f"{node}: scale of shape {list(grid.scale.shape)} does not fit the constant of shape "
-            f"{list(floats.shape)}"
+            f"scale of shape {list(grid.scale.shape)} does not fit the constant of shape "
+            f"{list(floats.shape)}",
+            at=node,
         )
     with np.errstate(over="ignore", invalid="ignore"):
         ratio = np.clip(floats / scale + np.float32(grid.zero_point), grid.low, grid.high)
@@ -220,7 +233,7 @@ def _round_constant(node: Node, ratio: np.ndarray, mode: str) -> np.ndarray:
         case "HALF_DOWN":
             return away * np.ceil(np.abs(ratio) - 0.5)
         case _:
-            raise ModelError(f"{node}: attribute 'rounding_mode' is {mode!r}; it is not known")
+            raise ModelError(f"attribute 'rounding_mode' is {mode!r}; it is not known", at=node)
 
 
 def _quantised_constant(codes: np.ndarray, scale: np.ndarray, zero: int) -> QuantisedConstant:
@@ -235,7 +248,7 @@ def _column(scale: np.ndarray, rank: int) -> np.ndarray:
 
 def _floats(node: Node, value: Constant) -> np.ndarray:
     if value.array.dtype.kind != "f" or not np.all(np.isfinite(value.array)):
-        raise ModelError(f"{node}: constant {node.inputs[0]!r} must hold finite floats")
+        raise ModelError(f"constant {node.inputs[0]!r} must hold finite floats", at=node)
     return value.array.astype(np.float32)
 
 
@@ -249,14 +262,14 @@ def _limits(bits: int, signed: bool, narrow: int) -> tuple[int, int]:
 def _scale(steps: Steps, index: int) -> np.ndarray:
     scale = steps.array(index, "scale").astype(np.float32)
     if not (scale.size and np.all((scale > 0) & np.isfinite(scale))):
-        raise ModelError(f"{steps.node}: every scale must be finite and greater than 0")
+        raise ModelError("every scale must be finite and greater than 0", at=steps.node)
     return scale
 
 
 def _single(steps: Steps, index: int) -> float:
     scale = _scale(steps, index)
     if scale.size != 1:
-        raise ModelError(f"{steps.node}: {scale.size} scales; one is supported")
+        raise ModelError(f"{scale.size} scales", remedy="one is supported", at=steps.node)
     return float(scale.reshape(()))
 
 
@@ -265,7 +278,9 @@ def _whole(steps: Steps, index: int, what: str) -> int:
     values = np.unique(steps.array(index, what).astype(np.float64))
     if values.size != 1 or not float(values[0]).is_integer() or abs(values[0]) > 1 << 24:
         raise ModelError(
-            f"{steps.node}: {what} {values.tolist()} is not supported; one whole number is"
+            f"{what} {values.tolist()} is not supported",
+            remedy="one whole number is",
+            at=steps.node,
         )
     return int(values[0])
 
@@ -273,15 +288,18 @@ def _whole(steps: Steps, index: int, what: str) -> int:
 def _bits(steps: Steps, index: int) -> int:
     bits = _whole(steps, index, "bit width")
     if not 1 <= bits <= MAX_WEIGHT_BITS:
-        raise ModelError(f"{steps.node}: bit width {bits}; 1 to {MAX_WEIGHT_BITS} are supported")
+        raise ModelError(
+            f"bit width {bits}", remedy=f"1 to {MAX_WEIGHT_BITS} are supported", at=steps.node
+        )
     return bits
 
 
 def float_quant(node: Node, builder: Builder) -> Symbol:
     """FloatQuant: refused, small floats are no integers."""
     raise ModelError(
-        f"{node}: quantisation to small floating-point numbers is not supported; integers are: "
-        "use Int8WeightPerTensorFloat and the like in Brevitas"
+        "quantisation to small floating-point numbers is not supported",
+        remedy="integers are: use Int8WeightPerTensorFloat and the like in Brevitas",
+        at=node,
     )
 
 

@@ -51,8 +51,9 @@ def _bias(steps: Steps, index: int, alpha: float) -> str:
     scale = np.float32(alpha) * x * w
     if codes.dtype != np.int32 or codes.size == 0 or scale.size not in (1, codes.size):
         raise ModelError(
-            f"{node}: bias {node.input(index)!r} must be int32 with one value per output channel, "
-            f"not {codes.dtype} of shape {list(codes.shape)}"
+            f"bias {node.input(index)!r} must be int32 with one value per output channel, not "
+            f"{codes.dtype} of shape {list(codes.shape)}",
+            at=node,
         )
     zero = np.zeros((), np.int64)
     flat = codes.reshape(-1).astype(np.int64)
@@ -77,7 +78,9 @@ def qlinear_unary(handler: Handler) -> Handler:
     def imported(node: Node, builder: Builder) -> Symbol:
         """The operand dequantised, the operator, its result quantised."""
         if node.integer("channels_last", 0):
-            raise ModelError(f"{node}: attribute 'channels_last' = 1 is not supported; 0 is")
+            raise ModelError(
+                "attribute 'channels_last' = 1 is not supported", remedy="0 is", at=node
+            )
         steps = Steps(node=node, builder=builder)
         y = steps.run(handler, steps.dequantised(0))
         return steps.quantised(y, node.input(3), node.input(4))

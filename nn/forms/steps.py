@@ -71,8 +71,9 @@ class Steps:
         value = self.builder.symbols.get(name)
         if not isinstance(value, Constant):
             raise ModelError(
-                f"{self.node}: {what} {name!r} is computed at run time; only constants are "
-                "supported: quantise statically, e.g. with "
-                "onnxruntime.quantization.quantize_static"
+                f"{what} {name!r} is computed at run time",
+                remedy="only constants are supported: quantise statically, e.g. with "
+                "onnxruntime.quantization.quantize_static",
+                at=self.node,
             )
         return value.array

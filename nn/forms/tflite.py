@@ -27,13 +27,15 @@ def load(path: Path) -> OnnxModel:
     """The file as an ONNX model in QDQ form. Raises ModelError for what is not supported."""
     model = read(path)
     if not model.operators or not model.inputs or not model.outputs:
-        raise ModelError(f"{path}: holds no operators, inputs or outputs")
+        raise ModelError("holds no operators, inputs or outputs", at=path)
     converter = Converter(model=model)
     for operator in model.operators:
         handler = HANDLERS.get(operator.op)
         if handler is None:
             raise ModelError(
-                f"{operator}: operator {operator.op} is not supported in TFLite files; {GENERAL}"
+                f"operator {operator.op} is not supported in TFLite files",
+                remedy=GENERAL,
+                at=operator,
             )
         handler(converter, replace(operator, name=converter.name(operator.outputs[0])))
     return OnnxModel(
@@ -51,7 +53,9 @@ def _windows(operator: TfOperator) -> dict[str, Any]:
     get = operator.options.get
     padding = {SAME: b"SAME_UPPER", VALID: b"VALID"}.get(int(get("Padding", SAME)))
     if padding is None:
-        raise ModelError(f"{operator}: padding {get('Padding')} is not known; SAME and VALID are")
+        raise ModelError(
+            f"padding {get('Padding')} is not known", remedy="SAME and VALID are", at=operator
+        )
     return {
         "strides": [int(get("StrideH", 1)), int(get("StrideW", 1))],
         "dilations": [int(get("DilationHFactor", 1)), int(get("DilationWFactor", 1))],
@@ -62,7 +66,7 @@ def _windows(operator: TfOperator) -> dict[str, Any]:
 def _last(operator: TfOperator, shape: tuple[int | None, ...]) -> Any:
     """The size of an input's last dimension."""
     if not shape:
-        raise ModelError(f"{operator}: an input has no dimensions")
+        raise ModelError("an input has no dimensions", at=operator)
     return shape[-1]
 
 
@@ -96,7 +100,9 @@ def _pool(op: str) -> "Handler":
 
 def _fully_connected(converter: Converter, operator: TfOperator) -> None:
     if operator.options.get("WeightsFormat", 0):
-        raise ModelError(f"{operator}: shuffled weights are not supported; the default format is")
+        raise ModelError(
+            "shuffled weights are not supported", remedy="the default format is", at=operator
+        )
     columns = _last(operator, converter.constant(operator, 1).shape)
     shape = converter.stored(f"{operator.name}/flat", np.array([-1, columns], np.int64))
     x = converter.node(operator, "Reshape", converter.read(operator, 0), shape)
@@ -146,7 +152,9 @@ def _mean(converter: Converter, operator: TfOperator) -> None:
 
 def _softmax(converter: Converter, operator: TfOperator) -> None:
     if operator.options.get("Beta", 1.0) != 1.0:
-        raise ModelError(f"{operator}: beta {operator.options['Beta']:g} is not supported; 1 is")
+        raise ModelError(
+            f"beta {operator.options['Beta']:g} is not supported", remedy="1 is", at=operator
+        )
     converter.write(
         operator, converter.node(operator, "Softmax", converter.read(operator, 0), axis=-1)
     )

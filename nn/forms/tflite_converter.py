@@ -56,15 +56,16 @@ class Converter:
     def needed(self, operator: TfOperator, place: int) -> TfTensor:
         tensor = self.tensor(operator, place)
         if tensor is None:
-            raise ModelError(f"{operator}: input {place} is missing")
+            raise ModelError(f"input {place} is missing", at=operator)
         return tensor
 
     def constant(self, operator: TfOperator, place: int) -> np.ndarray:
         tensor = self.needed(operator, place)
         if tensor.array is None:
             raise ModelError(
-                f"{operator}: input {tensor.name!r} is computed at run time; only constants are "
-                "supported"
+                f"input {tensor.name!r} is computed at run time",
+                remedy="only constants are supported",
+                at=operator,
             )
         return tensor.array
 
@@ -102,8 +103,9 @@ class Converter:
             return name
         if not tensor.scale.size:
             raise ModelError(
-                f"{operator}: input {tensor.name!r} ({tensor.dtype}) has no scale; quantise the "
-                "whole network to int8 (TFLITE_BUILTINS_INT8)"
+                f"input {tensor.name!r} ({tensor.dtype}) has no scale",
+                remedy="quantise the whole network to int8 (TFLITE_BUILTINS_INT8)",
+                at=operator,
             )
         scale, zero, axis = self.parameters(index)
         is_image = len(tensor.shape) == 4 and tensor.array is None
@@ -131,7 +133,7 @@ class Converter:
             self.nodes.append(_node(operator.name, "Identity", (value,), name, {}))
             return
         if not tensor.scale.size:
-            raise ModelError(f"{operator}: output {tensor.name!r} has no scale")
+            raise ModelError(f"output {tensor.name!r} has no scale", at=operator)
         scale, zero, _ = self.parameters(index)
         shown = index in self.model.outputs and len(tensor.shape) == 4
         self.codes[index] = self.names.new(f"{name}/codes") if shown else name
@@ -146,8 +148,9 @@ class Converter:
     def clamp(self, operator: TfOperator, value: str, kind: int) -> str:
         if kind not in ACTIVATIONS:
             raise ModelError(
-                f"{operator}: fused activation {kind} is not supported; RELU, RELU6 and "
-                "RELU_N1_TO_1 are"
+                f"fused activation {kind} is not supported",
+                remedy="RELU, RELU6 and RELU_N1_TO_1 are",
+                at=operator,
             )
         _, low, high = ACTIVATIONS[kind]
         bounds = [self.stored(f"{value}/{b}", np.float32(b)) for b in (low, high)]
@@ -158,7 +161,7 @@ class Converter:
         array = self.constant(operator, 1)
         index = operator.inputs[1]
         if array.ndim != len(perm):
-            raise ModelError(f"{operator}: weights of shape {list(array.shape)}")
+            raise ModelError(f"weights of shape {list(array.shape)}", at=operator)
         name = self.stored(f"{self.name(index)}/weights", array.transpose(perm))
         return self.node(operator, "DequantizeLinear", name, *self.scales(operator, 1), axis=axis)
 
@@ -166,7 +169,7 @@ class Converter:
         tensor = self.needed(operator, place)
         if not tensor.scale.size:
             raise ModelError(
-                f"{operator}: weight {tensor.name!r} is not quantised; int8 is supported"
+                f"weight {tensor.name!r} is not quantised", remedy="int8 is supported", at=operator
             )
         scale, zero, _ = self.parameters(operator.inputs[place])
         return scale, zero

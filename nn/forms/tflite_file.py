@@ -94,13 +94,13 @@ def read(path: Path) -> TfModel:
         regular_size(path)
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise ModelError(f"cannot be read: {error.strerror or error}", at=path) from error
     if data[4:8] != IDENTIFIER:
-        raise ModelError(f"{path}: not a TFLite file, or a damaged one: no identifier TFL3")
+        raise ModelError("not a TFLite file, or a damaged one: no identifier TFL3", at=path)
     try:
         return _Reader(data).model()
     except DAMAGE as error:
-        raise ModelError(f"{path}: not a TFLite file, or a damaged one: {error}") from error
+        raise ModelError(f"not a TFLite file, or a damaged one: {error}", at=path) from error
 
 
 class _Reader:

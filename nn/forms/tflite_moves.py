@@ -23,7 +23,7 @@ def _transpose_conv(converter: Converter, operator: TfOperator) -> None:
     size = converter.needed(operator, 2).shape
     if len(size) != 4 or len(output) != 4:
         raise ModelError(
-            f"{operator}: of shapes {list(size)} and {list(output)}; images are needed"
+            f"of shapes {list(size)} and {list(output)}", remedy="images are needed", at=operator
         )
     strides = [int(get("StrideH", 1)), int(get("StrideW", 1))]
     begins, ends = [], []
@@ -49,7 +49,7 @@ def _resize(linear: bool) -> Handler:
         corners, half = bool(get("AlignCorners")), bool(get("HalfPixelCenters"))
         if corners and half:
             raise ModelError(
-                f"{operator}: both align_corners and half_pixel_centers; one is supported"
+                "both align_corners and half_pixel_centers", remedy="one is supported", at=operator
             )
         coordinates = "half_pixel" if linear else "tf_half_pixel_for_nn"
         coordinates = "align_corners" if corners else coordinates if half else "asymmetric"
@@ -88,7 +88,9 @@ def _sides(converter: Converter, operator: TfOperator) -> str:
     """Pads of all dimensions, first the begins."""
     sides = _integers(converter, operator, 1)
     if sides.ndim != 2 or sides.shape[1] != 2:
-        raise ModelError(f"{operator}: paddings of shape {list(sides.shape)}; [n, 2] is needed")
+        raise ModelError(
+            f"paddings of shape {list(sides.shape)}", remedy="[n, 2] is needed", at=operator
+        )
     return converter.stored(f"{operator.name}/pads", sides.T.reshape(-1))
 
 
@@ -106,7 +108,7 @@ def _reverse(converter: Converter, operator: TfOperator) -> None:
 
 def _gather(converter: Converter, operator: TfOperator) -> None:
     if operator.options.get("BatchDims", 0):
-        raise ModelError(f"{operator}: batch_dims is not supported; 0 is")
+        raise ModelError("batch_dims is not supported", remedy="0 is", at=operator)
     indices = converter.stored(f"{operator.name}/indices", _integers(converter, operator, 1))
     axis, x = int(operator.options.get("Axis", 0)), converter.read(operator, 0)
     converter.write(operator, converter.node(operator, "Gather", x, indices, axis=axis))
@@ -129,7 +131,7 @@ def _strided_slice(converter: Converter, operator: TfOperator) -> None:
     get = operator.options.get
     for name in ("EllipsisMask", "NewAxisMask"):
         if get(name, 0):
-            raise ModelError(f"{operator}: {name} is not supported; name all dimensions")
+            raise ModelError(f"{name} is not supported", remedy="name all dimensions", at=operator)
     begins, ends, steps = _lists(converter, operator, (1, 2, 3))
     bits = 1 << np.arange(len(begins))
     single = (int(get("ShrinkAxisMask", 0)) & bits) > 0
@@ -193,7 +195,7 @@ def _split(axis_place: int, x_place: int, sizes_place: int | None) -> Handler:
 def _length(converter: Converter, operator: TfOperator, index: int, axis: int) -> int:
     shape = converter.model.tensors[index].shape
     if not -len(shape) <= axis < len(shape):
-        raise ModelError(f"{operator}: axis {axis} does not exist in {len(shape)} dimensions")
+        raise ModelError(f"axis {axis} does not exist in {len(shape)} dimensions", at=operator)
     return shape[axis]
 
 
@@ -221,7 +223,9 @@ def _lists(
     lists = [_integers(converter, operator, place).reshape(-1) for place in places]
     if any(len(item) != count for item in lists):
         lengths = ", ".join(str(len(item)) for item in lists)
-        raise ModelError(f"{operator}: constants of {lengths} numbers; {count} are needed")
+        raise ModelError(
+            f"constants of {lengths} numbers", remedy=f"{count} are needed", at=operator
+        )
     return lists
 
 

@@ -99,8 +99,9 @@ def constant_of(node: Node, builder: Builder, index: int, what: str) -> np.ndarr
             return value.array.astype(np.float64)
         case _:
             raise ModelError(
-                f"{node}: {what} {node.input(index)!r} is not a constant of finite floats; "
-                "only those are supported"
+                f"{what} {node.input(index)!r} is not a constant of finite floats",
+                remedy="only those are supported",
+                at=node,
             )
 
 
@@ -110,18 +111,19 @@ def affine(
     """value * gain + offset; both broadcast against the activation ``index``."""
     value = builder.symbol(node, index)
     if isinstance(value, CONSTANTS):
-        raise ModelError(f"{node}: an operation on two constants; fold it beforehand")
+        raise ModelError("an operation on two constants", remedy="fold it beforehand", at=node)
     if not np.all(np.isfinite(gain) & np.isfinite(offset)):
-        raise ModelError(f"{node}: its constants give numbers that are not finite")
+        raise ModelError("its constants give numbers that are not finite", at=node)
     first = not isinstance(value, PendingConv) or value.clip != NO_CLIP
     if not isinstance(value, PendingConv) or first:
         value = identity_conv(node.origin, builder, builder.real(node, index))
     parts = [per_channel(x, value.shape, value.own_shape, value.order) for x in (gain, offset)]
     if parts[0] is None or parts[1] is None:
         raise ModelError(
-            f"{node}: constant of shape {list(gain.shape)} and activation of shape "
-            f"{shape_in_words(value.shape, value.own_shape)}; one value, or one per channel, is "
-            "supported"
+            f"constant of shape {list(gain.shape)} and activation of shape "
+            f"{shape_in_words(value.shape, value.own_shape)}",
+            remedy="one value, or one per channel, is supported",
+            at=node,
         )
     known = CodeValues.of(builder.quantisations[value.source]) if first else value.known
     if known is not None and not builder.float_runtime:

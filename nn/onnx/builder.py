@@ -67,7 +67,7 @@ class Builder:
         """What a node's input is. Raises ModelError where it is absent."""
         name = node.input(index)
         if not name:
-            raise ModelError(f"{node}: input {index} is missing")
+            raise ModelError(f"input {index} is missing", at=node)
         return self.symbols[name]
 
     def real(self, node: Node, index: int) -> Real:
@@ -78,25 +78,30 @@ class Builder:
                 return value
             case Real() | Unquantised():
                 raise ModelError(
-                    f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
-                    f"DequantizeLinear between node {value.origin.name!r} and this one"
+                    f"input {name!r} is not quantised: put QuantizeLinear and DequantizeLinear "
+                    f"between node {value.origin.name!r} and this one",
+                    at=node,
                 )
             case HostInput():
                 raise ModelError(
-                    f"{node}: input {name!r} is not quantised: put QuantizeLinear and "
-                    f"DequantizeLinear after the model's input {value.name!r}"
+                    f"input {name!r} is not quantised: put QuantizeLinear and DequantizeLinear "
+                    f"after the model's input {value.name!r}",
+                    at=node,
                 )
             case HostResult():
                 raise ModelError(
-                    f"{node}: input {name!r} comes from a Softmax or ArgMax, which runs on the "
-                    "host and must be at the end of the network"
+                    f"input {name!r} comes from a Softmax or ArgMax, which runs on the host and "
+                    "must be at the end of the network",
+                    at=node,
                 )
             case Codes():
                 raise ModelError(
-                    f"{node}: input {name!r} holds integer codes: put DequantizeLinear before it"
+                    f"input {name!r} holds integer codes: put DequantizeLinear before it", at=node
                 )
             case _:
-                raise ModelError(f"{node}: input {name!r} is a constant; it must be an activation")
+                raise ModelError(
+                    f"input {name!r} is a constant", remedy="it must be an activation", at=node
+                )
 
     def whole(self, tensor: str, origin: Origin) -> Real:
         """A tensor's values as they are."""
@@ -108,13 +113,14 @@ class Builder:
         low, high = ((c - own.code_zero_point) * own.scale for c in self.ranges[tensor])
         return low, high
 
-    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, where: str) -> Tensor:
-        """A tensor for an ONNX shape; not yet part of the graph. where: for messages."""
+    def new_tensor(self, name: str, shape: Shape, quantisation: Quantisation, at: object) -> Tensor:
+        """A tensor for an ONNX shape; not yet part of the graph. at: for messages."""
         image = chw(shape)
         if image is None:
             raise ModelError(
-                f"{where}: result of {len(shape)} dimensions {list(shape)}; "
-                "at most 4 ([N, C, H, W]) are supported"
+                f"result of {len(shape)} dimensions {list(shape)}",
+                remedy="at most 4 ([N, C, H, W]) are supported",
+                at=at,
             )
         if math.prod(image) > MAX_CODES:
             raise ModelError(

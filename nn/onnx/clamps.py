@@ -20,7 +20,9 @@ def bounds_of(node: Node, builder: Builder) -> tuple[float, float]:
     else:
         low, high = _bound(node, builder, 1, -np.inf), _bound(node, builder, 2, np.inf)
     if not low <= high:
-        raise ModelError(f"{node}: min {low:g} and max {high:g}; min must not be above max")
+        raise ModelError(
+            f"min {low:g} and max {high:g}", remedy="min must not be above max", at=node
+        )
     return low, high
 
 
@@ -34,7 +36,7 @@ def _bound(node: Node, builder: Builder, index: int, default: float) -> float:
         case QuantisedConstant() if value.codes.size == 1:
             return float(np.float32(value.real.reshape(())))
         case _:
-            raise ModelError(f"{node}: bound {node.input(index)!r} must be one constant number")
+            raise ModelError(f"bound {node.input(index)!r} must be one constant number", at=node)
 
 
 def clamp_codes(

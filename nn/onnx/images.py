@@ -29,8 +29,9 @@ def image(builder: Builder, node: Node, value: Real | Codes) -> str:
     shape = chw(value.shape)
     if shape is None:
         raise ModelError(
-            f"{node}: input of {len(value.shape)} dimensions {list(value.shape)}; "
-            "at most 4 ([N, C, H, W]) are supported"
+            f"input of {len(value.shape)} dimensions {list(value.shape)}",
+            remedy="at most 4 ([N, C, H, W]) are supported",
+            at=node,
         )
     if value.order is not None:
         return _in_order(builder, node, value)
@@ -165,11 +166,12 @@ def _ordered(
         return pick(builder, node.origin, tensor, picks, wanted)
     if not isinstance(producer, Rescale):
         raise ModelError(
-            f"{node}: its input is a Transpose that moves elements of "
-            f"{where_from(tensor, builder.operators, builder.inputs)}; supported are "
-            "Transposes that meet their inverse, the model's inputs and outputs, or a Flatten in "
-            "front of Gemm or MatMul, and those that exchange height and width: export in NCHW "
-            "order"
+            "its input is a Transpose that moves elements of "
+            f"{where_from(tensor, builder.operators, builder.inputs)}",
+            remedy="supported are Transposes that meet their inverse, the model's inputs and "
+            "outputs, or a Flatten in front of Gemm or MatMul, and those that exchange height "
+            "and width: export in NCHW order",
+            at=node,
         )
     before = _in_order(
         builder, node, Codes(tensor=producer.input, shape=value.shape, order=value.order)

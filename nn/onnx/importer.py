@@ -31,7 +31,7 @@ def import_model(path: str | Path, simplify: bool = True) -> Graph:
     check_form(path, running_order(model))
     graph = import_graph(model)
     if not graph.operators:
-        raise ModelError(f"{path}: {NOTHING}")
+        raise ModelError(f"{NOTHING}", at=path)
     return simplified(graph) if simplify else graph
 
 

@@ -45,8 +45,9 @@ def linear(
     x = builder.real(node, 0)
     if mode not in MODES or len(x.shape) not in (3, 4) or sizes[1][0] != sizes[1][1]:
         raise ModelError(
-            f"{node}: mode 'linear' of shape {list(x.shape)} with coordinates {mode!r}; of height "
-            f"and width with {', '.join(MODES)} is supported"
+            f"mode 'linear' of shape {list(x.shape)} with coordinates {mode!r}",
+            remedy=f"of height and width with {', '.join(MODES)} is supported",
+            at=node,
         )
     source = image(builder, node, x)
     lines = [_line(node, mode, *size) for size in sizes[2:]]
@@ -62,9 +63,10 @@ def linear(
     mixed = window.stretch != (1, 1) and window.stride != (1, 1)
     if weight.max() // shared > MAX_WEIGHT or mixed:
         raise ModelError(
-            f"{node}: mode 'linear' from {[n for n, _, _ in sizes[2:]]} to "
-            f"{[n for _, n, _ in sizes[2:]]} with coordinates {mode!r}; by up to 8 in both "
-            "directions, or down in both, is supported"
+            f"mode 'linear' from {[n for n, _, _ in sizes[2:]]} to {[n for _, n, _ in sizes[2:]]} "
+            f"with coordinates {mode!r}",
+            remedy="by up to 8 in both directions, or down in both, is supported",
+            at=node,
         )
     source = _with_edges(node, builder, source, row, col)
     channels, height, width = builder.tensors[source].shape
@@ -106,9 +108,10 @@ def _line(node: Node, mode: str, before: int, after: int, scale: np.float32) -> 
         factor, whole = Fraction(after - 1, before - 1), True
     if not whole or 1 not in (factor.numerator, factor.denominator):
         raise ModelError(
-            f"{node}: mode 'linear' from {before} to {after} with coordinates {mode!r}, which is "
-            f"by {factor if whole else f'{scale:g}'}; whole factors are supported, or mode "
-            "'nearest'"
+            f"mode 'linear' from {before} to {after} with coordinates {mode!r}, which is "
+            f"by {factor if whole else f'{scale:g}'}",
+            remedy="whole factors are supported, or mode 'nearest'",
+            at=node,
         )
     middle = mode in CENTRES and (after > 1 or mode != "pytorch_half_pixel")
     if factor < 1:

@@ -53,14 +53,14 @@ class Node:
         """An integer attribute."""
         value = self.attributes.get(name, default)
         if not isinstance(value, int):
-            raise ModelError(f"{self}: attribute {name!r} must be an integer, not {value!r}")
+            raise ModelError(f"attribute {name!r} must be an integer, not {value!r}", at=self)
         return value
 
     def number(self, name: str, default: float) -> float:
         """A float attribute."""
         value = self.attributes.get(name, default)
         if not isinstance(value, float):
-            raise ModelError(f"{self}: attribute {name!r} must be a float, not {value!r}")
+            raise ModelError(f"attribute {name!r} must be a float, not {value!r}", at=self)
         return value
 
     def integers(self, name: str) -> tuple[int, ...] | None:
@@ -69,7 +69,7 @@ class Node:
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
-            raise ModelError(f"{self}: attribute {name!r} must be integers, not {value!r}")
+            raise ModelError(f"attribute {name!r} must be integers, not {value!r}", at=self)
         return tuple(value)
 
     def text(self, name: str, default: str) -> str:
@@ -106,21 +106,23 @@ def load(path: str | Path) -> OnnxModel:
     try:
         return _convert(path, proto)
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: a name in the file is not text: {error}") from error
+        raise ModelError(f"a name in the file is not text: {error}", at=path) from error
 
 
 def from_proto(proto: onnx.ModelProto) -> OnnxModel:
     """A model in memory, which may be changed by this (nodes sorted). Raises as ``load`` does."""
     path = Path(proto.graph.name or "model")
     if not proto.graph.node:
-        raise ModelError(f"{path}: holds no nodes")
+        raise ModelError("holds no nodes", at=path)
     return _convert(path, proto)
 
 
 def _convert(path: Path, proto: onnx.ModelProto) -> OnnxModel:
     initialisers = {item.name: to_array(item.name, item) for item in proto.graph.initializer}
     if proto.graph.sparse_initializer:
-        raise ModelError(f"{path}: sparse initialisers are not supported; store them dense")
+        raise ModelError(
+            "sparse initialisers are not supported", remedy="store them dense", at=path
+        )
     inputs = tuple(_port(item) for item in proto.graph.input if item.name not in initialisers)
     _sort_nodes(proto, {port.name for port in inputs} | set(initialisers))
     opset = _opset(path, proto)
@@ -140,13 +142,13 @@ def _parse(path: Path) -> onnx.ModelProto:
         regular_size(path)
         proto = onnx.load(path)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise ModelError(f"cannot be read: {error.strerror or error}", at=path) from error
     except (DecodeError, UnicodeDecodeError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: not an ONNX file, or a damaged one: {error}") from error
+        raise ModelError(f"not an ONNX file, or a damaged one: {error}", at=path) from error
     except onnx.checker.ValidationError as error:  # external data outside the folder
-        raise ModelError(f"{path}: external data cannot be read: {error}") from error
+        raise ModelError(f"external data cannot be read: {error}", at=path) from error
     if not proto.graph.node:
-        raise ModelError(f"{path}: not an ONNX file, or a damaged one: it holds no nodes")
+        raise ModelError("not an ONNX file, or a damaged one: it holds no nodes", at=path)
     return proto
 
 
@@ -160,13 +162,13 @@ def _check(path: Path, proto: onnx.ModelProto) -> None:
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, RuntimeError, ValueError, DecodeError) as error:
         lines = str(error).strip().splitlines() or ["unknown reason"]
-        raise ModelError(f"{path}: not valid ONNX: {lines[0]}") from error
+        raise ModelError(f"not valid ONNX: {lines[0]}", at=path) from error
 
 
 def _opset(path: Path, proto: onnx.ModelProto) -> int:
     versions = [item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")]
     if not versions:
-        raise ModelError(f"{path}: the file names no ONNX opset")
+        raise ModelError("the file names no ONNX opset", at=path)
     return max(versions)
 
 
@@ -186,7 +188,7 @@ def node_of(proto: onnx.NodeProto) -> Node:
             value = onnx.helper.get_attribute_value(item)
         except (ValueError, TypeError) as error:
             raise ModelError(
-                f"node {name!r} ({op}): attribute {item.name!r} cannot be read: {error}"
+                f"attribute {item.name!r} cannot be read: {error}", at=_origin(proto)
             ) from error
         attributes[item.name] = value if isinstance(value, (int, float, bytes)) else _plain(value)
     return Node(
@@ -231,13 +233,13 @@ def _sort_nodes(proto: onnx.ModelProto, known: set[str]) -> None:
     for node in nodes:
         for name in filter(None, node.output):
             if name in made or name in known:
-                raise ModelError(f"{_describe(node)}: output {name!r} is produced twice")
+                raise ModelError(f"output {name!r} is produced twice", at=_origin(node))
             made.add(name)
     for node in nodes:
         for name in node.input:
             if name and name not in made and name not in known:
                 raise ModelError(
-                    f"{_describe(node)} reads {name!r}, which nothing in the model produces"
+                    f"{_origin(node)} reads {name!r}, which nothing in the model produces"
                 )
     for item in proto.graph.output:
         if item.name not in made and item.name not in known:
@@ -261,12 +263,10 @@ def _order(nodes: list[onnx.NodeProto], ready: set[str]) -> list[onnx.NodeProto]
             turn[i] = max((turn[j] + (i < j) for j in makers[i]), default=0)
     except graphlib.CycleError as error:
         first = nodes[min(error.args[1])]
-        raise ModelError(
-            f"{_describe(first)} is part of a cycle: it needs its own result"
-        ) from error
+        raise ModelError(f"{_origin(first)} is part of a cycle: it needs its own result") from error
     return [nodes[i] for i in sorted(turn, key=lambda i: (turn[i], i))]
 
 
-def _describe(proto: onnx.NodeProto) -> str:
+def _origin(proto: onnx.NodeProto) -> Origin:
     name, op = _label(proto)
-    return f"node {name!r} ({op})"
+    return Origin(name=name, op=op, result=next(iter(proto.output), ""))

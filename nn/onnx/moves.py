@@ -37,8 +37,9 @@ def moved(
     shape = tuple(len(line) for line in places)
     if math.prod(shape) > MAX_CODES:
         raise ModelError(
-            f"{node}: a result of {math.prod(shape):,} elements {list(shape)}; at most "
-            f"{MAX_CODES:,} are supported"
+            f"a result of {math.prod(shape):,} elements {list(shape)}",
+            remedy=f"at most {MAX_CODES:,} are supported",
+            at=node,
         )
     if isinstance(symbol, Constant):
         return Constant(array=_filled(symbol.array, places, fill))
@@ -52,8 +53,10 @@ def moved(
     picks = None if image is None else picks_of(image, own)
     if perm is None or image is None or picks is None:
         raise ModelError(
-            f"{node}: takes {list(taken.shape)} out of {list(value.shape)}, which are not the same "
-            "rows and columns of whole channels; only such parts are supported"
+            f"takes {list(taken.shape)} out of {list(value.shape)}, which are not the same rows "
+            "and columns of whole channels",
+            remedy="only such parts are supported",
+            at=node,
         )
     order = _order(image.shape, perm)
     code = None if isinstance(value, Pending) else _code(builder, value, fill)
@@ -78,7 +81,9 @@ def _own_shape(node: Node, builder: Builder, value: Codes | Real | Pending) -> t
         return builder.tensors[value.tensor].shape
     own = chw(value.own_shape)
     if own is None:
-        raise ModelError(f"{node}: input of {len(value.shape)} dimensions; at most 4 are supported")
+        raise ModelError(
+            f"input of {len(value.shape)} dimensions", remedy="at most 4 are supported", at=node
+        )
     return own
 
 

@@ -46,8 +46,9 @@ def check_form(path: str | Path, nodes: list[Node]) -> None:
     for node in nodes:
         if dynamic(node):
             raise ModelError(
-                f"{node}: {path} is quantised dynamically (scales computed at run time); "
-                "quantise statically, e.g. with onnxruntime.quantization.quantize_static"
+                f"{path} is quantised dynamically (scales computed at run time)",
+                remedy="quantise statically, e.g. with onnxruntime.quantization.quantize_static",
+                at=node,
             )
     if quantising(nodes) is None:
         raise ModelError(

@@ -40,8 +40,9 @@ def accumulators(builder: Builder, pending: PendingConv) -> HostResult:
 def _accumulators(builder: Builder, pending: PendingConv) -> HostResult:
     if pending.clip != NO_CLIP:
         raise ModelError(
-            f"{pending.origin}: its clamped result is an output that is not "
-            "quantised: put QuantizeLinear and DequantizeLinear behind it"
+            "its clamped result is an output that is not quantised: put QuantizeLinear and "
+            "DequantizeLinear behind it",
+            at=pending.origin,
         )
     low, high = accumulator_range(pending, builder)
     n_codes = max(MIN_CODES, MAX_WEIGHTS // pending.weight.size)
@@ -66,7 +67,7 @@ def _accumulators(builder: Builder, pending: PendingConv) -> HostResult:
     builder.add(
         pending.origin,
         conv,
-        builder.new_tensor(output, (1, *shape), quantisation, str(pending.origin)),
+        builder.new_tensor(output, (1, *shape), quantisation, pending.origin),
         quantisation,
     )
     scale = pending.scale(builder)

@@ -32,8 +32,9 @@ def begin(model: OnnxModel, nodes: list[Node]) -> Builder:
     """
     if model.opset < MIN_OPSET:
         raise ModelError(
-            f"{model.name}: opset {model.opset} has no QuantizeLinear; "
-            "export with opset 13 or later"
+            f"opset {model.opset} has no QuantizeLinear",
+            remedy="export with opset 13 or later",
+            at=model.name,
         )
     builder = Builder(
         name=model.name,
@@ -65,8 +66,9 @@ def bind_batch(model: OnnxModel, builder: Builder) -> None:
     if len(set(fixed.values())) > 1:
         words = ", ".join(f"{name!r} of {size}" for name, size in fixed.items())
         raise ModelError(
-            f"{model.name}: inputs have different batches ({words}); one for all is supported: "
-            "export with a batch of 1"
+            f"inputs have different batches ({words})",
+            remedy="one for all is supported: export with a batch of 1",
+            at=model.name,
         )
     builder.batch = next(iter(fixed.values()), None) or 1
     if builder.batch > 1:
@@ -81,13 +83,13 @@ def host_input(port: Port) -> HostInput:
     """A model input with its batch bound to 1."""
     if port.dtype not in ACTIVATION_TYPES:
         raise ModelError(
-            f"input {port.name!r} has type {port.dtype}; "
-            f"supported are {', '.join(ACTIVATION_TYPES)}"
+            f"input {port.name!r} has type {port.dtype}; supported are "
+            f"{', '.join(ACTIVATION_TYPES)}"
         )
     if port.shape is None or len(port.shape) < 2:
         raise ModelError(
-            f"input {port.name!r} has {_words(port)}; a batch and one to three fixed "
-            "dimensions are needed"
+            f"input {port.name!r} has {_words(port)}; a batch and one to three fixed dimensions "
+            "are needed"
         )
     sizes = port.shape[1:]
     fixed = tuple(size for size in sizes if size is not None and size > 0)

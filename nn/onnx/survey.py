@@ -163,9 +163,9 @@ class _Walk:
             import_node(node, self.builder)
         except ModelError as error:
             # A convolution's own faults show when its QuantizeLinear is met.
-            named = [item for item in self.nodes if str(error).startswith(f"{item}: ")]
+            named = [item for item in self.nodes if error.at in (item, item.origin)]
             culprit = named[0] if named else node
-            self._refuse(culprit, str(error).removeprefix(f"{culprit}: "), node)
+            self._refuse(culprit, error.text if named else str(error), node)
             return
         if isinstance(self.builder.symbols[node.outputs[0]], HostResult):
             self.on_host.add(_key(node))

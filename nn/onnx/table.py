@@ -179,10 +179,14 @@ def import_node(node: Node, builder: Builder) -> None:
     """Add what a node is to the builder. Raises ModelError where it is not supported."""
     support = BY_NAME.get(node.op)
     if support is None:
-        raise ModelError(f"{node}: {not_supported(node.op)}")
+        raise ModelError(f"{not_supported(node.op)}", at=node)
     for name in node.outputs[1:] if node.op not in MANY_OUTPUTS else ():
         if name and name in builder.wanted:
-            raise ModelError(f"{node}: output {name!r} is used; only the first output is supported")
+            raise ModelError(
+                f"output {name!r} is used", remedy="only the first output is supported", at=node
+            )
     if not node.outputs or not node.outputs[0]:
-        raise ModelError(f"{node}: its first output is not used; only that one is supported")
+        raise ModelError(
+            "its first output is not used", remedy="only that one is supported", at=node
+        )
     builder.symbols[node.outputs[0]] = support.handler(node, builder)

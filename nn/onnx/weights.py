@@ -8,7 +8,7 @@ from weft.errors import ModelError
 from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.pending.conv import PendingConv
-from weft.nn.onnx.symbols import Constant, QuantisedConstant
+from weft.nn.onnx.symbols import Constant, QuantisedConstant, Real
 
 
 def add_bias(
@@ -41,15 +41,16 @@ def add_bias(
             real = _per_output(node, name, value.array.astype(np.float64), conv.channels)
         case Constant():
             raise ModelError(
-                f"{node}: bias {name!r} has type {value.array.dtype}; float, or int32 with "
-                "DequantizeLinear behind it, is supported"
+                f"bias {name!r} has type {value.array.dtype}",
+                remedy="float, or int32 with DequantizeLinear behind it, is supported",
+                at=node,
             )
         case _:
             raise ModelError(
-                f"{node}: bias {name!r} is not a constant; only constants are supported"
+                f"bias {name!r} is not a constant", remedy="only constants are supported", at=node
             )
     if not np.all(np.isfinite(real)):
-        raise ModelError(f"{node}: bias {name!r} must hold finite numbers")
+        raise ModelError(f"bias {name!r} must hold finite numbers", at=node)
     rounds &= not builder.float_runtime
     return _add_real(node, builder, conv, real, scale, times, rounds)
 
@@ -85,8 +86,9 @@ def channel_weights(node: Node, builder: Builder, axis: int) -> QuantisedConstan
     size = value.scale.size
     if size > 1 and (value.scale.ndim != value.codes.ndim or value.scale.shape[axis] != size):
         raise ModelError(
-            f"{node}: weight {name!r} is quantised along another axis than its output channels "
-            f"(axis {axis})"
+            f"weight {name!r} is quantised along another axis than its output channels (axis "
+            f"{axis})",
+            at=node,
         )
     return value
 
@@ -96,12 +98,44 @@ def constant_weights(node: Node, builder: Builder) -> QuantisedConstant:
     value, name = builder.symbol(node, 1), node.input(1)
     if isinstance(value, Constant):
         raise ModelError(
-            f"{node}: weight {name!r} is not quantised: store it as int8 or uint8 with "
-            "DequantizeLinear behind it"
+            f"weight {name!r} is not quantised: store it as int8 or uint8 with DequantizeLinear "
+            "behind it",
+            at=node,
         )
     if not isinstance(value, QuantisedConstant):
-        raise ModelError(f"{node}: weight {name!r} is not a constant; only constants are supported")
+        raise ModelError(
+            f"weight {name!r} is not a constant", remedy="only constants are supported", at=node
+        )
     return value
+
+
+def check_channels(
+    node: Node, x: Real, weight: QuantisedConstant, *, transposed: bool = False
+) -> None:
+    """Raise ModelError where input, weights and attributes of a convolution do not fit together.
+
+    transposed: weights are [C_in, C_out per group, ...], else [C_out, C_in per group, ...].
+    """
+    groups, kernel = node.integer("group", 1), node.integers("kernel_shape")
+    rank, shape = len(x.shape), list(weight.shape)
+    if rank not in (3, 4) or weight.codes.ndim != rank:
+        raise ModelError(
+            f"input of shape {list(x.shape)} and weights of shape {shape}",
+            remedy=f"1-D and 2-D {'transposed ' if transposed else ''}convolutions are supported",
+            at=node,
+        )
+    c_in = shape[0] if transposed else shape[1] * groups
+    if min(shape) < 1 or groups < 1 or shape[0] % groups or x.shape[1] != c_in:
+        raise ModelError(
+            f"{x.shape[1]} input channels, {groups} groups and weights of shape {shape} do not fit "
+            "together",
+            at=node,
+        )
+    if kernel is not None and kernel != weight.shape[2:]:
+        raise ModelError(
+            f"attribute 'kernel_shape' is {list(kernel)} but the weights have shape {shape}",
+            at=node,
+        )
 
 
 def centred_weights(node: Node, weight: QuantisedConstant) -> np.ndarray:
@@ -109,8 +143,10 @@ def centred_weights(node: Node, weight: QuantisedConstant) -> np.ndarray:
     centred = weight.centred
     if np.abs(centred).max(initial=0) > 255:
         raise ModelError(
-            f"{node}: weight {node.input(1)!r} has codes up to {np.abs(centred).max()} from their "
-            "zero point; up to 255 (8 bits with a zero point) is supported"
+            f"weight {node.input(1)!r} has codes up to {np.abs(centred).max()} from their zero "
+            "point",
+            remedy="up to 255 (8 bits with a zero point) is supported",
+            at=node,
         )
     return centred.astype(np.int16)
 
@@ -130,7 +166,8 @@ def _is_at_scale(value: QuantisedConstant, scale: np.ndarray) -> bool:
 def _per_output(node: Node, name: str, array: np.ndarray, c_out: int) -> np.ndarray:
     if array.size not in (1, c_out):
         raise ModelError(
-            f"{node}: bias {name!r} has shape {list(array.shape)}; one value per output channel "
-            f"({c_out}) is needed"
+            f"bias {name!r} has shape {list(array.shape)}",
+            remedy=f"one value per output channel ({c_out}) is needed",
+            at=node,
         )
     return np.broadcast_to(array.reshape(-1), (c_out,)).copy()

@@ -19,7 +19,7 @@ def window_of(
     dilation = pair(node, "dilations", rank)
     if rank not in (1, 2) or not all(1 <= k <= MAX_SIDE for k in kernel):
         raise ModelError(
-            f"{node}: kernel {list(kernel)}; one or two sizes of 1 or more are supported"
+            f"kernel {list(kernel)}", remedy="one or two sizes of 1 or more are supported", at=node
         )
     kernel2 = (1, kernel[0]) if rank == 1 else (kernel[0], kernel[1])
     reach = tuple(d * (k - 1) + 1 for k, d in zip(kernel2, dilation, strict=True))
@@ -29,7 +29,7 @@ def window_of(
     window = Window(kernel=kernel2, stride=strides, dilation=dilation, pads=(*begin, *end))
     if min(window.output_size(*size)) < 1:
         raise ModelError(
-            f"{node}: kernel {list(kernel2)} is larger than the padded image {list(size)}"
+            f"kernel {list(kernel2)} is larger than the padded image {list(size)}", at=node
         )
     return window
 
@@ -39,8 +39,9 @@ def pair(node: Node, name: str, rank: int, least: int = 1) -> tuple[int, int]:
     values = node.integers(name) or (least,) * rank
     if len(values) != rank or not all(least <= value <= MAX_SIDE for value in values):
         raise ModelError(
-            f"{node}: attribute {name!r} is {list(values)}; {rank} numbers of {least} or more are "
-            "needed"
+            f"attribute {name!r} is {list(values)}",
+            remedy=f"{rank} numbers of {least} or more are needed",
+            at=node,
         )
     return (least, values[0]) if rank == 1 else (values[0], values[1])
 
@@ -66,13 +67,16 @@ def _pads(
         return (0, 0), (0, 0)
     if mode != "NOTSET":
         raise ModelError(
-            f"{node}: attribute 'auto_pad' is {mode!r}; NOTSET, SAME_UPPER, SAME_LOWER and VALID "
-            "are supported"
+            f"attribute 'auto_pad' is {mode!r}",
+            remedy="NOTSET, SAME_UPPER, SAME_LOWER and VALID are supported",
+            at=node,
         )
     pads = node.integers("pads") or (0,) * (2 * rank)
     if len(pads) != 2 * rank or not all(0 <= pad <= MAX_SIDE for pad in pads):
         raise ModelError(
-            f"{node}: attribute 'pads' is {list(pads)}; {2 * rank} numbers of 0 or more are needed"
+            f"attribute 'pads' is {list(pads)}",
+            remedy=f"{2 * rank} numbers of 0 or more are needed",
+            at=node,
         )
     if rank == 1:
         return (0, pads[0]), (0, pads[1])

@@ -12,6 +12,7 @@ from weft.nn.ir.edges import HostEdge
 from weft.nn.ir.graph import Graph, where_from
 from weft.nn.ir.host_steps import ReshapeStep, TransposeStep
 from weft.nn.ir.names import Names
+from weft.nn.ir.numerics import scaling_of
 from weft.nn.ir.operator import Operator
 from weft.nn.ir.ops.conv import Conv
 from weft.nn.ir.ops.move import Move
@@ -40,14 +41,24 @@ def run_passes(graph: Graph) -> Graph:
     return graph
 
 
+ONE = scaling_of(1.0)
+
+
 def drop_identity_rescales(graph: Graph) -> Graph:
-    """A Rescale to the same scale and zero point without a clamp does nothing."""
+    """A Rescale by 1 to the same scale and zero point without a clamp does nothing.
+
+    A LeakyRelu that sees no positive value is a Rescale by its slope, between equal scales.
+    """
     same: dict[str, str] = {}
     for operator in graph.operators:
         if isinstance(operator, Rescale):
             source, target = graph.tensor(operator.input), graph.tensor(operator.output)
             equal = source.replace(name="") == target.replace(name="")
-            if equal and (operator.low, operator.high) == (CODE_MIN, CODE_MAX):
+            if (
+                equal
+                and operator.scaling == ONE
+                and (operator.low, operator.high) == (CODE_MIN, CODE_MAX)
+            ):
                 same[operator.output] = same.get(operator.input, operator.input)
     return bypassed(graph, same)
 
@@ -203,6 +214,6 @@ def _refuse_reshapes(graph: Graph) -> None:
             raise ModelError(
                 f"Reshape of {where_from(operator.input, graph.operators, graph.inputs)} from "
                 f"{before} to {after} (channels, height, width) in front of node {readers} is not "
-                "supported; what works: a Reshape next to the model's inputs and outputs, and one "
-                "to a vector in front of Gemm or MatMul"
+                "supported; what works: a Reshape next to the model's inputs and outputs, and "
+                "one to a vector in front of Gemm or MatMul"
             )

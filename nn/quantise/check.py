@@ -62,12 +62,14 @@ def check(
             where = f" of node {maker!r}" if maker else ""
             if not math.isfinite(off.error) or math.isnan(off.allowed):
                 raise ModelError(
-                    f"{model}: tensor {name!r}{where} reaches numbers that are not finite once "
-                    f"what it is computed from has 8 bits: {ADVICE}"
+                    f"tensor {name!r}{where} reaches numbers that are not finite once what it is "
+                    f"computed from has 8 bits: {ADVICE}",
+                    at=model,
                 )
             raise ModelError(
-                f"{model}: tensor {name!r}{where} would be off by {off.error:.3g} after "
-                f"quantisation, where 8 bits explain {off.allowed:.3g}: {ADVICE}"
+                f"tensor {name!r}{where} would be off by {off.error:.3g} after quantisation, "
+                f"where 8 bits explain {off.allowed:.3g}: {ADVICE}",
+                at=model,
             )
 
 

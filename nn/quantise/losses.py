@@ -112,6 +112,7 @@ def _agreed(
     )
     if apart > TIMES * explained + STEPS * step:
         raise ModelError(
-            f"{model}: output {edge.name!r} of weft's integers would be off by {apart:.3g} from "
-            f"the quantised network, where 8 bits explain {explained:.3g}: {ADVICE}"
+            f"output {edge.name!r} of weft's integers would be off by {apart:.3g} from the "
+            f"quantised network, where 8 bits explain {explained:.3g}: {ADVICE}",
+            at=model,
         )

@@ -60,7 +60,9 @@ def float_inputs(model: Path) -> tuple[HostEdge, ...]:
     for item in network.nodes:
         if item.op == "Split" and not all(item.outputs):
             raise ModelError(
-                f"{item}: an output without a name, which ends ONNX Runtime; name all outputs"
+                "an output without a name, which ends ONNX Runtime",
+                remedy="name all outputs",
+                at=item,
             )
     inputs = [host_input(port) for port in network.inputs]
     for item in inputs:
@@ -84,7 +86,7 @@ def quantise(model: Path, inputs: Mapping[str, np.ndarray], target: Path, method
     try:
         onnx.save(_quantise(model, inputs, method), target)
     except UnicodeDecodeError as error:
-        raise ModelError(f"{model}: a name in the file is not text: {error}") from error
+        raise ModelError(f"a name in the file is not text: {error}", at=model) from error
 
 
 def _quantise(model: Path, inputs: Mapping[str, np.ndarray], method: str) -> onnx.ModelProto:
@@ -95,7 +97,7 @@ def _quantise(model: Path, inputs: Mapping[str, np.ndarray], method: str) -> onn
         return _quantised(model, original, names, inputs, method)
     except REFUSALS as error:
         why = reason(error, names.called)
-        raise ModelError(f"{model}: ONNX Runtime cannot run it: {why}") from error
+        raise ModelError(f"ONNX Runtime cannot run it: {why}", at=model) from error
 
 
 def _quantised(
@@ -111,7 +113,9 @@ def _quantised(
         plain = _prepared(model, original, names, Path(folder))
         batch = batch_of(plain, given)
         if batch is not None and not 1 <= batch <= MAX_BATCH:
-            raise ModelError(f"{model}: a batch of {batch}; 1 to {MAX_BATCH} is supported")
+            raise ModelError(
+                f"a batch of {batch}", remedy=f"1 to {MAX_BATCH} is supported", at=model
+            )
         network = _network(plain)
         ranges_of = places(network)
         file = Path(folder, "plain.onnx")
@@ -126,8 +130,9 @@ def _quantised(
         insertion.run()
     except OutOfReach as error:
         raise ModelError(
-            f"{model}: tensor {_own(error.args[0], names)!r}: its bias is too large for the scales "
-            "of its input and weights"
+            f"tensor {_own(error.args[0], names)!r}: its bias is too large for the scales of its "
+            "input and weights",
+            at=model,
         ) from error
     done = Quantised(proto=proto, plain=plain, scales=scales, values=insertion.read_as)
     check(model, original, done, names, Samples(inputs=given, batch=batch, method=method))
@@ -151,10 +156,10 @@ def _prepared(
             proto = onnx.version_converter.convert_version(proto, MIN_OPSET)
         except (RuntimeError, onnx.checker.ValidationError) as error:
             raise ModelError(
-                f"{model}: cannot be converted to opset {MIN_OPSET}: {reason(error, names.called)}"
+                f"cannot be converted to opset {MIN_OPSET}: {reason(error, names.called)}", at=model
             ) from error
     if proto.ByteSize() > MAX_BYTES:
-        raise ModelError(f"{model}: larger than 2 GB; smaller networks are supported")
+        raise ModelError("larger than 2 GB", remedy="smaller networks are supported", at=model)
     target = folder / "plain.onnx"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised
@@ -185,18 +190,19 @@ def _checked(model: Path, ranges_of: Mapping[str, str], found: Ranges, names: Na
     """The ranges of the tensors to quantise. Raises ModelError where no codes can hold one."""
     for name, source in ranges_of.items():
         if source not in found:
-            raise ModelError(f"{model}: {_own(name, names)!r} has no known type")
+            raise ModelError(f"{_own(name, names)!r} has no known type", at=model)
         low, high = found[source]
         if not np.isfinite(low) or not np.isfinite(high):
             raise ModelError(
-                f"{model}: {_own(source, names)!r} reaches numbers that are not finite with these "
-                "samples"
+                f"{_own(source, names)!r} reaches numbers that are not finite with these samples",
+                at=model,
             )
         reach = max(abs(low), abs(high))
         if reach and not SMALLEST_REACH <= reach <= LARGEST_REACH:
             raise ModelError(
-                f"{model}: {_own(source, names)!r} reaches {low:.3g} to {high:.3g} with these "
-                f"samples; supported are sizes from {SMALLEST_REACH:.0e} to {LARGEST_REACH:.0e}"
+                f"{_own(source, names)!r} reaches {low:.3g} to {high:.3g} with these samples",
+                remedy=f"supported are sizes from {SMALLEST_REACH:.0e} to {LARGEST_REACH:.0e}",
+                at=model,
             )
     return {source: found[source] for source in ranges_of.values()}
 
@@ -211,7 +217,7 @@ def _check_weights(model: Path, proto: onnx.ModelProto) -> None:
     weights = {name for node in proto.graph.node if node.op_type in WEIGHTED for name in node.input}
     for item in proto.graph.initializer:
         if item.name in weights and not np.all(np.isfinite(to_array(item.name, item))):
-            raise ModelError(f"{model}: constant {item.name!r} holds numbers that are not finite")
+            raise ModelError(f"constant {item.name!r} holds numbers that are not finite", at=model)
 
 
 def _tidy(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -23,14 +23,16 @@ from weft.nn.ir.host import encode_inputs, reference_model
 from weft.nn.ir.window import Window
 
 N_SAMPLES = 3
+UNEVEN, EVEN = (2, 16, 20), (2, 15, 10)
+"""Images whose outputs take frames with a shorter one at the end, and two full ones."""
 
 
 @pytest.fixture
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+def build(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     """A network whose inputs and outputs take several frames, with no Verilog."""
     monkeypatch.setattr(hardware, "verilog_text", lambda plan: "module weft_top;\nendmodule\n")
     monkeypatch.setattr(soc, "soc_verilog", lambda params: "module weft_soc;\nendmodule\n")
-    graph = conv_graph((2, 16, 20), 3, Window(kernel=(2, 2)))
+    graph = conv_graph(getattr(request, "param", UNEVEN), 3, Window(kernel=(2, 2)))
     made = plan(graph, ENDLESS, lanes=4, columns=4, requant_lanes=2)
     write_build(tmp_path / "build", graph, made, load_board("ulx3s-25f").to_json())
     return read_build(tmp_path / "build")
@@ -209,6 +211,26 @@ def test_replies_of_something_else(
         with pytest.raises(LinkError) as caught, Device(build, port) as device:
             device.run(inputs)
         assert str(caught.value) == f"port {port}: the reply to {command.name} {message}"
+
+
+@pytest.mark.parametrize("build", [EVEN], indirect=True)
+def test_a_reply_twice_and_late(
+    build: Build, inputs: dict[str, np.ndarray], board: FakeBoard
+) -> None:
+    """The copy of one OUTPUT reply comes for the next, which is as long; none is too early."""
+    held = b""
+
+    def answer(command: int, payload: bytes) -> bytes:
+        nonlocal held
+        back, early = board.answer(command, payload), held
+        held = back if command == Command.OUTPUT else b""
+        if command == Command.OUTPUT:
+            return early or back
+        return early + back
+
+    with port_that(answer) as port, Device(build, port) as device:
+        with pytest.raises(LinkError, match="the reply to STATUS is one to another request"):
+            device.run({name: array[:1] for name, array in inputs.items()})
 
 
 def test_a_run_after_one_that_failed(

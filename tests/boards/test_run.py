@@ -64,12 +64,15 @@ def test_json_and_outputs(
     cycles = timing.cycles(build.plan)
     (expected,) = reference_model(build.graph, load_inputs(data, build.graph, N_SAMPLES)).values()
     assert result.pop("seconds") >= 0
+    labels = np.load(data)["labels"][:N_SAMPLES]
+    right = round(float(np.mean(np.argmax(expected, axis=1) == labels)), 4)
     assert result == {
         "samples": N_SAMPLES,
         "cycles": cycles,
         "predicted_cycles": cycles,
         "microseconds": round(cycles / CLOCK_MHZ, 2),
         "labels": np.argmax(expected, axis=1).tolist(),
+        "top1": right,
     }
     with np.load(scores) as outputs:
         np.testing.assert_array_equal(outputs["y"], expected)

@@ -59,3 +59,16 @@ def test_pins_and_sizes_do_not_go_with_a_plan(
     assert main(words) == 1
     expected = "weft compile: --plan and --lanes exclude each other: the plan says it all\n"
     assert capsys.readouterr().err.endswith(expected)
+
+
+def test_a_plan_of_another_schema(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files from before there was a number count as the first."""
+    words = ["compile", str(root / "examples/digits/digits.onnx"), "--board", "ulx3s-85f"]
+    path = tmp_path / "old.json"
+    for text, schema in (("{}", 1), ('{"schema": 3}', 3)):
+        path.write_text(text)
+        assert main([*words, "-o", str(tmp_path / "build"), "--plan", str(path)]) == 1
+        expected = f"weft compile: {path}: schema is {schema}, not 2: another version of weft "
+        assert capsys.readouterr().err.endswith(f"{expected}wrote it; compile the model again\n")

@@ -150,7 +150,7 @@ def test_every_memory_is_written_and_every_bit_and_cycle_is_right(
     numbers = set(np.concatenate([image_writes(plan)[:, 0] >> WORD_BITS for plan in plans]))
     written = {memory_map(shared).names[number] for number in numbers}
     if shared.has_store:
-        loaded = {load.content for plan in plans for step in plan.steps for load in step.loads}
+        loaded = {Content(transfer.target) for plan in plans for transfer in plan.transfers}
         assert loaded >= {Content.WEIGHTS, Content.VECTOR, Content.ARRAY_PARAMS}
         assert written == {REGISTERS, PROGRAM, STORE}
     else:

@@ -396,7 +396,7 @@ DAMAGES += [
         value=1.5,
     ),
     rule("plan", "engines[0]: lanes must be at least 1, not 0", "engines", 0, "lanes", value=0),
-    rule("plan", "a plan has one engine, not 0", "engines", value=[]),
+    rule("plan", "a plan has at least one engine", "engines", value=[]),
     rule(
         "plan",
         "inputs: words is 15: its ports have 16; what works: 16",
@@ -406,11 +406,11 @@ DAMAGES += [
     ),
     rule(
         "plan",
-        "step 0 ('c'): gap is 0: it is the first; what works: null",
+        "step 0 ('c'): after[0].gap is 0: it is the first; what works: no Drain",
         "steps",
         0,
-        "gap",
-        value=0,
+        "after",
+        value=[{"_type": "Drain", "step": -1, "gap": 0}],
     ),
     rule(
         "plan",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.gen.test_build_dir import BOARD, contents, graph, made, quick
 from weft.errors import ConfigError
-from weft.gen.build_dir import read_build, write_build
+from weft.gen.build_dir import Build, read_build, write_build
 from weft.machine.plan import Plan
 from weft.nn.ir.graph import Graph
 
@@ -64,6 +64,26 @@ def test_the_same_design(folder: Path, graph: Graph, made: Plan) -> None:
     assert report == json.loads(before.pop("report.json"))
     assert report["synthesis"] == {"lut": 1}
     assert after == before
+
+
+def test_what_was_found_out_stays_with_the_design(folder: Path, graph: Graph, made: Plan) -> None:
+    found = {"simulation": {"samples": 1}, "evaluation": {}, "commands": {"simulate": "weft"}}
+    report = json.loads((folder / "report.json").read_text())
+    old = {"changes": {"rows": []}, "answer": {"cycles": 1}}
+    (folder / "report.json").write_text(json.dumps(report | found | old))
+    (folder / "report.html").write_text("the page of the old report")
+    seen = {}
+
+    def finish(build: Build) -> None:
+        seen.update(json.loads((build.folder / "report.json").read_text()))
+        (build.folder / "report.html").write_text("new")
+
+    lines = write_build(folder, graph, made, BOARD, finish=finish)
+    assert lines == ["kept, as the design is the same: bitstream.bit, sim, synth"]
+    assert set(seen) == {"prediction", "synthesis", *found}
+    assert (folder / "report.html").read_text() == "new"
+    write_build(folder, graph, made, BOARD)
+    assert not (folder / "report.html").exists()
 
 
 @pytest.mark.parametrize("change", ["plan", "board", "fixed"])

@@ -42,7 +42,7 @@ def test_steps_of_the_report(made: Plan) -> None:
         ("conv2", "array"),
     ]
     assert [row["floor"] for row in rows] == [324, 324, 324]
-    for row, times in zip(rows, timing.timings(made.engine, made.steps), strict=True):
+    for row, times in zip(rows, timing.plan_timings(made), strict=True):
         assert (row["begin"], row["end"]) == (times.begin, times.end)
         assert row["utilisation"] == round(324 / (times.end - times.begin), 4)
         assert row["loads"] == 0
@@ -73,9 +73,9 @@ def test_figures_of_the_report(made: Plan) -> None:
 def test_a_step_that_ends_before_the_one_beside_it_adds_nothing(made: Plan) -> None:
     """Not a negative number: the last step here is done at once."""
     first, second, third = made.steps
-    short = second.replace(follow=None, loops=second.loops.replace(rows=1))
+    short = second.replace(after=(), loops=second.loops.replace(rows=1))
     long = first.replace(loops=first.loops.replace(kernel_rows=50))
-    alone = made.replace(steps=(long, short.replace(follow=second.follow), third))
+    alone = made.replace(steps=(long, short.replace(after=second.after), third))
     rows = prediction(alone)["steps"]
     assert rows[1]["end"] < rows[0]["end"]
     assert rows[1]["cycles"] == 0

@@ -39,7 +39,7 @@ def test_plan_round_trip(seed: int) -> None:
     assert back == made
     assert back.to_json() == made.to_json()
     assert isinstance(back.steps[0].unit, Unit)
-    assert back.images.weights.dtype == np.int16
+    assert back.images[0].weights.dtype == np.int16
 
 
 def test_optional_and_nested_values(graph: Graph) -> None:
@@ -52,15 +52,17 @@ def test_optional_and_nested_values(graph: Graph) -> None:
 
 def test_equality_sees_every_change(graph: Graph) -> None:
     made = plan(graph, ENDLESS, lanes=4, columns=4)
-    weights = made.images.weights.copy()
+    weights = made.images[0].weights.copy()
     weights[0, 0, 0] += 1
     step = made.steps[0]
     for other in (
         made.replace(network="other"),
         made.replace(steps=()),
         made.replace(steps=(step.replace(unit=Unit.VECTOR),)),
-        made.replace(images=made.images.replace(weights=weights)),
-        made.replace(images=made.images.replace(weights=made.images.weights.astype(np.int32))),
+        made.replace(images=(made.images[0].replace(weights=weights),)),
+        made.replace(
+            images=(made.images[0].replace(weights=made.images[0].weights.astype(np.int32)),)
+        ),
         made.replace(target=made.target.replace(clock_hz=1.0)),
     ):
         assert other != made

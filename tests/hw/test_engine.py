@@ -15,7 +15,7 @@ from weft.machine import timing
 from weft.machine.encode import image_writes, registers
 from weft.machine.engine import Engine, Style, Styles, Unit
 from weft.machine.layout import pack_inputs, unpack_outputs
-from weft.machine.plan import Plan
+from weft.machine.plan import Drain, Plan
 from weft.machine.target import Target
 from weft.mapper.build import build
 from weft.nn.ir.edges import HostEdge
@@ -248,7 +248,7 @@ def test_a_gap_one_cycle_shorter_gives_wrong_results(name: str) -> None:
     plan = build(graph, TARGET, ENGINES[0], 0)
     first, second = plan.steps
     assert second.gap is not None
-    early = plan.replace(steps=(first, second.replace(gap=second.gap - 1)))
+    early = plan.replace(steps=(first, second.replace(after=(Drain(step=0, gap=second.gap - 1),))))
     assert timing.cycles(early) == timing.cycles(plan) - 1
     codes = random_inputs(graph, 1, 1)
     words, _ = infer(early, pack_inputs(early.inputs, codes, early.engine.lanes))

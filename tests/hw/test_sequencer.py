@@ -186,8 +186,8 @@ def test_follow(unit: Unit, seed: int) -> None:
         rows = rng.randrange(1, 7)
         counts = (rows, *random_counts(rng, 12)[1:])
         before = plan_step(rng, other, (rng.randrange(1, 9), *random_counts(rng, 30)[1:]), hold)
-        follow = plan.Follow(need=rng.randrange(-1, 5))
-        step = plan_step(rng, own, counts, rng.choice([0, 0, 1, 3]), follow=follow,
+        after = (plan.Rows(step=0, need=rng.randrange(-1, 5)),)
+        step = plan_step(rng, own, counts, rng.choice([0, 0, 1, 3]), after=after,
                          y_move=rng.choice([0, 1, 1, 2, 3]))  # fmt: skip
         if step.loops.row_cycles >= timing.MIN_FOLLOW_CYCLES:
             trials.append((before, step))
@@ -223,7 +223,7 @@ def test_short_rows_follow(unit: Unit, counts: tuple[int, ...]) -> None:
         for kernel in range(1, 8):  # rows of the step before that take 1 to 7 cycles
             for need in (1, 2, 5):
                 before = plan_step(rng, other, (9, 1, 1, 1, kernel, 1), 0)
-                step = plan_step(rng, own, counts, hold, follow=plan.Follow(need=need))
+                step = plan_step(rng, own, counts, hold, after=(plan.Rows(step=0, need=need),))
                 assert step.loops.row_cycles == timing.MIN_FOLLOW_CYCLES
                 await follow_once(ctx, checker, before, step)
 

@@ -18,6 +18,7 @@ from weft.machine.images import (
     IMAGE_ADDRESS_BITS,
     WORD_BITS,
 )
+from weft.machine.loads import by_step
 from weft.machine.memory_map import memory_map
 from weft.machine.plan import Plan, Step
 from weft.machine.rows import PackedRow
@@ -119,9 +120,10 @@ def test_step_words_of_a_compact_engine(streamed: bool) -> None:
     words = program(plan)
     n_front, n_step = part_chunks(FRONT, params), step_chunks(params)
     assert len(words) == plan.engine.memories.program
-    expected = [part for step in plan.steps for part in (*step.loads, step)]
+    loads = by_step(params, plan.transfers)
+    expected = [part for i, step in enumerate(plan.steps) for part in (*loads.get(i, ()), step)]
     assert len(words) == n_step * len(expected)
-    assert any(step.loads for step in plan.steps) == streamed
+    assert bool(loads) == streamed
     for i, item in enumerate(expected):
         word = words[i * n_step : (i + 1) * n_step]
         ends = unpacked(back, word[n_front:])
@@ -166,7 +168,7 @@ def array_lanes(plan: Plan, word: int) -> list[int]:
 
 def test_hex_files_are_the_arrays(plan: Plan) -> None:
     files = dict(hex_files(plan))
-    machine, images = plan.engine, plan.images
+    machine, images = plan.engine, plan.images[0]
     array, vector = (
         [f"{unit}_params_{r}.hex" for r in range(count)]
         for unit, count in (("array", machine.array_requant), ("vector", machine.vector_requant))
@@ -191,7 +193,7 @@ def test_hex_files_are_the_arrays(plan: Plan) -> None:
 
 def test_each_output_path_has_parameters_of_its_own_width() -> None:
     made = network((12, 6, 6, 2, 1))
-    images = made.images
+    images = made.images[0]
     assert images.array_params.bias.shape[1] == 6
     assert images.vector_params.bias.shape[1] == 2
     assert len(images.array_params.bias) == made.engine.memories.param[0]
@@ -218,7 +220,7 @@ def test_vector_words_hold_the_taps_one_after_the_other() -> None:
     """T x K weights: all lanes of sum 0 first."""
     made = network((4, 8, 2, 4, 3))
     (word, *_) = rows(dict(hex_files(made))["vector.hex"])
-    first = made.images.vector[0]
+    first = made.images[0].vector[0]
     assert len(first) == 12
     for tap, lane in np.ndindex(3, 4):
         assert signed(word >> 8 * (tap * 4 + lane) & 0xFF, 8) == first[tap * 4 + lane]

@@ -8,7 +8,7 @@ from tests.mapper.support import ENDLESS, conv_graph, engine
 from weft.machine import timing
 from weft.machine.engine import Engine
 from weft.machine.fields import step_chunks
-from weft.machine.plan import Follow, Loops, Step, VectorOp
+from weft.machine.plan import Drain, Loops, Rows, Step, VectorOp
 from weft.mapper.build import build
 from weft.mapper.search import plan
 from weft.nn.ir.window import Window
@@ -103,7 +103,7 @@ def test_a_following_step_that_is_slower_than_its_rows() -> None:
     """A 3x3 window takes as long as a row of the array: it waits for the first two rows only."""
     machine, steps = a_pair(Window(kernel=(5, 3), pads=(2, 1, 2, 1)))
     (_, rows), (_, second_rows) = begins_and_rows(machine, steps)
-    assert steps[1].follow == Follow(need=3)
+    assert steps[1].follow == Rows(step=0, need=3)
     first = rows[2] + 3 + 60 + (6 + 2 + 1) + 1 + (9 + 2)
     assert second_rows == tuple(first + 60 * row for row in range(6))
 
@@ -141,7 +141,7 @@ def test_holds_between_the_rows_of_a_following_step() -> None:
 
 def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
     machine, (first, second) = a_pair(Window(kernel=(2, 1)))
-    third = first.replace(follow=Follow(need=1))
+    third = first.replace(after=(Rows(step=1, need=1),))
     times = timing.timings(machine, (first, second, third))
     assert times[2].begin == times[0].end < times[1].end
     times = timing.timings(machine, (first, second, first))
@@ -157,20 +157,24 @@ def chained(before: Step, step: Step, *more: Step) -> list[timing.Timing]:
 
 def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
     _, (first, second) = a_pair(Window(kernel=(2, 1)))
-    before, after = chained(first, first.replace(gap=5))
+    before, after = chained(first, first.replace(after=(Drain(step=0, gap=5),)))
     assert before.issued == before.begin + 3 + 6 * 36
     assert before.end == before.issued + (6 + 2 + 4 + 1) + 1 + (9 + 2)
     assert after.begin == before.issued + 1 + 5
     assert after.issued == after.begin + 3 + 6 * 36
     # A gap longer than the wait for the last result does not count.
-    before, after = chained(first, first.replace(gap=50))
+    before, after = chained(first, first.replace(after=(Drain(step=0, gap=50),)))
     assert after.begin == before.end
     # It waits for the other unit, and is fetched first.
-    times = chained(second.replace(follow=None), first.replace(follow=Follow(need=1)),
-                    first.replace(gap=1))  # fmt: skip
+    times = chained(
+        second.replace(after=()),
+        first.replace(after=(Rows(step=0, need=1),)),
+        first.replace(after=(Drain(step=1, gap=1),)),
+    )
     assert times[2].begin == times[1].issued + 2 > times[0].end
     short = first.replace(loops=first.loops.replace(rows=1, cols=1, kernel_rows=1))
-    before, after = timing.timings(engine(4, 4, 4, 4), (short, short.replace(gap=1)))
+    short = (short, short.replace(after=(Drain(step=0, gap=1),)))
+    before, after = timing.timings(engine(4, 4, 4, 4), short)
     assert after.begin == 2 * before.begin - 1
 
 
@@ -178,8 +182,9 @@ def test_one_chained_step_drains_at_a_time() -> None:
     """The third step waits for the first one's last result, however short the second one is."""
     _, (first, _) = a_pair(Window(kernel=(2, 1)))
     machine = engine(64, 4, 4, 4)  # a drain much longer than a fetch
-    short = first.replace(loops=first.loops.replace(rows=1, cols=1), gap=1)
-    times = timing.timings(machine, (first, short, short))
+    short = first.replace(loops=first.loops.replace(rows=1, cols=1))
+    second, third = (short.replace(after=(Drain(step=i, gap=1),)) for i in (0, 1))
+    times = timing.timings(machine, (first, second, third))
     fetch = 3 + step_chunks(machine)
     assert times[1].begin == times[0].issued + 2
     assert max(times[1].begin + fetch, times[1].issued + 2) < times[0].end

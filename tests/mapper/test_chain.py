@@ -10,9 +10,10 @@ from tests.e2e.layers import Layers
 from tests.mapper.support import ENDLESS, chains, engine
 from tests.mapper.test_lower import agree
 from weft.machine import timing
+from weft.machine.check.fault import PlanFault
 from weft.machine.engine import Engine
 from weft.machine.fields import step_chunks
-from weft.machine.plan import Plan
+from weft.machine.plan import Drain, Plan
 from weft.mapper.build import build
 from weft.mapper.chain import MIN_GAP
 from weft.nn.ir.graph import Graph
@@ -36,7 +37,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
 
 def with_gap(plan: Plan, index: int, gap: int | None) -> Plan:
     """The plan with another gap before one of its steps."""
-    changed = plan.steps[index].replace(gap=gap)
+    changed = plan.steps[index].replace(
+        after=() if gap is None else (Drain(step=index - 1, gap=gap),)
+    )
     return plan.replace(steps=(*plan.steps[:index], changed, *plan.steps[index + 1 :]))
 
 
@@ -128,7 +131,7 @@ def test_gaps_are_the_smallest(sizes: tuple[int, ...], monkeypatch: pytest.Monke
         assert gap is not None
         found.append(gap)
         assert timing.cycles(plan) < timing.cycles(with_gap(plan, 1, None))
-        with pytest.raises(AssertionError, match=REFUSED):
+        with pytest.raises(PlanFault, match=REFUSED):
             agree(graph, with_gap(plan, 1, gap - 1), 1)
     assert len(set(found)) > 5
 
@@ -137,7 +140,7 @@ def test_gaps_are_the_smallest(sizes: tuple[int, ...], monkeypatch: pytest.Monke
 def test_chained_steps_win_cycles(sizes: tuple[int, ...]) -> None:
     plan = perceptron(engine(*sizes), 128, 100, 128, 70, 128)
     assert {"fully connected", "after a chained step"} <= chains(plan)
-    alone = plan.replace(steps=tuple(step.replace(gap=None) for step in plan.steps))
+    alone = plan.replace(steps=tuple(step.replace(after=()) for step in plan.steps))
     assert timing.cycles(plan) < timing.cycles(alone)
     begins = [time.begin for time in timing.timings(plan.engine, plan.steps)]
     assert all(a < b for a, b in pairwise(begins))

@@ -65,14 +65,18 @@ def a_chain() -> tuple[Graph, Plan]:
     return graph, build(graph, ENDLESS, engine(4, 4, 4, 4, 3), 0)
 
 
+ROWS = {"_type": "Rows", "step": 0, "need": 2}
 REFUSALS = [
     ("steps.0.loops.rows", 5000, "loops.rows is 5000: out of range; what works: 1..4095"),
     ("steps.1.loops.rows", 5, "loops.rows is 5: the results are not those of the operator"),
     ("steps.0.loops.hold", 200, "loops.hold is 200: out of range"),
     ("steps.0.unit", "vector", "the step before is the vector's as well, which runs one at a time"),
     ("steps.0.vector_op", "max", "vector_op is max: the array multiplies and adds, no more"),
-    ("steps.1.follow.need", 1, "follow.need is 1: row 0 reads too early: step 0"),
-    ("steps.1.follow.need", 0, "follow.need is 0: a row that waits for none could begin before"),
+    ("steps.1.after.0.need", 1, "after[0].need is 1: row 0 reads too early: step 0"),
+    ("steps.1.after.0.need", 0, "after[0].need is 0: a row that waits for none could begin before"),
+    ("steps.1.after.0.step", 1, "after[0].step is 1: only the step before it can be waited for"),
+    ("steps.1.after", [ROWS, ROWS], "after[1] is Rows: it has one already"),
+    ("steps.1.after", [], ""),
     ("steps.1.output.low", -127, "output.low is -127: the results are not those of the operator"),
     ("steps.1.output.low", -129, "output.low is -129: out of range; what works: -128..127"),
     ("steps.0.read.base", 3, "read.base is 3: it reads word"),
@@ -98,6 +102,28 @@ REFUSALS = [
 def test_refusals(path: str, value: object, text: str) -> None:
     graph, plan = a_chain()
     assert text in refusal(graph, ENDLESS, plan, path, value)
+
+
+TRANSFERS = [
+    ("transfers.0.source", "flash", "transfer 0: source is 'flash': the engine has no such memory"),
+    ("transfers.0.target", "act", "transfer 0: target is 'act': the loader fills no such memory"),
+    ("transfers.1.first", 9, "transfer 1: first is 9: images.array_params has 12 words"),
+    ("transfers.0.words", 0, "transfer 0: words is 0: its memory has"),
+    ("transfers.0.at", 1, "transfer 0: at is 1: the loader begins at the first word"),
+    ("transfers.0.before", 1, "transfer 1: before is 0: not a step, or not in the order"),
+    ("transfers.1.target", "weights", "transfer 1: target is 'weights': filled twice before"),
+    ("transfers.1.first", 1, "transfer 1: first is 1: the results are not those of the operator"),
+    ("transfers", [], "weight_base is 0: tile 0 reads the words 0.."),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"), TRANSFERS, ids=[f"{p}={v}" for p, v, _ in TRANSFERS]
+)
+def test_refused_transfers(path: str, value: object, text: str) -> None:
+    graph, _ = a_chain()
+    plan = build(graph, SMALL, compact(2, 4, streamed=True), 0)
+    assert text in refusal(graph, SMALL, plan, path, value)
 
 
 def test_an_overlap() -> None:
@@ -132,8 +158,8 @@ def test_a_pinned_plan_comes_back() -> None:
 def test_a_wrong_weight_is_found() -> None:
     """Also one that no sample would show."""
     graph, plan = a_chain()
-    weights = plan.images.weights.copy()
+    weights = plan.images[0].weights.copy()
     weights[0, 0, 0] += 1 if weights[0, 0, 0] < 0 else -1
-    images = plan.images.replace(weights=weights)
+    images = (plan.images[0].replace(weights=weights),)
     with pytest.raises(PlanFault, match="the weights or parameters that it reads there are not"):
         check_edited(graph, ENDLESS, plan.replace(images=images))

@@ -13,7 +13,7 @@ from tests.mapper.test_lower import agree
 from weft.machine import timing
 from weft.machine.check.fault import PlanFault
 from weft.machine.engine import Unit
-from weft.machine.plan import Follow, Plan
+from weft.machine.plan import Plan, Rows
 from weft.mapper.build import build
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.window import Window
@@ -27,7 +27,7 @@ SMALL = ENGINES[1:]
 
 def overlap(plan: Plan) -> int:
     """Cycles that a plan saves by running steps side by side."""
-    alone = tuple(step.replace(follow=None) for step in plan.steps)
+    alone = tuple(step.replace(after=()) for step in plan.steps)
     return max(x.end for x in timing.timings(plan.engine, alone)) - timing.cycles(plan)
 
 
@@ -101,7 +101,7 @@ def test_a_row_that_comes_too_early_is_seen() -> None:
     graph, plan = a_chain()
     agree(graph, plan)
     first, second, third = plan.steps
-    early = second.replace(follow=Follow(need=1))
+    early = second.replace(after=(Rows(step=0, need=1),))
     refused(graph, plan.replace(steps=(first, early, third)), "row 0 reads too early")
 
 
@@ -122,7 +122,7 @@ def test_banks_that_meet_are_seen() -> None:
     }
     memories = plan.engine.memories.replace(act=(sum(depths), 1))
     joined = plan.replace(steps=steps, engines=(plan.engine.replace(memories=memories),), **regions)
-    alone = tuple(step.replace(follow=None) for step in steps)
+    alone = tuple(step.replace(after=()) for step in steps)
     agree(graph, joined.replace(steps=alone))
     refused(graph, joined, "reads of step 0 .* are in the same bank")
 

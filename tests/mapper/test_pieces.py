@@ -54,7 +54,7 @@ def test_an_outline_promises_no_more_than_the_draft_takes(seed: int) -> None:
     for made in ENGINES:
         begun = outline(store(graph, made.lanes, 0), made, widths_of(graph))
         drafted = draft(begun)
-        assert begun.busy <= timing.program_cycles(drafted.engine, drafted.steps)
+        assert begun.busy <= timing.program_cycles(drafted.engine, drafted.steps, drafted.transfers)
         least, needed = begun.least.memories, drafted.engine.memories
         assert least.replace(act=(1, 1), program=1) == needed.replace(act=(1, 1), program=1)
         assert least.program <= needed.program

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.e2e.layer_choices import Clamp
 from tests.e2e.layers import Layers
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.numerics import Scaling, scaling_of
@@ -25,9 +26,9 @@ class Chain(Layers):
             zero_point = int(self.pick((0, -1, 4, -17, 40)))
         return super().tensor(shape, zero_point)
 
-    def clamp(self) -> dict[str, int]:
+    def clamp(self) -> Clamp:
         if self.rng.random() < 0.85:
-            return {}
+            return Clamp()
         return {"low": int(self.pick((-128, -17, 0, 4))), "high": int(self.pick((127, 60, 83)))}
 
     def scaling(self, count: int, spread: float) -> Scaling:

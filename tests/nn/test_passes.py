@@ -76,6 +76,11 @@ GRAPHS = {
         [rescale("a", "x", 1.0), rescale("h", "a")],
         ["Rescale"],
     ),
+    "a slope stays": (
+        [X, tensor("a", 2, 3, 4), HALF],
+        [rescale("a", "x", 0.01), rescale("h", "a")],
+        ["Rescale", "Rescale"],
+    ),
     "a clamp stays": (
         [X, tensor("a", 2, 3, 4), HALF],
         [rescale("a", "x", 1.0, low=3), rescale("h", "a")],

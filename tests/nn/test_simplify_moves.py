@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.e2e.layer_choices import Clamp
 from tests.e2e.layers import Layers
 from weft.nn.ir.graph import Graph
 from weft.nn.ir.ops.conv import Conv
@@ -18,7 +19,7 @@ from weft.nn.passes.simplify import simplify
 class Plain(Layers):
     """No clamps, so that they do not keep Moves where they are."""
 
-    def clamp(self) -> dict[str, int]:
+    def clamp(self) -> Clamp:
         return {}
 
     def moved(self, source: Tensor, rows: list[int], cols: list[int], **rest: object) -> Tensor:

@@ -162,3 +162,19 @@ def test_tflite_operators_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None
         for name, op in (("b", "UNPACK"), ("c", "PACK"))
     }
     assert places(found)["a"] == "not judged"
+
+
+def test_nodes_that_share_a_name(tmp_path: Path) -> None:
+    """A convolution's fault shows at its QuantizeLinear, and is told of that one."""
+    net = Net()
+    y = net.dq(net.input("x", ("n", 1, 4, 4)), 0.1, 3)
+    for scale, after in ((0.01, 2.0**20), (2.0**59, 2.0**-59)):
+        weight = net.dq(net.constant(np.ones((1, 1, 1, 1)), "int8"), scale, 0)
+        y = net.node("Conv", y, weight)
+        net.nodes[-1].name = "same"
+        y = net.dq(net.q(y, after, 0), after, 0)
+    net.output(y, 4, "float32")
+    found = survey(net.save(tmp_path)).findings
+    convs = [item for item in found if item.operator == "Conv"]
+    assert [item.runs for item in convs] == ["array", "unsupported"]
+    assert convs[1].remark == "the scale factor s_x * s_w / s_y overflows float32"

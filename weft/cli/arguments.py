@@ -17,7 +17,7 @@ EPILOG = """exit codes: 0 done; 1 model, option or file not usable, or outputs d
 
 INPUTS = (
     ".npz with an array of samples for each input, by name; of one input also as x or by its shape "
-    "alone. Other arrays (labels) are left alone"
+    "alone. An array labels, the class of each sample, is for top1; others are left alone"
 )
 OUTPUTS = ".npz for the outputs, by name, and once more the first one as y"
 RANGES = ("minmax", "percentile", "mse")
@@ -54,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
     _synth(commands.add_parser("synth", help="synthesise, place and route, pack a bitstream"))
     _flash(commands.add_parser("flash", help="put the bitstream on the board"))
     _run(commands.add_parser("run", help="inferences on a board, or on a simulated one"))
+    _evaluate(commands.add_parser("evaluate", help="accuracy: float, ONNX Runtime, weft, hardware"))
+    _report(commands.add_parser("report", help="write report.html, and plan what to change"))
     explain = commands.add_parser("explain", help="cycles and their bound, step by step")
     explain.add_argument("build", type=Path, help="build directory")
     boards = commands.add_parser("boards", help="list the boards")
@@ -253,6 +255,43 @@ def _synth(command: argparse.ArgumentParser) -> None:
         type=number(limits.TIMEOUT),
         default=3600,
         help="seconds for each tool run (default: 3600)",
+    )
+    _json(command)
+
+
+def _evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, help="ONNX or TFLite file, or a build directory")
+    command.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help=INPUTS,
+    )
+    command.add_argument("--float", type=Path, dest="original", help="the float ONNX network")
+    command.add_argument(
+        "--int8", type=Path, help="the quantised ONNX file that a build directory was made from"
+    )
+    command.add_argument(
+        "--calibrate", type=Path, help=".npz with samples of a float model's inputs: quantise it"
+    )
+    _ranges(command)
+    command.add_argument("--samples", type=number(limits.SAMPLES), help="only the first so many")
+    command.add_argument(
+        "--rtl",
+        type=number(limits.SAMPLES),
+        metavar="N",
+        help="simulate the first N samples in the hardware of the build directory, too",
+    )
+    _json(command)
+
+
+def _report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("build", type=Path, help="build directory")
+    command.add_argument(
+        "--seconds",
+        type=number(limits.TIMEOUT),
+        default=60,
+        help="no further alternative is planned after so many (default: 60)",
     )
     _json(command)
 

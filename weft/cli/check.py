@@ -1,7 +1,6 @@
 """``weft check``: what would become of a model, before anything is built."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from weft.errors import FitError, ModelError, WeftError, counted
 from weft.gen.output import scratch_folder
 from weft.gen.report import step_cycles
 from weft.machine.engine import Engine, Memories
-from weft.machine.plan import Step
+from weft.machine.plan import Plan
 from weft.machine.target import Target
 from weft.machine.timing import cycles as cycles_of
 from weft.machine.timing import program_cycles
+from weft.mapper.build import Draft
 from weft.mapper.external import external_memory_of
 from weft.mapper.resources import predict_for
 from weft.mapper.search import budgets, plan, search
@@ -157,7 +157,7 @@ def _fit(
     except (FitError, ModelError) as error:
         return {"name": target.name, "fits": False, "short": str(error)}, error
     figures = _fitting(target, chosen.engine, chosen.engine, cycles_of(chosen))
-    return figures | {"nodes": by_node(looked, chosen.engine, chosen.steps)}, None
+    return figures | {"nodes": by_node(looked, chosen)}, None
 
 
 def _fit_outside(
@@ -169,13 +169,13 @@ def _fit_outside(
             chosen = search(graph, target, external_memory=True, **sizes)
     except (FitError, ModelError) as error:
         return {"name": target.name, "fits": False, "short": str(error)}, error
-    cycles = program_cycles(chosen.engine, chosen.steps)
+    cycles = program_cycles(chosen.engine, chosen.steps, chosen.transfers)
     figures = _fitting(target, chosen.engine, chosen.engine.replace(memories=Memories()), cycles)
     outside = external_memory_of(chosen)
     seconds = cycles / target.clock_hz
     return {
         **figures,
-        "nodes": by_node(looked, chosen.engine, chosen.steps),
+        "nodes": by_node(looked, chosen),
         "external_memory": {
             "bytes": outside.weights + outside.activations,
             "bytes_per_inference": outside.traffic,
@@ -184,14 +184,15 @@ def _fit_outside(
     }, None
 
 
-def by_node(looked: Survey, engine: Engine, steps: Sequence[Step]) -> list[dict[str, Any]]:
+def by_node(looked: Survey, chosen: Plan | Draft) -> list[dict[str, Any]]:
     """The cycles of each of the model's nodes, the most expensive one first; all of them in sum.
 
     What came from no node of its own has the name ''.
     """
     nodes = {(finding.node, finding.operator) for finding in looked.findings}
     cycles: Counter[tuple[str, str]] = Counter()
-    for step, own in zip(steps, step_cycles(engine, steps), strict=True):
+    owns = step_cycles(chosen.engine, chosen.steps, chosen.transfers)
+    for step, own in zip(chosen.steps, owns, strict=True):
         known = [(origin.name, origin.op) for origin in step.origins[:1]]
         cycles[next((node for node in known if node in nodes), ("", step.operator))] += own
     return [
@@ -211,7 +212,7 @@ def _fitting(target: Target, engine: Engine, built: Engine, cycles: int) -> dict
         "cycles": cycles,
         "microseconds": round(cycles / target.clock_hz * 1e6, 2),
         "resources": {
-            name: {"needed": needed, "available": available}
-            for name, needed, available in budgets(target, engine, predict_for(target, built))
+            f"{noun}s": {"needed": needed, "available": available}
+            for noun, needed, available in budgets(target, engine, predict_for(target, built))
         },
     }

@@ -15,7 +15,7 @@ from rich.table import Table
 from weft.cli.calibrate import calibrated_with
 from weft.errors import ConfigError, ModelError, counted
 from weft.gen.data import load_edges, load_inputs
-from weft.gen.labels import load_labels
+from weft.gen.labels import named_labels
 from weft.gen.output import check_file, output_file, scratch_folder
 from weft.mapper.weight_budget import budget, weight_bits
 from weft.nn.compress.check import check_model, engine_bits
@@ -135,7 +135,7 @@ def _source(args: argparse.Namespace, folder: Path) -> tuple[Path, Samples]:
 
 def _samples(args: argparse.Namespace, inputs: Mapping[str, np.ndarray]) -> Samples:
     count = len(next(iter(inputs.values())))
-    labels = None if args.labels is None else load_labels(args.data, args.labels, count)
+    labels = None if args.labels is None else named_labels(args.data, args.labels, count)
     try:
         parts = split(count, args.samples)
     except ConfigError as error:

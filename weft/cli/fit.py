@@ -24,10 +24,11 @@ def judged(graph: Graph, target: Target, sizes: dict[str, Any]) -> Iterator[None
     try:
         yield
     except FitError as error:
-        text = str(error)
-        if LARGER not in text:
+        if LARGER not in error.remedies:
             raise
-        raise FitError(text.replace(LARGER, _larger(graph, target, sizes))) from error
+        larger = _larger(graph, target, sizes)
+        remedies = tuple(larger if remedy == LARGER else remedy for remedy in error.remedies)
+        raise FitError(error.why, at=error.at, remedy=remedies) from error
 
 
 def _larger(graph: Graph, target: Target, sizes: dict[str, Any]) -> str:
@@ -39,8 +40,7 @@ def _larger(graph: Graph, target: Target, sizes: dict[str, Any]) -> str:
         try:
             search(graph, largest, **sizes)
         except FitError as error:
-            why = str(error).partition(f"{largest.name}: ")[2].partition(f"; {LARGER}")[0]
-            none += f" (on {largest.name}, the largest, {why})"
+            none += f" (on {largest.name}, the largest, {error.why})"
         except WeftError:  # the sizes asked for, or an operator, are beyond that board's engines
             pass
         else:

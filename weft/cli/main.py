@@ -23,6 +23,7 @@ from weft.gen.output import check_file, output_file, scratch_folder
 
 if TYPE_CHECKING:
     from weft.cli.calibrate import Calibration
+    from weft.cli.reports import Quantisation
     from weft.nn.ir.graph import Graph
 
 # Commands import what they need themselves: NumPy, onnx and Amaranth take seconds together, which
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    words = sys.argv[1:] if words is None else words
     args = parser().parse_args(words)
+    args.words = tuple(words)
     interrupt.while_running()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be text
@@ -44,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return code
     except (Exception, KeyboardInterrupt) as error:
         settle_output()
-        message, code = ending(error, sys.argv[1:] if words is None else words)
+        message, code = ending(error, words)
         if message:
             log.print(f"weft {args.command}: {message}")
         if code == interrupt.INTERRUPTED:
@@ -56,6 +59,7 @@ def _compile(args: argparse.Namespace) -> int:
     from weft.boards.board import load_board
     from weft.boards.target import target_of
     from weft.cli.plan import planned
+    from weft.cli.reports import begun
     from weft.gen.build_dir import check_folder, write_build
     from weft.gen.report import prediction
     from weft.nn.passes.equivalence import sample_count
@@ -65,7 +69,7 @@ def _compile(args: argparse.Namespace) -> int:
     check_folder(args.output)
     board = load_board(args.board)
     target = target_of(board)
-    imported = _import(args)
+    imported, lost = _import(args)
     graph = imported if args.no_simplify else simplify(imported)
     operators = counted(len(imported.operators), "operator")
     log.print(f"imported {args.model}: {operators}, {graph.macs:,} MACs")
@@ -76,7 +80,11 @@ def _compile(args: argparse.Namespace) -> int:
             "random and extreme inputs)"
         )
     chosen = planned(args, graph, target)
-    for line in write_build(args.output, graph, chosen, board.to_json(), fixed=args.fixed):
+    report = begun(args, lost)
+    lines = write_build(
+        args.output, graph, chosen, board.to_json(), fixed=args.fixed, finish=report
+    )
+    for line in lines:
         log.print(line)
     figures = prediction(chosen) | {
         "build": str(args.output),
@@ -123,13 +131,15 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _import(args: argparse.Namespace) -> "Graph":
-    """The model's graph as it is, quantised first where calibration data are given."""
+def _import(args: argparse.Namespace) -> "tuple[Graph, Quantisation | None]":
+    """The model's graph as it is, quantised first where calibration data are given, and what that
+    costs."""
+    from weft.cli.reports import Quantisation
     from weft.nn.ir.note import Note, NoteKind
     from weft.nn.onnx.importer import import_model
 
     if args.calibrate is None:
-        return import_model(args.model, simplify=False)
+        return import_model(args.model, simplify=False), None
     from weft.nn.quantise.losses import losses
 
     with _quantised(args, args.model.name) as (model, used):
@@ -138,7 +148,8 @@ def _import(args: argparse.Namespace) -> "Graph":
     samples = counted(used.samples, "sample")
     note = f"quantised from float: ranges by {args.ranges} over {samples}"
     said = (Note(kind=NoteKind.QUANTISATION, text=text) for text in (note, *map(str, lost)))
-    return graph.replace(notes=(*said, *graph.notes))
+    found = Quantisation(ranges=args.ranges, samples=used.samples, outputs=lost)
+    return graph.replace(notes=(*said, *graph.notes)), found
 
 
 @contextmanager
@@ -199,6 +210,7 @@ def _compress(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
+    from weft.cli.reports import grow_report
     from weft.gen.build_dir import read_build
     from weft.sim_tb.network import simulate
 
@@ -206,6 +218,7 @@ def _simulate(args: argparse.Namespace) -> int:
     result = simulate(
         build, inputs=args.inputs, samples=args.samples, trace=args.trace, progress=tell
     )
+    grow_report(args, simulation=result.figures())
     show(args, result.figures(), f"{build.plan.network}: hardware against reference")
     for line in result.differences:
         log.print(line)
@@ -213,6 +226,7 @@ def _simulate(args: argparse.Namespace) -> int:
 
 
 def _reference(args: argparse.Namespace) -> int:
+    from weft.cli.reports import right
     from weft.gen.build_dir import read_build
     from weft.gen.data import load_inputs, save_outputs
     from weft.nn.ir.host import reference_model
@@ -224,23 +238,26 @@ def _reference(args: argparse.Namespace) -> int:
     outputs = reference_model(build.graph, inputs)
     save_outputs(args.output, outputs, read)
     shapes = {name: list(array.shape) for name, array in outputs.items()}
-    show(args, {"output": str(args.output), **shapes}, f"{build.plan.network}: reference")
+    figures = {"output": str(args.output), **shapes, **right(args.inputs, build.graph, outputs)}
+    show(args, figures, f"{build.plan.network}: reference")
     return 0
 
 
 def _synth(args: argparse.Namespace) -> int:
     from weft.boards.synth import synthesise
+    from weft.cli.reports import growing
 
-    report = synthesise(
-        args.build,
-        place_and_route=not args.yosys_only,
-        clock_mhz=args.clock,
-        allow_timing_failure=args.allow_timing_failure,
-        seed=args.seed,
-        placements=args.placements,
-        timeout=args.timeout,
-        progress=tell,
-    )
+    with growing(args):
+        report = synthesise(
+            args.build,
+            place_and_route=not args.yosys_only,
+            clock_mhz=args.clock,
+            allow_timing_failure=args.allow_timing_failure,
+            seed=args.seed,
+            placements=args.placements,
+            timeout=args.timeout,
+            progress=tell,
+        )
     show(args, report.to_json(), f"{args.build}: synthesis")
     return 0
 
@@ -260,6 +277,7 @@ def _run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from weft.boards.device import SIMULATIONS, Device
+    from weft.cli.reports import grow_report, right
     from weft.gen.build_dir import read_build
     from weft.gen.data import different, load_inputs, save_outputs
     from weft.gen.report import prediction
@@ -295,7 +313,10 @@ def _run(args: argparse.Namespace) -> int:
         "microseconds": round(int(result.cycles.max()) / clock_hz * 1e6, 2),
         "seconds": round(seconds, 3),
         "labels": labels,
+        **right(args.inputs, build.graph, result.outputs),
     }
+    kept = {name: value for name, value in figures.items() if name not in ("seconds", "labels")}
+    grow_report(args, run={"port": args.port, **kept})
     show(args, figures, f"{build.plan.network} on {args.port}")
     if set(result.cycles.tolist()) != {predicted}:
         counted = np.unique(result.cycles).tolist()
@@ -326,6 +347,18 @@ def _explain(args: argparse.Namespace) -> int:
         table.add_row(*(str(row[name]) for name in names))
     out.print(table)
     return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from weft.cli.reports import report
+
+    return report(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from weft.cli.evaluate import evaluate
+
+    return evaluate(args)
 
 
 def _boards(args: argparse.Namespace) -> int:
@@ -378,6 +411,8 @@ COMMANDS = {
     "flash": _flash,
     "run": _run,
     "explain": _explain,
+    "report": _report,
+    "evaluate": _evaluate,
     "boards": _boards,
     "ops": _ops,
 }

@@ -12,12 +12,12 @@ from weft.nn.onnx.pending.conv import PendingConv
 def batch_normalization(node: Node, builder: Builder) -> PendingConv:
     """BatchNormalization at inference, behind a convolution or alone."""
     if node.integer("training_mode", 0):
-        raise ModelError(f"{node}: attribute 'training_mode' = 1 is not supported; 0 is")
+        raise ModelError("attribute 'training_mode' = 1 is not supported", remedy="0 is", at=node)
     names = ("scale", "bias", "mean", "variance")
     parts = [constant_of(node, builder, i + 1, name) for i, name in enumerate(names)]
     scale, bias, mean, variance = (part.reshape(-1) for part in parts)
     if len({part.size for part in parts}) != 1:
-        raise ModelError(f"{node}: scale, bias, mean and variance have different sizes")
+        raise ModelError("scale, bias, mean and variance have different sizes", at=node)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         gain = scale / np.sqrt(variance + node.number("epsilon", 1e-5))
         offset = bias - mean * gain

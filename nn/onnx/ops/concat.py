@@ -22,7 +22,9 @@ def concat(node: Node, builder: Builder) -> Symbol:
     if len(constants) == len(symbols):
         return Constant(array=_joined(node, constants))
     if all(isinstance(symbol, Constant | QuantisedConstant) for symbol in symbols):
-        raise ModelError(f"{node}: a Concat of constants is not supported; fold it beforehand")
+        raise ModelError(
+            "a Concat of constants is not supported", remedy="fold it beforehand", at=node
+        )
     values = [_part(node, builder, index, symbol) for index, symbol in enumerate(symbols)]
     first = values[0].shape
     axis = node.integer("axis", 1)
@@ -30,13 +32,16 @@ def concat(node: Node, builder: Builder) -> Symbol:
     rank = len(first)
     if perm is None or not -rank <= axis < rank or axis % rank == 0 or rank > 4:
         raise ModelError(
-            f"{node}: attribute 'axis' = {axis} of inputs like {list(first)} is not supported; the "
-            "channels, height and width of images are, if all are transposed in one way"
+            f"attribute 'axis' = {axis} of inputs like {list(first)} is not supported",
+            remedy="the channels, height and width of images are, if all are transposed in one way",
+            at=node,
         )
     axis %= rank
     if any(_rest(value.shape, axis) != _rest(first, axis) for value in values):
         shapes = ", ".join(str(list(value.shape)) for value in values)
-        raise ModelError(f"{node}: inputs of shapes {shapes}; only axis {axis} may differ")
+        raise ModelError(
+            f"inputs of shapes {shapes}", remedy=f"only axis {axis} may differ", at=node
+        )
     total = sum(value.shape[axis] for value in values)
     shape = (*first[:axis], total, *first[axis + 1 :])
     own = tuple(shape[perm.index(i)] for i in range(len(shape)))
@@ -58,7 +63,7 @@ def _joined(node: Node, arrays: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(arrays, axis=node.integer("axis", 1))
     except ValueError as error:  # also where the axis does not exist
         shapes = ", ".join(str(list(array.shape)) for array in arrays)
-        raise ModelError(f"{node}: constants of shapes {shapes} cannot be joined") from error
+        raise ModelError(f"constants of shapes {shapes} cannot be joined", at=node) from error
 
 
 def _part(node: Node, builder: Builder, index: int, symbol: Symbol) -> Real | Pending:
@@ -99,7 +104,8 @@ def _name(
         return image(builder, node, replace(value, shape=own, order=None))
     if value.own_shape != own:
         raise ModelError(
-            f"{node}: an input is reshaped without being quantised: put QuantizeLinear and "
-            f"DequantizeLinear between node {value.origin.name!r} and this one"
+            "an input is reshaped without being quantised: put QuantizeLinear and "
+            f"DequantizeLinear between node {value.origin.name!r} and this one",
+            at=node,
         )
     return replace(value, shape=own, order=None)

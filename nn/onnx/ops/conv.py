@@ -14,7 +14,7 @@ from weft.nn.onnx.model import Node
 from weft.nn.onnx.pending.conv import PendingConv
 from weft.nn.onnx.symbols import Constant, QuantisedConstant, Real
 from weft.nn.onnx.views import Order, Shape, transposed
-from weft.nn.onnx.weights import add_bias, centred_weights, channel_weights
+from weft.nn.onnx.weights import add_bias, centred_weights, channel_weights, check_channels
 from weft.nn.onnx.window import window_of
 
 
@@ -23,7 +23,8 @@ def conv(node: Node, builder: Builder) -> PendingConv:
     x = builder.real(node, 0)
     weight = channel_weights(node, builder, 0)
     rank, groups = len(x.shape), node.integer("group", 1)
-    c_out, per_group = _conv_channels(node, x, weight, groups)
+    check_channels(node, x, weight)
+    c_out, per_group = weight.shape[:2]
     source = image(builder, node, x)
     height, width = builder.tensors[source].shape[1:]
     window = window_of(node, weight.shape[2:], (height, width))
@@ -47,33 +48,10 @@ def conv(node: Node, builder: Builder) -> PendingConv:
     return add_bias(node, builder, pending, 2)
 
 
-def _conv_channels(node: Node, x: Real, weight: QuantisedConstant, groups: int) -> tuple[int, int]:
-    """Output channels, and input channels per group, once everything fits together."""
-    rank = len(x.shape)
-    if rank not in (3, 4) or weight.codes.ndim != rank:
-        raise ModelError(
-            f"{node}: input of shape {list(x.shape)} and weights of shape "
-            f"{list(weight.shape)}; 1-D and 2-D convolutions are supported"
-        )
-    c_out, per_group = weight.shape[:2]
-    if min(weight.shape) < 1 or groups < 1 or c_out % groups or x.shape[1] != per_group * groups:
-        raise ModelError(
-            f"{node}: {x.shape[1]} input channels, {groups} groups and weights of shape "
-            f"{list(weight.shape)} do not fit together"
-        )
-    kernel = node.integers("kernel_shape")
-    if kernel is not None and kernel != weight.shape[2:]:
-        raise ModelError(
-            f"{node}: attribute 'kernel_shape' is {list(kernel)} but the weights have shape "
-            f"{list(weight.shape)}"
-        )
-    return c_out, per_group
-
-
 def gemm(node: Node, builder: Builder) -> PendingConv:
     """Gemm: alpha * (A @ B) + beta * C with constant B and C."""
     if node.integer("transA", 0):
-        raise ModelError(f"{node}: attribute 'transA' = 1 is not supported; 0 is")
+        raise ModelError("attribute 'transA' = 1 is not supported", remedy="0 is", at=node)
     alpha, beta = (_power_of_two(node, name) for name in ("alpha", "beta"))
     transposed = node.integer("transB", 0) != 0
     weight = channel_weights(node, builder, 0 if transposed else 1)
@@ -84,7 +62,7 @@ def matmul(node: Node, builder: Builder) -> PendingConv:
     """MatMul of an activation with constant weights."""
     left = builder.symbol(node, 0)
     if isinstance(left, Constant | QuantisedConstant):
-        raise ModelError(f"{node}: the constant must be the second input, not the first")
+        raise ModelError("the constant must be the second input, not the first", at=node)
     return _dense(node, builder, channel_weights(node, builder, 1), False, 1.0, 1.0)
 
 
@@ -92,8 +70,9 @@ def _power_of_two(node: Node, name: str) -> float:
     value = node.number(name, 1.0)
     if not (np.isfinite(value) and value > 0 and np.frexp(value)[0] == 0.5):
         raise ModelError(
-            f"{node}: attribute {name!r} = {value:g} is not supported; powers of two are: "
-            "multiply the constants by it before quantisation"
+            f"attribute {name!r} = {value:g} is not supported",
+            remedy="powers of two are: multiply the constants by it before quantisation",
+            at=node,
         )
     return value
 
@@ -112,8 +91,10 @@ def _dense(
     matrix = codes if transposed else codes.T
     if codes.ndim != 2 or len(x.shape) < 2 or matrix.shape[1] != x.shape[-1]:
         raise ModelError(
-            f"{node}: input of shape {list(x.shape)} and weights of shape {list(weight.shape)} "
-            "do not fit together; the input's last dimension times one matrix is supported"
+            f"input of shape {list(x.shape)} and weights of shape {list(weight.shape)} do not fit "
+            "together",
+            remedy="the input's last dimension times one matrix is supported",
+            at=node,
         )
     c_out, c_in = matrix.shape
     if any(size != 1 for size in x.shape[1:-1]):
@@ -150,10 +131,11 @@ def _rows(node: Node, builder: Builder, x: Real, c_out: int) -> tuple[str, Shape
         source = image(builder, node, turned)
     except ModelError as error:
         raise ModelError(
-            f"{node}: multiplies the last dimension of {list(x.shape)}, which are not the channels "
-            f"of {where_from(x.tensor, builder.operators, builder.inputs)}; supported are the "
-            "model's inputs, results of MatMul and images in NHWC: use a convolution with channels "
-            "in front"
+            f"multiplies the last dimension of {list(x.shape)}, which are not the channels of "
+            f"{where_from(x.tensor, builder.operators, builder.inputs)}",
+            remedy="supported are the model's inputs, results of MatMul and images in NHWC: use "
+            "a convolution with channels in front",
+            at=node,
         ) from error
     own_shape = (1, c_out, *shape[2:])
     return source, own_shape, transposed(None, own_shape, (0, *range(2, rank), 1))

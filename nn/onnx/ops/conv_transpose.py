@@ -8,8 +8,8 @@ from weft.nn.onnx.builder import Builder
 from weft.nn.onnx.images import image
 from weft.nn.onnx.model import Node
 from weft.nn.onnx.pending.conv import PendingConv
-from weft.nn.onnx.symbols import QuantisedConstant, Real
-from weft.nn.onnx.weights import add_bias, centred_weights, constant_weights
+from weft.nn.onnx.symbols import QuantisedConstant
+from weft.nn.onnx.weights import add_bias, centred_weights, check_channels, constant_weights
 from weft.nn.onnx.window import MAX_SIDE, pair
 
 
@@ -18,8 +18,9 @@ def conv_transpose(node: Node, builder: Builder) -> PendingConv:
     x = builder.real(node, 0)
     weight = constant_weights(node, builder)
     groups = node.integer("group", 1)
-    per_in, per_out = _channels(node, x, weight, groups)
-    c_out = per_out * groups
+    check_channels(node, x, weight, transposed=True)
+    c_in, per_out = weight.shape[:2]
+    per_in, c_out = c_in // groups, per_out * groups
     source = image(builder, node, x)
     height, width = builder.tensors[source].shape[1:]
     window = _window(node, weight.shape[2:], (height, width))
@@ -42,28 +43,6 @@ def conv_transpose(node: Node, builder: Builder) -> PendingConv:
     return add_bias(node, builder, pending, 2, rounds=False)
 
 
-def _channels(node: Node, x: Real, weight: QuantisedConstant, groups: int) -> tuple[int, int]:
-    """Input and output channels per group, once everything fits together."""
-    if len(x.shape) not in (3, 4) or weight.codes.ndim != len(x.shape):
-        raise ModelError(
-            f"{node}: input of shape {list(x.shape)} and weights of shape "
-            f"{list(weight.shape)}; 1-D and 2-D transposed convolutions are supported"
-        )
-    c_in, per_out = weight.shape[:2]
-    if min(weight.shape) < 1 or groups < 1 or c_in % groups or x.shape[1] != c_in:
-        raise ModelError(
-            f"{node}: {x.shape[1]} input channels, {groups} groups and weights of shape "
-            f"{list(weight.shape)} do not fit together"
-        )
-    kernel = node.integers("kernel_shape")
-    if kernel is not None and kernel != weight.shape[2:]:
-        raise ModelError(
-            f"{node}: attribute 'kernel_shape' is {list(kernel)} but the weights have shape "
-            f"{list(weight.shape)}"
-        )
-    return c_in // groups, per_out
-
-
 def _scales(node: Node, weight: QuantisedConstant, groups: int, per_in: int) -> np.ndarray:
     """One scale for all, or per output channel: axis 1 holds those of one group."""
     scale = weight.scale
@@ -74,8 +53,9 @@ def _scales(node: Node, weight: QuantisedConstant, groups: int, per_in: int) -> 
     if scale.ndim == weight.codes.ndim and scale.shape[0] == scale.size and per_in == 1:
         return np.repeat(scale.reshape(-1), weight.shape[1])  # of input channels with own outputs
     raise ModelError(
-        f"{node}: weight {node.input(1)!r} is quantised along another axis than its output "
-        "channels (axis 1)"
+        f"weight {node.input(1)!r} is quantised along another axis than its output channels (axis "
+        "1)",
+        at=node,
     )
 
 
@@ -99,7 +79,9 @@ def _window(node: Node, kernel: tuple[int, ...], size: tuple[int, int]) -> Windo
     out = window.output_size(*size)
     if min(out) < 1 or max(out) > MAX_SIDE:
         raise ModelError(
-            f"{node}: an output of {list(out)} (height, width); 1 to {MAX_SIDE} is supported"
+            f"an output of {list(out)} (height, width)",
+            remedy=f"1 to {MAX_SIDE} is supported",
+            at=node,
         )
     return window
 
@@ -111,16 +93,18 @@ def _cuts(
     mode = node.text("auto_pad", "NOTSET")
     if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise ModelError(
-            f"{node}: attribute 'auto_pad' is {mode!r}; NOTSET, SAME_UPPER, SAME_LOWER and VALID "
-            "are supported"
+            f"attribute 'auto_pad' is {mode!r}",
+            remedy="NOTSET, SAME_UPPER, SAME_LOWER and VALID are supported",
+            at=node,
         )
     wanted = node.integers("output_shape")
     if wanted is None and mode in ("NOTSET", "VALID"):
         pads = (node.integers("pads") if mode == "NOTSET" else None) or (0,) * (2 * rank)
         if len(pads) != 2 * rank or not all(0 <= pad <= MAX_SIDE for pad in pads):
             raise ModelError(
-                f"{node}: attribute 'pads' is {list(pads)}; {2 * rank} numbers of 0 or more are "
-                "needed"
+                f"attribute 'pads' is {list(pads)}",
+                remedy=f"{2 * rank} numbers of 0 or more are needed",
+                at=node,
             )
         cuts = list(zip(pads[:rank], pads[rank:], strict=True))
         return [(0, 0), *cuts] if rank == 1 else cuts
@@ -130,7 +114,9 @@ def _cuts(
     else:
         if len(wanted) not in (rank, rank + 2):
             raise ModelError(
-                f"{node}: attribute 'output_shape' is {list(wanted)}; {rank} numbers are needed"
+                f"attribute 'output_shape' is {list(wanted)}",
+                remedy=f"{rank} numbers are needed",
+                at=node,
             )
         target = [*([1] if rank == 1 else []), *wanted[-rank:]]
     cuts = []

@@ -23,8 +23,8 @@ def depth_to_space(node: Node, builder: Builder) -> Symbol:
     channels, height, width, block = _sizes(node, symbol)
     if channels % (block * block):
         raise ModelError(
-            f"{node}: {channels} channels are no multiple of attribute 'blocksize' = {block} "
-            "squared"
+            f"{channels} channels are no multiple of attribute 'blocksize' = {block} squared",
+            at=node,
         )
     depth = channels // (block * block)
     source = _channels_of_block(node, block, depth)
@@ -47,8 +47,8 @@ def space_to_depth(node: Node, builder: Builder) -> Symbol:
     channels, height, width, block = _sizes(node, symbol)
     if height % block or width % block:
         raise ModelError(
-            f"{node}: an image of {height} x {width} is no multiple of attribute 'blocksize' = "
-            f"{block}"
+            f"an image of {height} x {width} is no multiple of attribute 'blocksize' = {block}",
+            at=node,
         )
     target = _channels_of_block(node, block, channels)
     if isinstance(symbol, Constant):
@@ -68,7 +68,9 @@ def _channels_of_block(node: Node, block: int, depth: int) -> np.ndarray:
     """Which of the many channels each element of a block is: [block, block, depth]."""
     mode = node.text("mode", "DCR")
     if mode not in MODES:
-        raise ModelError(f"{node}: attribute 'mode' is {mode!r}; DCR and CRD are supported")
+        raise ModelError(
+            f"attribute 'mode' is {mode!r}", remedy="DCR and CRD are supported", at=node
+        )
     channels = np.arange(block * block * depth)
     if mode == "DCR":
         return channels.reshape(block, block, depth)
@@ -81,8 +83,9 @@ def _sizes(node: Node, symbol: Symbol) -> tuple[int, int, int, int]:
     shape = symbol.shape
     if len(shape) != 4 or not 1 <= block <= 1 << 8:
         raise ModelError(
-            f"{node}: input of shape {list(shape)} and attribute 'blocksize' = {block}; images "
-            "[N, C, H, W] and blocks of 1 to 256 are supported"
+            f"input of shape {list(shape)} and attribute 'blocksize' = {block}",
+            remedy="images [N, C, H, W] and blocks of 1 to 256 are supported",
+            at=node,
         )
     return shape[1], shape[2], shape[3], block
 
@@ -90,8 +93,9 @@ def _sizes(node: Node, symbol: Symbol) -> tuple[int, int, int, int]:
 def _check_size(node: Node, n_weights: int) -> None:
     if n_weights > MAX_WEIGHTS:
         raise ModelError(
-            f"{node}: would take {n_weights:,} weights of 0 and 1; up to {MAX_WEIGHTS:,} are "
-            "supported"
+            f"would take {n_weights:,} weights of 0 and 1",
+            remedy=f"up to {MAX_WEIGHTS:,} are supported",
+            at=node,
         )
 
 

@@ -39,16 +39,18 @@ def prelu(node: Node, builder: Builder) -> Symbol:
             slope = array
         case _:
             raise ModelError(
-                f"{node}: slope {node.input(1)!r} is not a constant of finite floats; only those "
-                "are supported"
+                f"slope {node.input(1)!r} is not a constant of finite floats",
+                remedy="only those are supported",
+                at=node,
             )
     own = builder.tensors[pending.source].shape
     slopes = per_channel(slope, pending.shape, (1, *own), pending.order)
     if slopes is None:
         raise ModelError(
-            f"{node}: slopes of shape {list(slope.shape)} and activation of shape "
-            f"{shape_in_words(pending.shape, (1, *own))}; one value, or one per channel, is "
-            "supported"
+            f"slopes of shape {list(slope.shape)} and activation of shape "
+            f"{shape_in_words(pending.shape, (1, *own))}",
+            remedy="one value, or one per channel, is supported",
+            at=node,
         )
     x = pending.values
     with np.errstate(over="ignore", invalid="ignore"):

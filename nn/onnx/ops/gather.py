@@ -16,16 +16,17 @@ def gather(node: Node, builder: Builder) -> Symbol:
     value, indices = builder.symbol(node, 0), _integers(node, builder, 1)
     rank, axis = len(value.shape), node.integer("axis", 0)
     if not -rank <= axis < rank:
-        raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
+        raise ModelError(f"attribute 'axis' = {axis} does not exist in {rank} dimensions", at=node)
     axis, size = axis % rank, value.shape[axis]
     if indices.size and not -size <= indices.min() <= indices.max() < size:
-        raise ModelError(f"{node}: indices {indices.min()} to {indices.max()} of {size}")
+        raise ModelError(f"indices {indices.min()} to {indices.max()} of {size}", at=node)
     if isinstance(value, Constant):
         return Constant(array=np.take(value.array, indices, axis=axis))
     if axis == 0 or indices.ndim != 1 or not indices.size:
         raise ModelError(
-            f"{node}: indices of shape {list(indices.shape)} along dimension {axis}; a list of "
-            "them, along a dimension behind the batch, is supported"
+            f"indices of shape {list(indices.shape)} along dimension {axis}",
+            remedy="a list of them, along a dimension behind the batch, is supported",
+            at=node,
         )
     places = [list(range(n)) for n in value.shape]
     places[axis] = [int(i) % size for i in indices]
@@ -38,11 +39,14 @@ def tile(node: Node, builder: Builder) -> Symbol:
     fits = repeats.shape == (len(value.shape),) and repeats.size and repeats.min() >= 1
     if not fits or (repeats[0] != 1 and not isinstance(value, Constant)):
         raise ModelError(
-            f"{node}: repeats {repeats.tolist()} of {list(value.shape)}; one of 1 or more for each "
-            "dimension, 1 for the batch, is supported"
+            f"repeats {repeats.tolist()} of {list(value.shape)}",
+            remedy="one of 1 or more for each dimension, 1 for the batch, is supported",
+            at=node,
         )
     if max(repeats) > MAX_REPEATS:
-        raise ModelError(f"{node}: repeats {repeats.tolist()}; up to {MAX_REPEATS} are supported")
+        raise ModelError(
+            f"repeats {repeats.tolist()}", remedy=f"up to {MAX_REPEATS} are supported", at=node
+        )
     places = [list(range(n)) * int(count) for n, count in zip(value.shape, repeats, strict=True)]
     return moved(node, builder, value, places, node.outputs[0])
 
@@ -50,5 +54,5 @@ def tile(node: Node, builder: Builder) -> Symbol:
 def _integers(node: Node, builder: Builder, index: int) -> np.ndarray:
     value = builder.symbol(node, index)
     if not isinstance(value, Constant) or value.array.dtype.kind != "i":
-        raise ModelError(f"{node}: input {node.input(index)!r} must be constant integers")
+        raise ModelError(f"input {node.input(index)!r} must be constant integers", at=node)
     return value.array.astype(np.int64)

@@ -22,7 +22,9 @@ def argmax(node: Node, builder: Builder) -> HostResult:
     axis = node.integer("axis", 0)
     if not -rank <= axis < rank or axis % rank == 0:
         raise ModelError(
-            f"{node}: attribute 'axis' = {axis} of {rank} dimensions; 1 to {rank - 1} are supported"
+            f"attribute 'axis' = {axis} of {rank} dimensions",
+            remedy=f"1 to {rank - 1} are supported",
+            at=node,
         )
     axis %= rank
     last = bool(node.integer("select_last_index", 0))
@@ -61,7 +63,9 @@ def softmax(node: Node, builder: Builder) -> Symbol:
     axis = node.integer("axis", -1 if builder.opset >= 13 else 1)
     if not -rank <= axis < rank or axis % rank == 0:
         raise ModelError(
-            f"{node}: attribute 'axis' = {axis} of {rank} dimensions; 1 to {rank - 1} are supported"
+            f"attribute 'axis' = {axis} of {rank} dimensions",
+            remedy=f"1 to {rank - 1} are supported",
+            at=node,
         )
     axis %= rank
     steps: tuple[AnyHostStep, ...] = (SoftmaxStep(axis=axis),)

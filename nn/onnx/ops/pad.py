@@ -22,7 +22,9 @@ def pad(node: Node, builder: Builder) -> Symbol:
         return value
     mode = node.text("mode", "constant")
     if mode not in (*MODES, "symmetric"):  # the last one in TFLite only
-        raise ModelError(f"{node}: attribute 'mode' is {mode!r}; {', '.join(MODES)} are supported")
+        raise ModelError(
+            f"attribute 'mode' is {mode!r}", remedy=f"{', '.join(MODES)} are supported", at=node
+        )
     places = [
         _places(node, mode, size, sides)
         for size, sides in zip(value.shape, _sides(node, builder, value), strict=True)
@@ -39,7 +41,9 @@ def _places(node: Node, mode: str, size: int, sides: tuple[int, int]) -> list[in
         return [-1] * begin + left.tolist() + [-1] * end
     if mode == "reflect" and max(begin, end) >= max(len(left), 1):
         raise ModelError(
-            f"{node}: reflects {max(begin, end)} of {len(left)}; less than all is supported"
+            f"reflects {max(begin, end)} of {len(left)}",
+            remedy="less than all is supported",
+            at=node,
         )
     return np.pad(left, (begin, end), mode=mode).tolist()  # pyright: ignore
 
@@ -54,14 +58,18 @@ def _fill(node: Node, builder: Builder, value: Symbol) -> float:
         elif isinstance(constant, Constant):
             given = constant.array
         else:
-            raise ModelError(f"{node}: its value is computed at run time; constants are supported")
+            raise ModelError(
+                "its value is computed at run time", remedy="constants are supported", at=node
+            )
     if given.size != 1 or not np.isfinite(given).all():
-        raise ModelError(f"{node}: pads with {given.tolist()}; one finite number is supported")
+        raise ModelError(
+            f"pads with {given.tolist()}", remedy="one finite number is supported", at=node
+        )
     fill = float(given.reshape(-1)[0])
     if isinstance(value, Codes):
         info = np.iinfo(builder.quantisations[value.tensor].dtype)
         if not info.min <= fill <= info.max:
-            raise ModelError(f"{node}: pads with {fill:g}, which is no {info.dtype}")
+            raise ModelError(f"pads with {fill:g}, which is no {info.dtype}", at=node)
     return fill
 
 
@@ -80,8 +88,9 @@ def _sides(node: Node, builder: Builder, value: Symbol) -> list[tuple[int, int]]
     left = [size + min(a, 0) + min(b, 0) for size, (a, b) in zip(value.shape, sides, strict=True)]
     if not fits or not batch or max((0, *pads)) > MAX_PADS or min(left) < 1:
         raise ModelError(
-            f"{node}: pads {list(pads)} of axes {list(axes)}; up to {MAX_PADS} at each side behind "
-            "the batch are supported"
+            f"pads {list(pads)} of axes {list(axes)}",
+            remedy=f"up to {MAX_PADS} at each side behind the batch are supported",
+            at=node,
         )
     return sides
 
@@ -89,5 +98,5 @@ def _sides(node: Node, builder: Builder, value: Symbol) -> list[tuple[int, int]]
 def _integers(node: Node, builder: Builder, index: int) -> tuple[int, ...]:
     value = builder.symbol(node, index)
     if not isinstance(value, Constant) or value.array.dtype.kind != "i":
-        raise ModelError(f"{node}: input {node.input(index)!r} must be constant integers")
+        raise ModelError(f"input {node.input(index)!r} must be constant integers", at=node)
     return tuple(int(item) for item in value.array.reshape(-1))

@@ -75,8 +75,9 @@ def average_pool(node: Node, builder: Builder) -> Pending:
     window = _window(node, builder, source, _kernel(node), ceil)
     if ceil and include_pad and window != _window(node, builder, source, _kernel(node), False):
         raise ModelError(
-            f"{node}: attributes 'ceil_mode' and 'count_include_pad' together are supported only "
-            "where no window is incomplete: set one of them to 0"
+            "attributes 'ceil_mode' and 'count_include_pad' together are supported only where no "
+            "window is incomplete: set one of them to 0",
+            at=node,
         )
     return _average(node, builder, source, window, rank, include_pad, inside=True)
 
@@ -103,8 +104,9 @@ def reduce_mean(node: Node, builder: Builder) -> Pending:
     perm = _channels_first(builder, value, axes)
     if perm is None or not axes:
         raise ModelError(
-            f"{node}: mean over axes {axes} of {list(value.shape)}; the spatial axes "
-            "(from 2 on) are supported"
+            f"mean over axes {axes} of {list(value.shape)}",
+            remedy="the spatial axes (from 2 on) are supported",
+            at=node,
         )
     shape = tuple(value.shape[axis] for axis in perm)
     spatial = tuple(perm.index(axis) for axis in axes)
@@ -153,12 +155,12 @@ def _axes(node: Node, builder: Builder, rank: int) -> tuple[int, ...]:
     if axes is None and node.input(1):
         value = builder.symbol(node, 1)
         if not isinstance(value, Constant) or value.array.dtype.kind != "i":
-            raise ModelError(f"{node}: axes {node.input(1)!r} must be constant integers")
+            raise ModelError(f"axes {node.input(1)!r} must be constant integers", at=node)
         axes = tuple(int(axis) for axis in value.array.reshape(-1))
     if not axes:
         return tuple(range(rank))
     if not all(-rank <= axis < rank for axis in axes):
-        raise ModelError(f"{node}: axes {list(axes)} do not exist in {rank} dimensions")
+        raise ModelError(f"axes {list(axes)} do not exist in {rank} dimensions", at=node)
     return axes
 
 
@@ -189,8 +191,10 @@ def _split_mean(node: Node, builder: Builder, value: Pending, window: Window) ->
     channels, height, width = image_of(node, builder, value)
     if any(window.pads):
         raise ModelError(
-            f"{node}: a mean with padding of values that are not quantised; put QuantizeLinear and "
-            f"DequantizeLinear between node {value.origin.name!r} and this one"
+            "a mean with padding of values that are not quantised",
+            remedy=f"put QuantizeLinear and DequantizeLinear between node {value.origin.name!r} "
+            "and this one",
+            at=node,
         )
     shape = _shape(channels, window.output_size(height, width), len(value.shape))
     return PendingSplitMean(
@@ -203,9 +207,9 @@ def image_of(node: Node, builder: Builder, value: Pending) -> tuple[int, int, in
     image = chw(value.own_shape)
     if value.order is not None or value.shape != value.own_shape or image is None:
         raise ModelError(
-            f"{node}: input {node.input(0)!r} is reshaped or transposed without being quantised: "
-            "put QuantizeLinear and DequantizeLinear between node "
-            f"{value.origin.name!r} and this one"
+            f"input {node.input(0)!r} is reshaped or transposed without being quantised: put "
+            f"QuantizeLinear and DequantizeLinear between node {value.origin.name!r} and this one",
+            at=node,
         )
     return image
 
@@ -213,7 +217,7 @@ def image_of(node: Node, builder: Builder, value: Pending) -> tuple[int, int, in
 def _kernel(node: Node) -> tuple[int, ...]:
     kernel = node.integers("kernel_shape")
     if kernel is None:
-        raise ModelError(f"{node}: attribute 'kernel_shape' is missing")
+        raise ModelError("attribute 'kernel_shape' is missing", at=node)
     return kernel
 
 
@@ -221,8 +225,9 @@ def _image(node: Node, builder: Builder, value: Real | Codes) -> tuple[str, int]
     rank = len(value.shape)
     if rank not in (3, 4):
         raise ModelError(
-            f"{node}: input of shape {list(value.shape)}; one or two spatial dimensions "
-            "are supported"
+            f"input of shape {list(value.shape)}",
+            remedy="one or two spatial dimensions are supported",
+            at=node,
         )
     return image(builder, node, value), rank
 

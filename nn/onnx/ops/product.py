@@ -29,8 +29,9 @@ def _product(node: Node, builder: Builder) -> Pending:
             own = (1, *builder.tensors[whole.tensor].shape)
             return _pending(node, own, whole.shape, whole.order, whole.tensor, name)
     raise ModelError(
-        f"{node}: inputs of shapes {list(a.shape)} and {list(b.shape)}; equal shapes are "
-        "supported, and an image times one value per channel"
+        f"inputs of shapes {list(a.shape)} and {list(b.shape)}",
+        remedy="equal shapes are supported, and an image times one value per channel",
+        at=node,
     )
 
 

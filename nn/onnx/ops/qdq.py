@@ -46,8 +46,10 @@ def quantize_linear(node: Node, builder: Builder) -> Symbol:
             return Codes(tensor=builder.add_input(value, quantisation, output), shape=value.shape)
         case HostInput():
             raise ModelError(
-                f"{node}: input {value.name!r} has type {value.dtype}; "
-                "float (quantised here) or int8 and uint8 (into DequantizeLinear) are supported"
+                f"input {value.name!r} has type {value.dtype}",
+                remedy="float (quantised here) or int8 and uint8 (into DequantizeLinear) are "
+                "supported",
+                at=node,
             )
         case Real() | Pending():
             clip = _code_clip(node, builder, value.clip, quantisation)
@@ -56,7 +58,7 @@ def quantize_linear(node: Node, builder: Builder) -> Symbol:
             steps = (*value.steps, quantize_step(quantisation))
             return HostResult(tensor=value.tensor, shape=value.shape, steps=steps, integer=True)
         case _:
-            raise ModelError(f"{node}: input {node.inputs[0]!r} is quantised already")
+            raise ModelError(f"input {node.inputs[0]!r} is quantised already", at=node)
 
 
 def quantised(
@@ -99,9 +101,11 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
             quantisation = _quantisation(node, builder, own.dtype)
             if quantisation != own:
                 raise ModelError(
-                    f"{node}: scale {quantisation.scale!r} and zero point "
-                    f"{quantisation.zero_point} differ from those that {value.tensor!r} was "
-                    f"quantised with ({own.scale!r}, {own.zero_point}); use the same ones"
+                    f"scale {quantisation.scale!r} and zero point {quantisation.zero_point} "
+                    f"differ from those that {value.tensor!r} was quantised with ({own.scale!r}, "
+                    f"{own.zero_point})",
+                    remedy="use the same ones",
+                    at=node,
                 )
             return Real(
                 tensor=value.tensor, shape=value.shape, origin=node.origin, order=value.order
@@ -112,35 +116,42 @@ def dequantize_linear(node: Node, builder: Builder) -> Symbol:
             return HostResult(tensor=value.tensor, shape=value.shape, steps=steps)
         case HostInput():
             raise ModelError(
-                f"{node}: input {value.name!r} has type {value.dtype}; int8 and uint8 are supported"
+                f"input {value.name!r} has type {value.dtype}",
+                remedy="int8 and uint8 are supported",
+                at=node,
             )
         case _:
-            raise ModelError(f"{node}: input {node.inputs[0]!r} is not quantised")
+            raise ModelError(f"input {node.inputs[0]!r} is not quantised", at=node)
 
 
 def _parameters(node: Node, builder: Builder) -> tuple[np.ndarray, np.ndarray | None]:
     """Scale and zero point arrays, checked one by one."""
     if node.attributes.get("block_size"):
         raise ModelError(
-            f"{node}: attribute 'block_size' is not supported; quantise per tensor or per channel"
+            "attribute 'block_size' is not supported",
+            remedy="quantise per tensor or per channel",
+            at=node,
         )
     precision = node.integer("precision", 0)
     if precision not in (0, onnx.TensorProto.FLOAT):
         raise ModelError(
-            f"{node}: attribute 'precision' is {TYPE_NAMES.get(precision, precision)}; float is "
-            "supported"
+            f"attribute 'precision' is {TYPE_NAMES.get(precision, precision)}",
+            remedy="float is supported",
+            at=node,
         )
     scale = _constant(node, builder, 1, "scale")
     if scale.dtype != np.float32:
-        raise ModelError(f"{node}: scale has type {scale.dtype}; float32 is supported")
+        raise ModelError(f"scale has type {scale.dtype}", remedy="float32 is supported", at=node)
     if not np.all((scale > 0) & (scale <= MAX_SCALE)):
-        raise ModelError(f"{node}: every scale must be greater than 0 and at most 2**60")
+        raise ModelError("every scale must be greater than 0 and at most 2**60", at=node)
     if not node.input(2):
         return scale, None
     zero_point = _constant(node, builder, 2, "zero point")
     if zero_point.size != scale.size:
         raise ModelError(
-            f"{node}: {zero_point.size} zero points but {scale.size} scales; one each is needed"
+            f"{zero_point.size} zero points but {scale.size} scales",
+            remedy="one each is needed",
+            at=node,
         )
     return scale, zero_point
 
@@ -149,8 +160,10 @@ def _constant(node: Node, builder: Builder, index: int, what: str) -> np.ndarray
     value = builder.symbol(node, index)
     if not isinstance(value, Constant):
         raise ModelError(
-            f"{node}: {what} {node.input(index)!r} is computed at run time; only constants are "
-            "supported: quantise statically, e.g. with onnxruntime.quantization.quantize_static"
+            f"{what} {node.input(index)!r} is computed at run time",
+            remedy="only constants are supported: quantise statically, e.g. with "
+            "onnxruntime.quantization.quantize_static",
+            at=node,
         )
     return value.array
 
@@ -160,18 +173,20 @@ def _quantisation(node: Node, builder: Builder, dtype: str | None = None) -> Qua
     scale, zero_point = _parameters(node, builder)
     if scale.size != 1:
         raise ModelError(
-            f"{node}: an activation with {scale.size} scales; only per-tensor quantisation of "
-            "activations is supported (weights may be per channel)"
+            f"an activation with {scale.size} scales",
+            remedy="only per-tensor quantisation of activations is supported (weights may be per "
+            "channel)",
+            at=node,
         )
     if scale.reshape(()) < 1 / MAX_SCALE:
-        raise ModelError(f"{node}: the scale of an activation must be at least 2**-60")
+        raise ModelError("the scale of an activation must be at least 2**-60", at=node)
     named = str(zero_point.dtype) if zero_point is not None else None
     kind = named or dtype or _output_dtype(node)
     if dtype is not None and kind != dtype:
-        raise ModelError(f"{node}: zero point has type {kind}, the codes have {dtype}")
+        raise ModelError(f"zero point has type {kind}, the codes have {dtype}", at=node)
     if kind not in ACTIVATION_TYPES:
         raise ModelError(
-            f"{node}: activations of type {kind} are not supported; int8 and uint8 are"
+            f"activations of type {kind} are not supported", remedy="int8 and uint8 are", at=node
         )
     return Quantisation(
         scale=float(scale.reshape(())),
@@ -193,8 +208,8 @@ def _along(node: Node, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     axis = node.integer("axis", 1)
     if not -len(shape) <= axis < len(shape) or array.shape != (shape[axis],):
         raise ModelError(
-            f"{node}: {array.size} scales do not fit axis {axis} of a constant of shape "
-            f"{list(shape)}"
+            f"{array.size} scales do not fit axis {axis} of a constant of shape {list(shape)}",
+            at=node,
         )
     return array.reshape([-1 if i == axis % len(shape) else 1 for i in range(len(shape))])
 
@@ -205,10 +220,12 @@ def _quantize_constant(node: Node, builder: Builder, value: Constant) -> Constan
     kind = str(zero_point.dtype) if zero_point is not None else _output_dtype(node)
     if kind not in CONSTANT_TYPES:
         raise ModelError(
-            f"{node}: constants of type {kind} are not supported; {', '.join(CONSTANT_TYPES)} are"
+            f"constants of type {kind} are not supported",
+            remedy=f"{', '.join(CONSTANT_TYPES)} are",
+            at=node,
         )
     if value.array.dtype.kind != "f" or not np.all(np.isfinite(value.array)):
-        raise ModelError(f"{node}: constant {node.inputs[0]!r} must hold finite floats")
+        raise ModelError(f"constant {node.inputs[0]!r} must hold finite floats", at=node)
     shape = value.array.shape
     offset: Any = 0
     if zero_point is not None:
@@ -227,8 +244,9 @@ def _dequantize_constant(node: Node, builder: Builder, value: Constant) -> Quant
     kind = str(value.array.dtype)
     if kind not in CONSTANT_TYPES:
         raise ModelError(
-            f"{node}: constant {node.inputs[0]!r} has type {kind}; "
-            f"{', '.join(CONSTANT_TYPES)} are supported"
+            f"constant {node.inputs[0]!r} has type {kind}",
+            remedy=f"{', '.join(CONSTANT_TYPES)} are supported",
+            at=node,
         )
     shape = value.array.shape
     offset = np.zeros((), np.int64) if zero_point is None else zero_point.astype(np.int64)

@@ -81,8 +81,10 @@ def resize(node: Node, builder: Builder) -> Symbol:
     constant = isinstance(value, Constant) and mode == "linear"
     if mode not in ("nearest", "linear") or node.integer("antialias", 0) or constant:
         raise ModelError(
-            f"{node}: {_words(node, mode, coordinates)}{' of a constant' if constant else ''} is "
-            "not supported; modes 'nearest' and 'linear' without antialias are"
+            f"{_words(node, mode, coordinates)}{' of a constant' if constant else ''} is not "
+            "supported",
+            remedy="modes 'nearest' and 'linear' without antialias are",
+            at=node,
         )
     axes = _axes(node, builder, value.shape)
     if coordinates != EXTRAPOLATED and all(axis.before == axis.after for axis in axes):
@@ -114,15 +116,16 @@ def _places(node: Node, builder: Builder, axis: Axis) -> list[int]:
         mode = "asymmetric"
     if mode not in COORDINATES:
         raise ModelError(
-            f"{node}: attribute 'coordinate_transformation_mode' is {mode!r}; "
-            f"{', '.join(COORDINATES)} are supported"
+            f"attribute 'coordinate_transformation_mode' is {mode!r}",
+            remedy=f"{', '.join(COORDINATES)} are supported",
+            at=node,
         )
     if axis.scale == 1:  # ONNX Runtime takes no region of such an axis
         return list(range(axis.before))
     with np.errstate(over="ignore", invalid="ignore"):
         x = COORDINATES[mode](np.arange(axis.after, dtype=np.float32), axis)
     if not np.isfinite(x).all():
-        raise ModelError(f"{node}: the region {list(axis.region)} is not one of finite numbers")
+        raise ModelError(f"the region {list(axis.region)} is not one of finite numbers", at=node)
     places = np.clip(_nearest(node, builder, axis)(x), 0, axis.before - 1)
     if mode == EXTRAPOLATED:
         places = np.where((x < 0) | (x > axis.before - 1), -1, places)
@@ -135,7 +138,9 @@ def _nearest(node: Node, builder: Builder, axis: Axis) -> Callable[[np.ndarray],
     name = node.text("nearest_mode", "round_prefer_floor")
     if name not in NEAREST:
         raise ModelError(
-            f"{node}: attribute 'nearest_mode' is {name!r}; {', '.join(NEAREST)} are supported"
+            f"attribute 'nearest_mode' is {name!r}",
+            remedy=f"{', '.join(NEAREST)} are supported",
+            at=node,
         )
     return NEAREST[name]
 
@@ -153,17 +158,17 @@ def _axes(node: Node, builder: Builder, shape: tuple[int, ...]) -> list[Axis]:
     fits = fits and len({axis % rank for axis in chosen if -rank <= axis < rank}) == len(chosen)
     if given is None or not fits or (sizes is not None and scales is not None):
         raise ModelError(
-            f"{node}: constant scales or sizes, one for each of {list(chosen)}, are needed"
+            f"constant scales or sizes, one for each of {list(chosen)}, are needed", at=node
         )
     crops = node.text("coordinate_transformation_mode", "") == EXTRAPOLATED
     if crops and (region is None or len(region) != 2 * len(chosen)):
-        raise ModelError(f"{node}: a region of {2 * len(chosen)} constants is needed")
+        raise ModelError(f"a region of {2 * len(chosen)} constants is needed", at=node)
     axes = [Axis(before=n, after=n, scale=np.float32(1)) for n in shape]
     wanted = _factors(node, [shape[axis] for axis in chosen], scales, sizes)
     for index, (axis, (after, scale)) in enumerate(zip(chosen, wanted, strict=True)):
         if not 1 <= after <= MAX_SIZE or not np.isfinite(scale) or scale <= 0:
             raise ModelError(
-                f"{node}: resizes {shape[axis]} to {after}; 1 to {MAX_SIZE} is supported"
+                f"resizes {shape[axis]} to {after}", remedy=f"1 to {MAX_SIZE} is supported", at=node
             )
         edges = (0.0, 1.0)
         if crops and region is not None:
@@ -172,7 +177,9 @@ def _axes(node: Node, builder: Builder, shape: tuple[int, ...]) -> list[Axis]:
         if not batch:
             axes[axis] = Axis(before=shape[axis], after=after, scale=scale, region=edges)
         elif after not in (1, builder.batch):
-            raise ModelError(f"{node}: resizes the batch; only dimensions behind it are supported")
+            raise ModelError(
+                "resizes the batch", remedy="only dimensions behind it are supported", at=node
+            )
     return axes
 
 
@@ -190,7 +197,7 @@ def _factors(
     if policy == "stretch":
         return list(zip([int(size) for size in sizes], factors, strict=True))
     if policy not in ("not_larger", "not_smaller"):
-        raise ModelError(f"{node}: attribute 'keep_aspect_ratio_policy' is {policy!r}")
+        raise ModelError(f"attribute 'keep_aspect_ratio_policy' is {policy!r}", at=node)
     one = min(factors) if policy == "not_larger" else max(factors)
     return [(_whole(np.floor(one * np.float32(n) + HALF)), one) for n in before]
 
@@ -206,6 +213,8 @@ def _constant(node: Node, builder: Builder, index: int) -> np.ndarray | None:
     value = builder.symbol(node, index)
     if not isinstance(value, Constant):
         raise ModelError(
-            f"{node}: input {node.input(index)!r} is computed at run time; export with fixed sizes"
+            f"input {node.input(index)!r} is computed at run time",
+            remedy="export with fixed sizes",
+            at=node,
         )
     return value.array.reshape(-1) if value.array.size else None

@@ -37,7 +37,7 @@ def constant(node: Node, builder: Builder) -> Constant:
                 return Constant(array=np.array(value, np.float32))
             case int() | [int(), *_]:
                 return Constant(array=np.array(value, np.int64))
-    raise ModelError(f"{node}: only constants of numbers are supported")
+    raise ModelError("only constants of numbers are supported", at=node)
 
 
 def cast(node: Node, builder: Builder) -> Symbol:
@@ -48,10 +48,14 @@ def cast(node: Node, builder: Builder) -> Symbol:
     if isinstance(value, HostResult):
         return _cast_index(node, value)
     if not isinstance(value, Constant):
-        raise ModelError(f"{node}: a Cast of an activation is not supported; of a constant it is")
+        raise ModelError(
+            "a Cast of an activation is not supported", remedy="of a constant it is", at=node
+        )
     kind = TYPE_NAMES.get(node.integer("to", 0), "unknown")
     if kind not in CAST_TYPES:
-        raise ModelError(f"{node}: attribute 'to' is {kind}; supported are {', '.join(CAST_TYPES)}")
+        raise ModelError(
+            f"attribute 'to' is {kind}", remedy=f"supported are {', '.join(CAST_TYPES)}", at=node
+        )
     with np.errstate(invalid="ignore", over="ignore"):
         return Constant(array=value.array.astype("float32" if kind == "float" else kind))
 
@@ -66,7 +70,7 @@ def dropout(node: Node, builder: Builder) -> Symbol:
     if node.input(2):
         mode = builder.symbol(node, 2)
         if not isinstance(mode, Constant) or np.any(mode.array):
-            raise ModelError(f"{node}: Dropout in training mode is not supported")
+            raise ModelError("Dropout in training mode is not supported", at=node)
     return builder.symbol(node, 0)
 
 
@@ -76,7 +80,9 @@ def reshape(node: Node, builder: Builder) -> Symbol:
     wanted = builder.symbol(node, 1)
     if not isinstance(wanted, Constant) or wanted.array.dtype != np.int64:
         raise ModelError(
-            f"{node}: shape {node.input(1)!r} must be a constant of int64; export with fixed shapes"
+            f"shape {node.input(1)!r} must be a constant of int64",
+            remedy="export with fixed shapes",
+            at=node,
         )
     target = [int(size) for size in wanted.array.reshape(-1)]
     shape = value.shape
@@ -92,7 +98,7 @@ def reshape(node: Node, builder: Builder) -> Symbol:
     if target.count(-1) == 1 and known > 0 and total % known == 0:
         target = [total // known if size == -1 else size for size in target]
     if min(target, default=1) < 0 or math.prod(target) != total:
-        raise ModelError(f"{node}: {list(shape)} cannot be reshaped to {wanted.array.tolist()}")
+        raise ModelError(f"{list(shape)} cannot be reshaped to {wanted.array.tolist()}", at=node)
     return _view(node, value, tuple(target))
 
 
@@ -102,10 +108,12 @@ def flatten(node: Node, builder: Builder) -> Symbol:
     rank = len(value.shape)
     axis = node.integer("axis", 1)
     if not -rank <= axis <= rank:
-        raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
+        raise ModelError(f"attribute 'axis' = {axis} does not exist in {rank} dimensions", at=node)
     axis = axis + rank if axis < 0 else axis
     if axis < 1 and not isinstance(value, Constant | QuantisedConstant):
-        raise ModelError(f"{node}: attribute 'axis' = 0 takes in the batch; 1 is supported")
+        raise ModelError(
+            "attribute 'axis' = 0 takes in the batch", remedy="1 is supported", at=node
+        )
     shape = (math.prod(value.shape[:axis]), math.prod(value.shape[axis:]))
     return _view(node, value, shape)
 
@@ -117,10 +125,10 @@ def squeeze(node: Node, builder: Builder) -> Symbol:
     if axes is None:
         axes = [axis for axis, size in enumerate(value.shape) if size == 1]
     if any(value.shape[axis] != 1 for axis in axes):
-        raise ModelError(f"{node}: axes {axes} of {list(value.shape)} are not all of size 1")
+        raise ModelError(f"axes {axes} of {list(value.shape)} are not all of size 1", at=node)
     shape = tuple(size for axis, size in enumerate(value.shape) if axis not in axes)
     if 0 in axes and not isinstance(value, Constant | QuantisedConstant):
-        raise ModelError(f"{node}: squeezes the batch away; name the axes to squeeze")
+        raise ModelError("squeezes the batch away", remedy="name the axes to squeeze", at=node)
     return _view(node, value, shape)
 
 
@@ -132,9 +140,11 @@ def unsqueeze(node: Node, builder: Builder) -> Symbol:
     rank = len(value.shape) + count
     axes = _axes(node, builder, rank)
     if axes is None or len(set(axes)) != count:
-        raise ModelError(f"{node}: axes {axes} are not {count} different dimensions")
+        raise ModelError(f"axes {axes} are not {count} different dimensions", at=node)
     if 0 in axes and not isinstance(value, Constant | QuantisedConstant):
-        raise ModelError(f"{node}: puts a dimension before the batch; axes from 1 are supported")
+        raise ModelError(
+            "puts a dimension before the batch", remedy="axes from 1 are supported", at=node
+        )
     sizes = iter(value.shape)
     return _view(node, value, tuple(1 if i in axes else next(sizes) for i in range(rank)))
 
@@ -145,7 +155,7 @@ def transpose(node: Node, builder: Builder) -> Symbol:
     rank = len(value.shape)
     perm = node.integers("perm") or tuple(range(rank))[::-1]
     if sorted(perm) != list(range(rank)):
-        raise ModelError(f"{node}: attribute 'perm' {list(perm)} does not fit {rank} dimensions")
+        raise ModelError(f"attribute 'perm' {list(perm)} does not fit {rank} dimensions", at=node)
     match value:
         case Constant():
             return Constant(array=value.array.transpose(perm))
@@ -160,8 +170,9 @@ def transpose(node: Node, builder: Builder) -> Symbol:
             )
     if perm[0] != 0:
         raise ModelError(
-            f"{node}: attribute 'perm' {list(perm)} moves the batch; perms that leave it in front "
-            "are supported"
+            f"attribute 'perm' {list(perm)} moves the batch",
+            remedy="perms that leave it in front are supported",
+            at=node,
         )
     shape = tuple(value.shape[axis] for axis in perm)
     if isinstance(value, HostResult):
@@ -177,10 +188,10 @@ def _axes(node: Node, builder: Builder, rank: int) -> list[int] | None:
             return None
         value = builder.symbol(node, 1)
         if not isinstance(value, Constant) or value.array.dtype != np.int64:
-            raise ModelError(f"{node}: axes {node.input(1)!r} must be constant integers")
+            raise ModelError(f"axes {node.input(1)!r} must be constant integers", at=node)
         axes = tuple(int(axis) for axis in value.array.reshape(-1))
     if not all(-rank <= axis < rank for axis in axes):
-        raise ModelError(f"{node}: axes {list(axes)} do not exist in {rank} dimensions")
+        raise ModelError(f"axes {list(axes)} do not exist in {rank} dimensions", at=node)
     return [axis % rank for axis in axes]
 
 
@@ -192,14 +203,16 @@ def _view(node: Node, value: Symbol, shape: Shape) -> Symbol:
         case QuantisedConstant():
             if value.scale.size != 1 or value.zero_point.size != 1:
                 raise ModelError(
-                    f"{node}: reshapes a constant that is quantised per channel; do it before "
-                    "quantisation"
+                    "reshapes a constant that is quantised per channel",
+                    remedy="do it before quantisation",
+                    at=node,
                 )
             return replace(value, codes=value.codes.reshape(shape))
         case _ if not shape or shape[0] != 1:
             raise ModelError(
-                f"{node}: result of shape {list(shape)} has no batch of 1 in front; keep the "
-                "batch as the first dimension"
+                f"result of shape {list(shape)} has no batch of 1 in front",
+                remedy="keep the batch as the first dimension",
+                at=node,
             )
         case HostResult():
             step = ReshapeStep(shape=shape[1:])
@@ -214,8 +227,10 @@ def _cast_index(node: Node, value: HostResult) -> HostResult:
     to = node.integer("to", 0)
     if value.dtype not in ("int32", "int64") or to not in INDEX_TYPES:
         raise ModelError(
-            f"{node}: a Cast of {value.dtype} to {TYPE_NAMES.get(to, 'unknown')} on the host is "
-            "not supported; of an ArgMax's result to int32 or int64 it is"
+            f"a Cast of {value.dtype} to {TYPE_NAMES.get(to, 'unknown')} on the host is not "
+            "supported",
+            remedy="of an ArgMax's result to int32 or int64 it is",
+            at=node,
         )
     step = CastStep(dtype=TYPE_NAMES[to])
     return replace(value, steps=(*value.steps, step))

@@ -27,7 +27,7 @@ def split(node: Node, builder: Builder) -> Symbol:
     value = builder.symbol(node, 0)
     rank, axis = len(value.shape), node.integer("axis", 0)
     if not -rank <= axis < rank:
-        raise ModelError(f"{node}: attribute 'axis' = {axis} does not exist in {rank} dimensions")
+        raise ModelError(f"attribute 'axis' = {axis} does not exist in {rank} dimensions", at=node)
     axis %= rank
     begin, parts = 0, []
     least = 0 if isinstance(value, Constant) else 1
@@ -54,8 +54,9 @@ def _sizes(node: Node, builder: Builder, length: int, least: int) -> list[int]:
         given = (*[each] * (count - 1), length - each * (count - 1))
     if len(given) != count or min(given, default=0) < least or sum(given) != length:
         raise ModelError(
-            f"{node}: parts of {list(given)} do not make {length} with {count} outputs; every part "
-            "needs at least one"
+            f"parts of {list(given)} do not make {length} with {count} outputs",
+            remedy="every part needs at least one",
+            at=node,
         )
     return list(given)
 
@@ -79,8 +80,9 @@ def _ranges(node: Node, builder: Builder, shape: tuple[int, ...]) -> Picks:
         or 0 in steps
     ):
         raise ModelError(
-            f"{node}: starts {list(starts)}, ends {list(ends)}, axes {list(axes)} and steps "
-            f"{list(steps)} do not describe a part of {list(shape)}"
+            f"starts {list(starts)}, ends {list(ends)}, axes {list(axes)} and steps {list(steps)} "
+            f"do not describe a part of {list(shape)}",
+            at=node,
         )
     picks = [slice(None)] * rank
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
@@ -101,7 +103,9 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
     if isinstance(value, Constant):
         return Constant(array=value.array[picks])
     if isinstance(value, QuantisedConstant):
-        raise ModelError(f"{node}: a part of a quantised constant is not supported; fold it")
+        raise ModelError(
+            "a part of a quantised constant is not supported", remedy="fold it", at=node
+        )
     if not isinstance(value, Codes | Real | Pending):
         value = builder.real(node, 0)  # a clamp may stay: it does not move anything
     lines = [list(range(size)[pick]) for size, pick in zip(value.shape, picks, strict=True)]
@@ -117,8 +121,9 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
     own = builder.tensors[value.tensor].shape
     if not part.size or part.shape[0] != 1:
         raise ModelError(
-            f"{node}: takes {list(part.shape)} out of {list(value.shape)}; the batch stays, and "
-            "something of all dimensions"
+            f"takes {list(part.shape)} out of {list(value.shape)}",
+            remedy="the batch stays, and something of all dimensions",
+            at=node,
         )
     found = channels_of(part.reshape(-1), own)
     turned = found is not None and axes_of(found[1], (1, len(found[0]), *own[1:])) is None
@@ -132,5 +137,5 @@ def _picked(node: Node, builder: Builder, value: Symbol, picks: Picks, name: str
 def _integers(node: Node, builder: Builder, index: int) -> tuple[int, ...]:
     value = builder.symbol(node, index)
     if not isinstance(value, Constant) or value.array.dtype.kind != "i":
-        raise ModelError(f"{node}: input {node.input(index)!r} must be constant integers")
+        raise ModelError(f"input {node.input(index)!r} must be constant integers", at=node)
     return tuple(int(item) for item in value.array.reshape(-1))

@@ -37,8 +37,9 @@ def _two(node: Node, builder: Builder, minus: bool) -> PendingAdd:
     a, b = builder.real(node, 0), builder.real(node, 1)
     if a.shape != b.shape:
         raise ModelError(
-            f"{node}: inputs of shapes {list(a.shape)} and {list(b.shape)}; broadcasting is not "
-            "supported, equal shapes are"
+            f"inputs of shapes {list(a.shape)} and {list(b.shape)}",
+            remedy="broadcasting is not supported, equal shapes are",
+            at=node,
         )
     own_shape, order, names = together(node, builder, a, b)
     return PendingAdd(

@@ -34,8 +34,9 @@ class PendingAdd(Pending):
         factors = add_factors(a, b, result, minus=self.minus, **clamp)
         if factors is None:
             raise ModelError(
-                f"{self.origin}: an input's scale is 256 or more times the "
-                "output's scale; less is supported"
+                "an input's scale is 256 or more times the output's scale",
+                remedy="less is supported",
+                at=self.origin,
             )
         multipliers, shift, wrong = factors
         if wrong:

@@ -50,11 +50,11 @@ class PendingAverage(Pending):
         counts = tuple(int(count) for count in np.unique(sizes))
         if counts[0] == 0:
             raise ModelError(
-                f"{self.origin}: a window lies wholly in the padding; use less padding"
+                "a window lies wholly in the padding", remedy="use less padding", at=self.origin
             )
         factors = [average_factor(x, count, result) for count in counts]
         if not all(np.isfinite(factor) for factor in factors):
-            raise ModelError(f"{self.origin}: the scale factor s_x / s_y overflows float32")
+            raise ModelError("the scale factor s_x / s_y overflows float32", at=self.origin)
         return pool.replace(counts=counts, scalings=tuple(scaling_of(f) for f in factors))
 
     def _as_conv(self, builder: Builder) -> PendingConv:
@@ -72,8 +72,10 @@ class PendingAverage(Pending):
         )
         if np.any(pool.window_counts(height, width) != count):
             raise ModelError(
-                f"{self.origin}: rounding mode {self.rounding.value} behind a "
-                "mean that leaves padding out is not supported; ROUND is"
+                f"rounding mode {self.rounding.value} behind a mean that leaves padding out is "
+                "not supported",
+                remedy="ROUND is",
+                at=self.origin,
             )
         return PendingConv(
             origin=self.origin,

@@ -100,7 +100,7 @@ class PendingConv(Pending):
         with np.errstate(over="ignore", under="ignore"):
             factors = conv_factors(x, self.weight_scale, result)
         if not np.all(np.isfinite(factors)):
-            raise ModelError(f"{self.origin}: the scale factor s_x * s_w / s_y overflows float32")
+            raise ModelError("the scale factor s_x * s_w / s_y overflows float32", at=self.origin)
         conv = self._conv(output, result, self.weight, self.bias, factors)
         self._check_bounds(builder, conv, factors, result)
         return conv
@@ -196,9 +196,10 @@ class PendingConv(Pending):
         if worst.max(initial=0) >= 1 << 31:
             channel = int(worst.argmax())
             raise ModelError(
-                f"{self.origin}: output channel {channel} can reach an "
-                f"accumulator of {worst[channel]}, beyond 32 bits; use fewer inputs per output "
-                "or smaller weights"
+                f"output channel {channel} can reach an accumulator of {worst[channel]}, beyond "
+                "32 bits",
+                remedy="use fewer inputs per output or smaller weights",
+                at=self.origin,
             )
         # From 256 output steps on both ways of rounding saturate.
         large = (worst >= 1 << 24) & (factors.astype(np.float64) * (1 << 24) < 256)

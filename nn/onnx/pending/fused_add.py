@@ -31,8 +31,9 @@ def join(node: Node, builder: Builder, a: PendingConv, b: Real | PendingConv) ->
         b = identity_conv(node.origin, builder, b)
     if a.shape != b.shape or a.own_shape != b.own_shape or a.order is not b.order:
         raise ModelError(
-            f"{node}: inputs of shapes {list(a.shape)} and {list(b.shape)}; broadcasting is not "
-            "supported, equal shapes are"
+            f"inputs of shapes {list(a.shape)} and {list(b.shape)}",
+            remedy="broadcasting is not supported, equal shapes are",
+            at=node,
         )
     scales = [a.scale(builder), b.scale(builder)]
     if np.abs(scales[0]).max() > np.abs(scales[1]).max():
@@ -87,9 +88,11 @@ def _common_window(node: Node, builder: Builder, a: PendingConv, b: PendingConv)
     sizes = [builder.tensors[conv.source].shape[1:] for conv in (a, b)]
     if sizes[0] != sizes[1] or not (inside or large == small):
         raise ModelError(
-            f"{node}: adds results that are not quantised and come from images of sizes "
-            f"{list(sizes[0])} and {list(sizes[1])} with different windows; put QuantizeLinear and "
-            f"DequantizeLinear between node {a.origin.name!r} and this one"
+            f"adds results that are not quantised and come from images of sizes {list(sizes[0])} "
+            f"and {list(sizes[1])} with different windows",
+            remedy=f"put QuantizeLinear and DequantizeLinear between node {a.origin.name!r} and "
+            "this one",
+            at=node,
         )
     return large
 
@@ -220,9 +223,10 @@ def _side_by_side(node: Node, builder: Builder, names: list[tuple[str, float]]) 
         return names[0][0]
     if any(tensor.zero_point != zero_point for tensor in tensors):
         raise ModelError(
-            f"{node}: adds a result that is not quantised, and the zero points in front differ "
-            f"({', '.join(str(t.zero_point) for t in tensors)}); put QuantizeLinear and "
-            "DequantizeLinear in front of it, or use one zero point"
+            "adds a result that is not quantised, and the zero points in front differ "
+            f"({', '.join(str(t.zero_point) for t in tensors)})",
+            remedy="put QuantizeLinear and DequantizeLinear in front of it, or use one zero point",
+            at=node,
         )
     shape = (sum(tensor.shape[0] for tensor in tensors), *tensors[0].shape[1:])
     name = builder.names.new(f"{node.outputs[0]}_joined")

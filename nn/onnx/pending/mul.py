@@ -32,8 +32,8 @@ class PendingMul(Pending):
         found = product_scaling(a, b, result, **clamp)
         if found is None:
             raise ModelError(
-                f"{self.origin}: scales {a.scale:g} and {b.scale:g} over "
-                f"{result.scale:g} are beyond float32"
+                f"scales {a.scale:g} and {b.scale:g} over {result.scale:g} are beyond float32",
+                at=self.origin,
             )
         scaling, wrong = found
         if wrong:

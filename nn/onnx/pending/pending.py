@@ -31,8 +31,9 @@ class Pending(Unquantised, ABC):
     def plus(self, builder: Builder, by: float) -> "Pending":
         """The real values before ``clip`` plus a constant."""
         raise ModelError(
-            f"{self.origin}: a mean of its result, which is not quantised, is not "
-            "supported: put QuantizeLinear and DequantizeLinear behind it"
+            "a mean of its result, which is not quantised, is not supported: put QuantizeLinear "
+            "and DequantizeLinear behind it",
+            at=self.origin,
         )
 
     def shifted(self, builder: Builder, by: float) -> "Pending":
@@ -59,10 +60,11 @@ def finish(builder: Builder, pending: Pending, quantisation: Quantisation, outpu
     """
     if pending.rounding is not Rounding.EVEN and not pending.rounds:
         raise ModelError(
-            f"{pending.origin}: rounding mode {pending.rounding.value} behind "
-            "it is not supported; ROUND is"
+            f"rounding mode {pending.rounding.value} behind it is not supported",
+            remedy="ROUND is",
+            at=pending.origin,
         )
-    tensor = builder.new_tensor(output, pending.own_shape, quantisation, str(pending.origin))
+    tensor = builder.new_tensor(output, pending.own_shape, quantisation, pending.origin)
     builder.add(
         pending.origin, pending.operator(builder, tensor, quantisation), tensor, quantisation
     )

@@ -41,9 +41,9 @@ class PendingSplitMean(Pending):
         span = clipped_span(builder, self.source)
         if span is None:
             raise ModelError(
-                f"{self.origin}: input from node {self.source.origin.name!r} is not "
-                "quantised, and its range is not known: put QuantizeLinear and DequantizeLinear "
-                "between them"
+                f"input from node {self.source.origin.name!r} is not quantised, and its range is "
+                "not known: put QuantizeLinear and DequantizeLinear between them",
+                at=self.origin,
             )
         count = self.window.kernel[0] * self.window.kernel[1]
         low, high = span

@@ -56,5 +56,5 @@ def table_of(node: Node, builder: Builder, index: int) -> PendingTable:
 
 def finite(node: Node, pending: PendingTable) -> PendingTable:
     if not np.all(np.isfinite(pending.values)):
-        raise ModelError(f"{node}: gives numbers that are not finite for some codes of its input")
+        raise ModelError("gives numbers that are not finite for some codes of its input", at=node)
     return pending

@@ -7,8 +7,9 @@ from tests.e2e.random_networks import random_network
 from tests.mapper.support import ENDLESS, compact
 from weft.machine.encode import contents, image_writes, store
 from weft.machine.images import STORE_BITS, WORD_BITS
+from weft.machine.loads import Load, loads_of
 from weft.machine.memory_map import memory_map
-from weft.machine.plan import Content, Load, Plan
+from weft.machine.plan import Content, Plan
 from weft.mapper.build import build
 
 
@@ -16,11 +17,11 @@ from weft.mapper.build import build
 def made(request: pytest.FixtureRequest) -> Plan:
     machine = compact(*request.param, streamed=True)
     plans = (build(random_network(seed), ENDLESS, machine, 0) for seed in range(40))
-    return max(plans, key=lambda plan: sum(len(step.loads) for step in plan.steps))
+    return max(plans, key=lambda plan: len(plan.transfers))
 
 
 def loads(plan: Plan) -> list[Load]:
-    return [load for step in plan.steps for load in step.loads]
+    return loads_of(plan.engine, plan.transfers)
 
 
 def test_the_store_is_full_and_nothing_overlaps(made: Plan) -> None:
