@@ -103,11 +103,11 @@ def _resources(plan: Plan) -> list[dict[str, Any]]:
 
 
 _KEYS = {
-    "block RAMs": "bram",
-    "DSP multipliers": "dsp",
-    "single-ported RAMs": "spram",
-    "logic cells": "lut",
-    "LUTs": "lut",
-    "flip-flops": "ff",
+    "block RAM": "bram",
+    "DSP multiplier": "dsp",
+    "single-ported RAM": "spram",
+    "logic cell": "lut",
+    "LUT": "lut",
+    "flip-flop": "ff",
 }
 """Names of ``budgets`` as the fields of ``Resources``."""
