@@ -221,7 +221,7 @@ def test_no_board_is_large_enough(tmp_path: Path, capsys: Captured) -> None:
 def test_external_memory(tmp_path: Path, capsys: Captured) -> None:
     net = Net()
     x = net.dq(net.input("x", ("n", 4096)), 0.1, -128)
-    weight = net.dq(net.constant(np.ones((4096, 400)), "int8"), 1e-5, 0)
+    weight = net.dq(net.constant(np.full((4096, 400), 100), "int8"), 1e-5, 0)
     net.output(net.q(net.node("Gemm", x, weight), 1.0, 0), 400)
     words = (str(net.save(tmp_path)), "--board", "ulx3s-25f", *SMALL)
     found, _ = answer(capsys, 2, *words)

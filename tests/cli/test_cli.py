@@ -191,7 +191,7 @@ def test_reference(capsys: Captured, root: Path, build: Path, tmp_path: Path) ->
     found = figures(capsys, *words, "--samples", "12")
     with np.load(output) as file:
         names = [name for name in file.files if name != "y"]
-        assert found == {"output": str(output), names[0]: [12, 10]}
+        assert found == {"output": str(output), names[0]: [12, 10], "top1": 1.0}
         np.testing.assert_array_equal(file["y"], file[names[0]])
         assert file["y"].dtype == np.float32
 

@@ -134,6 +134,7 @@ def ended(root: Path, number: signal.Signals, body: str) -> tuple[int, str]:
     """A program's exit code and stderr, if this signal comes while it sleeps."""
     code = (
         f"import sys, time, signal; sys.path.insert(0, {str(root)!r})\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # the tests may run under nohup
         f"from weft.cli import interrupt\n{body}\n"
         "print('ready', flush=True)\n"
         "while True: time.sleep(1)\n"
@@ -143,6 +144,7 @@ def ended(root: Path, number: signal.Signals, body: str) -> tuple[int, str]:
     )
     assert program.stdout is not None
     assert program.stdout.readline() == "ready\n"
+    time.sleep(0.3)  # what comes after "ready" has begun
     program.send_signal(number)
     shown = program.communicate(timeout=60)[1]
     return program.returncode, shown
