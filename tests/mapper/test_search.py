@@ -76,7 +76,8 @@ def test_the_choice_fits_the_budget(graph: Graph, lut: int, dsp: int, bram: int)
 def demand(*, packable: bool = True, depthwise: bool = False) -> Demand:
     """Of a network with or without weights that keep columns from sharing a multiplier."""
     widths = Widths(accumulator=25, weight=8)
-    return Demand(widths=widths, depthwise=depthwise, weights=(-127 if packable else -128, 127))
+    weights = (-127 if packable else -128, 127)
+    return Demand(widths=widths, depthwise=depthwise, weights=weights, array_weights=weights)
 
 
 def by_trying_all(graph: Graph, target: Target) -> Plan:

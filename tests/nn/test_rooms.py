@@ -15,6 +15,7 @@ ROOMS: dict[str, set[str]] = {
     "onnx": {"onnx", "onnx/ops", "onnx/pending", "forms", "passes", "ir", "ir/ops"},
     "forms": {"forms", "onnx", "onnx/ops", "onnx/pending", "ir", "ir/ops"},
     "quantise": {"quantise", "forms", "onnx", "ir", "ir/ops"},
+    "compress": {"compress", "quantise", "forms", "onnx", "ir", "ir/ops"},
 }
 
 
