@@ -150,3 +150,6 @@ FAMILIES = {
     )
 }
 """By the names that boards use."""
+
+USUAL = FAMILIES["ecp5"]
+"""What weights are counted for where no board is named."""

@@ -10,7 +10,7 @@ import re
 from weft.engines.overlapped.spec import OverlappedSpec
 from weft.engines.w4.spec import W4Spec
 from weft.errors import ConfigError, FitError
-from weft.machine.family import FAMILIES
+from weft.machine.family import USUAL
 from weft.machine.fields import CHUNK_BITS
 from weft.machine.images import weight_word
 from weft.machine.parts import Ram
@@ -23,7 +23,7 @@ KINDS = {8: OverlappedSpec, 4: W4Spec}
 
 LUTS = {2: 15.8, 3: 27.5, 4: 38.6, 8: 92.5}
 """LUT4 equivalents of one multiplier and accumulator without a DSP, in arrays of 16 rows, as yosys
-0.70 maps them for ECP5."""
+0.70 maps them for the usual family."""
 
 WORDS = "bits=N, bits=N% of what 8 bits take, bram=N or lut=N"
 _BUDGET = re.compile(r"(bits|bram|lut|cycles)=(\d{1,12})(%?)")
@@ -61,13 +61,13 @@ def weight_words(layer: Layer, lanes: int, columns: int) -> int:
 
 
 def _block_rams(blocks: int, layers: tuple[Layer, ...], lanes: int, columns: int) -> Budget:
-    """The weights of all layers in ECP5's block RAMs of 18 Kbit."""
+    """The weights of all layers in the usual family's block RAMs."""
     depth = sum(weight_words(layer, lanes, columns) for layer in layers)
 
     def blocks_of(bits: int) -> int:
         width = weight_word(KINDS[bits](lanes=lanes, columns=columns)).width
         ram = Ram(width=width, depth=depth, grain=CHUNK_BITS)
-        return lanes * FAMILIES["ecp5"].block_ram.blocks(ram)[0]
+        return lanes * USUAL.block_ram.blocks(ram)[0]
 
     needs = {bits: blocks_of(bits) for bits in KINDS}
     return _widest(blocks, needs, f"block RAMs for the weights of a {lanes} x {columns} array")
