@@ -112,9 +112,7 @@ class StepClock(Protocol):
         ...
 
 
-def timings(
-    engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer] = ()
-) -> list[Timing]:
+def timings(engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer]) -> list[Timing]:
     """When every step and row of a program ends."""
     clock: StepClock = engine.clock()
     loads = by_step(engine, transfers)
@@ -200,9 +198,7 @@ def cycles(plan: Plan) -> int:
     return max(timing.end for timing in plan_timings(plan))
 
 
-def program_cycles(
-    engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer] = ()
-) -> int:
+def program_cycles(engine: Engine, steps: Sequence[Step], transfers: Sequence[Transfer]) -> int:
     """Cycles of a program, from the accepted start to its last write."""
     return max(timing.end for timing in timings(engine, steps, transfers))
 

@@ -156,7 +156,7 @@ def follow_cycles(
 
 async def follow_once(ctx: Any, checker: Checker, before: plan.Step, step: plan.Step) -> int:
     """Runs ``step`` beside ``before`` as the cycle model has it; returns how many rows waited."""
-    written, times = timing.timings(ENGINE, (before, step))
+    written, times = timing.timings(ENGINE, (before, step), ())
     drain = timing.unit_latency(ENGINE, step.unit) + step.write.groups_per_tile
     drain += timing.requant_latency(ENGINE)
     ends = tuple(row - drain for row in times.rows)

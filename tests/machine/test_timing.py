@@ -53,7 +53,7 @@ def test_hold_where_results_leave_slower_than_taps_arrive() -> None:
 
 
 def begins_and_rows(machine: Engine, steps: tuple[Step, ...]) -> list[tuple[int, tuple[int, ...]]]:
-    return [(times.begin, times.rows) for times in timing.timings(machine, steps)]
+    return [(times.begin, times.rows) for times in timing.timings(machine, steps, ())]
 
 
 @pytest.mark.parametrize("act_words", [16, 1 << 90], ids=["short-program", "long-program"])
@@ -142,9 +142,9 @@ def test_holds_between_the_rows_of_a_following_step() -> None:
 def test_the_third_step_waits_for_its_own_unit_only_if_it_follows() -> None:
     machine, (first, second) = a_pair(Window(kernel=(2, 1)))
     third = first.replace(after=(Rows(step=1, need=1),))
-    times = timing.timings(machine, (first, second, third))
+    times = timing.timings(machine, (first, second, third), ())
     assert times[2].begin == times[0].end < times[1].end
-    times = timing.timings(machine, (first, second, first))
+    times = timing.timings(machine, (first, second, first), ())
     assert times[2].begin == times[1].end
 
 
@@ -152,7 +152,7 @@ def chained(before: Step, step: Step, *more: Step) -> list[timing.Timing]:
     """Times of steps whose fetches never last longer than the steps."""
     machine = engine(4, 4, 4, 4)
     assert timing.issue_cycles(before) > 3 + step_chunks(machine)
-    return timing.timings(machine, (before, step, *more))
+    return timing.timings(machine, (before, step, *more), ())
 
 
 def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
@@ -174,7 +174,7 @@ def test_a_chained_step_begins_after_the_last_tap_of_the_one_before() -> None:
     assert times[2].begin == times[1].issued + 2 > times[0].end
     short = first.replace(loops=first.loops.replace(rows=1, cols=1, kernel_rows=1))
     short = (short, short.replace(after=(Drain(step=0, gap=1),)))
-    before, after = timing.timings(engine(4, 4, 4, 4), short)
+    before, after = timing.timings(engine(4, 4, 4, 4), short, ())
     assert after.begin == 2 * before.begin - 1
 
 
@@ -184,7 +184,7 @@ def test_one_chained_step_drains_at_a_time() -> None:
     machine = engine(64, 4, 4, 4)  # a drain much longer than a fetch
     short = first.replace(loops=first.loops.replace(rows=1, cols=1))
     second, third = (short.replace(after=(Drain(step=i, gap=1),)) for i in (0, 1))
-    times = timing.timings(machine, (first, second, third))
+    times = timing.timings(machine, (first, second, third), ())
     fetch = 3 + step_chunks(machine)
     assert times[1].begin == times[0].issued + 2
     assert max(times[1].begin + fetch, times[1].issued + 2) < times[0].end

@@ -90,7 +90,7 @@ def codes(shape: tuple[int, int, int], samples: int = 2, seed: int = 0) -> np.nd
 
 def chains(plan: Plan) -> set[str]:
     """What chained steps meet in a plan; a step counts if it begins before the last result."""
-    steps, times = plan.steps, timing.timings(plan.engine, plan.steps)
+    steps, times = plan.steps, timing.plan_timings(plan)
     found = set()
     for i, step in enumerate(steps):
         if step.gap is None or times[i].begin >= times[i - 1].end:

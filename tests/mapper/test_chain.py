@@ -89,7 +89,7 @@ def test_a_step_that_reads_the_last_word_at_once(monkeypatch: pytest.MonkeyPatch
     """It still wins cycles: it may begin three before the word is written, and reads it in one."""
     plan = perceptron(engine(4, 4, 2), 4, 4, 4)
     at_once(monkeypatch, plan)
-    first, second = timing.timings(plan.engine, plan.steps)
+    first, second = timing.plan_timings(plan)
     assert second.begin == first.end - 3
 
 
@@ -142,7 +142,7 @@ def test_chained_steps_win_cycles(sizes: tuple[int, ...]) -> None:
     assert {"fully connected", "after a chained step"} <= chains(plan)
     alone = plan.replace(steps=tuple(step.replace(after=()) for step in plan.steps))
     assert timing.cycles(plan) < timing.cycles(alone)
-    begins = [time.begin for time in timing.timings(plan.engine, plan.steps)]
+    begins = [time.begin for time in timing.plan_timings(plan)]
     assert all(a < b for a, b in pairwise(begins))
 
 

@@ -28,7 +28,9 @@ SMALL = ENGINES[1:]
 def overlap(plan: Plan) -> int:
     """Cycles that a plan saves by running steps side by side."""
     alone = tuple(step.replace(after=()) for step in plan.steps)
-    return max(x.end for x in timing.timings(plan.engine, alone)) - timing.cycles(plan)
+    return max(x.end for x in timing.timings(plan.engine, alone, plan.transfers)) - timing.cycles(
+        plan
+    )
 
 
 def check(graph: Graph, sizes: tuple[int, ...], level: int = 2, samples: int = 1) -> Plan:
