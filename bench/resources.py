@@ -62,9 +62,10 @@ rows (`--fit NAME`) has smaller errors (worst LUTs and flip-flops on ECP5 4.4 % 
 iCE40 0.5 % and 0.5 % with more costs than rows), but moves predictions by more than 1 %, and its
 rows differ in less than the engines that are tried (one network, one accumulator's width). Gowin
 has rows of its own since these showed that its multipliers of LUTs are twice ECP5's and that deep
-memories cost no LUTs; its other costs are those of ECP5 and iCE40. Its fit (3.9 % and 1.3 %)
-would choose another engine for digits on a Tang Nano 20K, with 57.0 % of the flip-flops in use,
-which nobody has placed yet."""
+memories cost no LUTs; its other costs are those of ECP5 and iCE40. Its fit
+has worst errors of 3.9 % and 1.3 %. A fit to eight of the rows chose another engine for digits on a
+Tang Nano 20K, with 57.0 % of the flip-flops in use, which nobody has placed; what all rows choose
+was not tried."""
 DEVICES = {"ecp5": "LFE5U-85F", "ice40": "UP5K", "gowin": "GW2AR-18C"}
 """What yosys' command is for."""
 
