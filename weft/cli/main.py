@@ -10,9 +10,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Column, Table
+from rich.table import Table
 
-from weft.cli import interrupt
+from weft.cli import interrupt, listings
 from weft.cli.arguments import parser
 from weft.cli.console import log, out, print_json, progress_bar, show, tell
 from weft.cli.faults import ending, settle_output
@@ -361,45 +361,6 @@ def _evaluate(args: argparse.Namespace) -> int:
     return evaluate(args)
 
 
-def _boards(args: argparse.Namespace) -> int:
-    from weft.boards.board import list_boards, load_board
-    from weft.boards.families.lookup import design_hz
-
-    boards = [load_board(name) for name in list_boards()]
-    if args.json:
-        print_json(
-            {board.name: board.to_json() | {"design_hz": design_hz(board)} for board in boards}
-        )
-        return 0
-    table = Table("board", "device", "clock MHz", "oscillator MHz", "LUT", "DSP", "block RAM")
-    for board in boards:
-        budget = board.budget
-        clocks = (f"{hz / 1e6:g}" for hz in (design_hz(board), board.clock.hz))
-        table.add_row(
-            board.name, board.device.name, *clocks, *map(str, (budget.lut, budget.dsp, budget.bram))
-        )
-    out.print(table)
-    return 0
-
-
-def _ops(args: argparse.Namespace) -> int:
-    from weft.cli.operators_page import operators_page
-    from weft.nn.onnx.table import SUPPORTED
-
-    if args.markdown:
-        sys.stdout.write(operators_page())
-        return 0
-    if args.json:
-        keys = ("form", "runs", "limits")
-        print_json({row.name: {key: getattr(row, key) for key in keys} for row in SUPPORTED})
-        return 0
-    table = Table(Column("ONNX operator", no_wrap=True), "form", "runs on", "limits")
-    for row in SUPPORTED:
-        table.add_row(row.name, row.form, row.runs, row.limits)
-    out.print(table)
-    return 0
-
-
 COMMANDS = {
     "check": _check,
     "compile": _compile,
@@ -413,8 +374,8 @@ COMMANDS = {
     "explain": _explain,
     "report": _report,
     "evaluate": _evaluate,
-    "boards": _boards,
-    "ops": _ops,
+    "boards": listings.boards,
+    "ops": listings.ops,
 }
 
 
