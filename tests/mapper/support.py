@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from tests.e2e.layers import Layers
+from weft.engines.common.widths import Widths
 from weft.engines.compact.spec import CompactSpec
+from weft.engines.kind import Demand
 from weft.engines.overlapped.spec import OverlappedSpec
 from weft.machine import timing
 from weft.machine.plan import Plan
@@ -44,6 +47,13 @@ def compact(
     return CompactSpec(lanes=lanes, columns=columns, single_port=single_port, streamed=streamed)
 
 
+def demand(*, packable: bool = True, depthwise: bool = False) -> Demand:
+    """Of a network with or without weights that keep columns from sharing a multiplier."""
+    widths = Widths(accumulator=25, weight=8)
+    weights = (-127 if packable else -128, 127)
+    return Demand(widths=widths, depthwise=depthwise, weights=weights, array_weights=weights)
+
+
 def edge(tensor: str, shape: tuple[int, ...] = (1,)) -> HostEdge:
     """An input or output that passes codes."""
     return HostEdge(name=tensor, tensor=tensor, shape=shape, dtype="int8", steps=())
@@ -81,6 +91,21 @@ def conv_graph(
         outputs=(edge("y", size),),
         macs=weight.size * size[1] * size[2],
     )
+
+
+def separable() -> Graph:
+    layers = Layers(rng=np.random.default_rng(1), wide_weights=False)
+    tensor = layers.input((8, 12, 12))
+    same = Window(kernel=(3, 3), pads=(1, 1, 1, 1))
+    for _ in range(2):
+        tensor = layers.conv(tensor, 8, 8, same)
+        tensor = layers.conv(tensor, 8, 1, Window(kernel=(1, 1)))
+        layers.operators[-2:] = [
+            op.replace(weight=np.clip(op.weight, -127, 127))
+            for op in layers.operators[-2:]
+            if isinstance(op, Conv)
+        ]
+    return layers.graph("separable", [tensor])
 
 
 def codes(shape: tuple[int, int, int], samples: int = 2, seed: int = 0) -> np.ndarray:
